@@ -1,0 +1,83 @@
+// A device is: allocate, copy, compile, launch, wait. Everything above this line is shared by all devices.
+//
+// Threading: one thread at a time per Device. Work is queued in order; copy_in and launch return before they finish, copy_out and
+// wait block. Failure: Problems with code "device_error" (the device or driver failed), "out_of_memory", "compile_failed".
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/result.h"
+#include "engine/lower/kernel.h"
+
+namespace quarry::device {
+
+struct Properties {
+  std::string name;             ///< "interpreter", "pthread-AMD EPYC", ...
+  std::string backend;          ///< "interpreter", "opencl"
+  std::string driver;           ///< vendor and version of driver and compiler: part of every binary's cache key
+  uint64_t memory_bytes = 0;
+  uint64_t max_allocation_bytes = 0;
+  uint32_t compute_units = 0;
+  bool is_gpu = false;
+};
+
+/// Device memory. Freed with its last owner, which must not outlive the Device.
+class Buffer {
+ public:
+  virtual ~Buffer() = default;
+  virtual uint64_t bytes() const = 0;
+};
+
+struct BufferRange {
+  Buffer* buffer = nullptr;
+  uint64_t offset = 0;  ///< in bytes; a multiple of kBufferAlignment
+  uint64_t bytes = 0;
+};
+inline constexpr uint64_t kBufferAlignment = 256;
+
+/// A compiled kernel, bound to the device that compiled it.
+class Executable {
+ public:
+  virtual ~Executable() = default;
+};
+
+struct LaunchScalars {
+  int32_t step = 0;
+  uint64_t seed = 0;
+};
+
+class Device {
+ public:
+  virtual ~Device() = default;
+  virtual const Properties& properties() const = 0;
+  virtual Result<std::shared_ptr<Buffer>> allocate(uint64_t bytes) = 0;
+  virtual Status copy_in(BufferRange to, std::span<const std::byte> from) = 0;  ///< `from` may be reused on return
+  virtual Status copy_out(std::span<std::byte> to, BufferRange from) = 0;       ///< blocks
+  virtual Status copy(BufferRange to, BufferRange from) = 0;                    ///< on the device
+  virtual Status zero(BufferRange range) = 0;
+  virtual Result<std::shared_ptr<Executable>> compile(const lower::Kernel& kernel) = 0;
+  /// `reads` are in the order of Kernel::reads. `result` may be one of them only for a row update.
+  virtual Status launch(Executable& kernel, BufferRange result, std::span<const BufferRange> reads,
+                        const LaunchScalars& scalars) = 0;
+  virtual Status wait() = 0;
+};
+
+/// What can be opened here. `selector`: "interpreter", "opencl", "opencl:0", "opencl:name-part".
+struct DeviceInfo {
+  std::string selector;
+  Properties properties;
+};
+std::vector<DeviceInfo> list_devices();
+
+struct OpenOptions {
+  std::string cache_directory;  ///< binaries and their source; empty: no cache on disk
+  uint32_t first_compute_unit = 0, compute_units = 0;  ///< a slice (OpenCL sub-device); 0 units: the whole device
+};
+Result<std::unique_ptr<Device>> open_device(std::string_view selector, const OpenOptions& options);
+
+}  // namespace quarry::device

@@ -1,0 +1,246 @@
+// The versioned messages between worker and server, and between server and scheduler. Each frame on a link is a 4-byte big-endian
+// length and one CBOR map {"t": type, ...fields}. Every field is checked and bounded on decode; an unknown type or field is a Problem.
+//
+//   worker -> server   Hello, Heartbeat, Progress, Completions, Failures, BlobGet, BlobPut
+//   server -> worker   Welcome, Leases, Cancels, CompletionResults, BlobData, BlobAck, Refusal
+//   server -> scheduler ServerHello, JobsReady, SessionUp, SessionsSeen, SessionDown, AttemptsEnded, CancelRequested
+//   scheduler -> server SchedulerHello, Leases, Cancels, SessionsExpired
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/id.h"
+#include "common/result.h"
+#include "common/sha256.h"
+
+namespace quarry::wire {
+
+inline constexpr uint32_t kVersion = 1;           ///< newest spoken here
+inline constexpr uint32_t kOldestVersion = 1;     ///< oldest still understood
+inline constexpr size_t kMaxFrameBytes = 8 << 20;
+inline constexpr size_t kMaxBlobPartBytes = 1 << 20;
+inline constexpr size_t kMaxInlineOutputBytes = 16 << 10;  ///< outputs up to this size travel inside the completion
+inline constexpr size_t kMaxBatch = 2'000;
+
+/// Names one attempt for ever: PostgreSQL refuses a completion whose fence is not the job's current one.
+struct Fence {
+  uint64_t incarnation = 0;    ///< of the cluster; renewed at each restore
+  JobId job;
+  int32_t segment = 0;
+  int64_t session_epoch = 0;
+  int32_t attempt = 0;
+  auto operator<=>(const Fence&) const = default;
+};
+
+/// A range of a stored blob; an input is the concatenation of its extents.
+struct Extent {
+  Digest blob{};
+  uint64_t offset = 0;
+  uint64_t bytes = 0;
+};
+
+struct SliceReport {
+  int32_t index = 0;           ///< within the device
+  uint32_t first_unit = 0, units = 0;
+  uint64_t memory_bytes = 0;
+};
+struct DeviceReport {
+  std::string key;             ///< stable on the box, e.g. "opencl:0"
+  std::string name, backend, driver;
+  uint64_t memory_bytes = 0;
+  uint32_t compute_units = 0;
+  std::map<std::string, double> rate_card;  ///< "f32_flops_per_s", "bytes_per_s", "watts": measured at start
+  std::vector<SliceReport> slices;
+};
+struct SessionKey {
+  SessionId id;
+  int64_t epoch = 0;
+  auto operator<=>(const SessionKey&) const = default;
+};
+
+struct Hello {
+  uint32_t oldest_version = kOldestVersion, newest_version = kVersion;
+  std::string software;
+  std::optional<SessionKey> resume;
+  std::vector<DeviceReport> devices;
+  int32_t slots_per_slice = 1;  ///< leases in flight per slice
+};
+struct WelcomeSlice {
+  std::string device_key;
+  int32_t index = 0;
+  SliceId slice;
+};
+struct Welcome {
+  uint32_t version = kVersion;
+  SessionKey session;
+  uint64_t incarnation = 0;
+  uint32_t lease_ttl_ms = 0, heartbeat_ms = 0;
+  std::vector<WelcomeSlice> slices;
+};
+struct Refusal {
+  std::string code, detail;
+};
+struct Heartbeat {
+  int32_t running = 0;
+};
+
+/// One segment of a job to run: everything but the bytes.
+struct Lease {
+  Fence fence;
+  SessionId session;
+  SliceId slice;
+  Digest graph{};                                     ///< graph id; its CBOR is fetched as BlobGet{graph = true}
+  std::string job_document;                           ///< JSON as docs/api.md, the client's own
+  int64_t first_step = 0, steps = 0;                  ///< of this segment
+  bool last_segment = true;
+  std::map<std::string, std::vector<Extent>> inputs;  ///< plain inputs, feeds, and carried inputs' values at first_step
+  uint64_t memory_bound_bytes = 0;
+  uint32_t time_limit_ms = 0;                         ///< 60 s + 20 times the predicted time
+};
+struct Leases {
+  std::vector<Lease> leases;
+};
+struct Cancels {
+  std::vector<Fence> fences;
+  std::string reason;
+};
+struct AttemptProgress {
+  Fence fence;
+  int64_t steps_done = 0, steps_total = 0;
+};
+struct Progress {
+  std::vector<AttemptProgress> attempts;
+};
+
+/// A produced value: raw bytes by hash; small ones travel in `inline_bytes`, others were put as blobs before.
+struct Produced {
+  std::string name;  ///< output name for kept values, input name for carried ones
+  Digest blob{};
+  uint64_t bytes = 0;
+  std::optional<std::vector<std::byte>> inline_bytes;
+};
+struct Completion {
+  Fence fence;
+  std::vector<Produced> kept;
+  std::vector<Produced> carried;     ///< only when this is not the last segment
+  uint64_t device_ns = 0, compile_ns = 0;
+  double energy_joules = 0;          ///< 0 when the device does not measure
+  std::string schedules_hash;
+};
+struct Completions {
+  std::vector<Completion> completions;
+};
+struct CompletionResult {
+  Fence fence;
+  bool accepted = false;
+  std::string code;  ///< "accepted", "already_accepted", "stale_fence", "blob_missing"
+};
+struct CompletionResults {
+  std::vector<CompletionResult> results;
+};
+struct AttemptFailure {
+  Fence fence;
+  std::string code;    ///< a typed failure: "device_error", "graph_error", "out_of_memory", "executor_crashed", "time_limit", "cancelled"
+  std::string detail;  ///< for the renter; no paths or secrets
+};
+struct Failures {
+  std::vector<AttemptFailure> failures;
+};
+
+struct BlobGet {
+  uint64_t request = 0;
+  Digest blob{};
+  bool graph = false;  ///< `blob` is a graph id
+  uint64_t offset = 0, bytes = 0;  ///< at most kMaxBlobPartBytes
+};
+struct BlobData {
+  uint64_t request = 0;
+  uint64_t total_bytes = 0;
+  std::vector<std::byte> bytes;
+  std::string error;  ///< "not_found" or empty
+};
+/// Parts of one blob arrive in order; the server verifies the hash with the last part and answers each part.
+struct BlobPut {
+  uint64_t request = 0;
+  Digest blob{};
+  uint64_t total_bytes = 0, offset = 0;
+  std::vector<std::byte> bytes;
+};
+struct BlobAck {
+  uint64_t request = 0;
+  bool stored = false;  ///< the whole blob is durable
+  std::string error;    ///< "hash_mismatch", "no_space", ... or empty
+};
+
+struct ServerHello {
+  std::string server;
+  uint32_t oldest_version = kOldestVersion, newest_version = kVersion;
+};
+struct SchedulerHello {
+  uint32_t version = kVersion;
+  int64_t leader_epoch = 0;
+};
+/// What the scheduler needs to know to place one segment.
+struct ReadyJob {
+  JobId job;
+  AccountId account;
+  int32_t segment = 0;
+  int64_t submitted_at_us = 0;
+  uint64_t memory_bound_bytes = 0;
+  uint32_t dtypes = 0;  ///< bit per graph::DType
+  uint64_t metered_pflop_micros = 0;  ///< size of the segment in 10^9 metered FLOPs, for predictions only
+};
+struct JobsReady {
+  std::vector<ReadyJob> jobs;
+};
+struct SessionSlice {
+  SliceId slice;
+  uint64_t memory_bytes = 0;
+  uint32_t dtypes = 0;
+  int32_t slots = 1;
+};
+struct SessionUp {
+  SessionKey session;
+  BoxId box;
+  AccountId owner;
+  std::vector<SessionSlice> slices;
+};
+struct SessionsSeen {
+  std::vector<SessionKey> sessions;
+};
+struct SessionDown {
+  SessionKey session;  ///< its connection closed: a hint, the lease still runs
+};
+struct AttemptEnded {
+  Fence fence;
+  SessionId session;
+  bool accepted = false;
+  std::string code;               ///< failure code when not accepted
+  std::optional<ReadyJob> next;   ///< the job's next segment, when there is one
+};
+struct AttemptsEnded {
+  std::vector<AttemptEnded> attempts;
+};
+struct CancelRequested {
+  std::vector<JobId> jobs;
+};
+struct SessionsExpired {
+  std::vector<SessionKey> sessions;
+};
+
+using Message =
+    std::variant<Hello, Welcome, Refusal, Heartbeat, Leases, Cancels, Progress, Completions, CompletionResults, Failures, BlobGet,
+                 BlobData, BlobPut, BlobAck, ServerHello, SchedulerHello, JobsReady, SessionUp, SessionsSeen, SessionDown,
+                 AttemptsEnded, CancelRequested, SessionsExpired>;
+
+std::vector<std::byte> encode(const Message& message);
+Result<Message> decode(std::span<const std::byte> frame);
+
+}  // namespace quarry::wire
