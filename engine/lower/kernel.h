@@ -12,15 +12,26 @@ namespace quarry::lower {
 
 struct Kernel {
   std::shared_ptr<const graph::NormalGraph> graph;
-  graph::NodeId result;                  ///< the stored value
-  std::vector<graph::NodeId> reads;      ///< INPUTs and stored values that it loads, ascending: the order of its buffer arguments
+  graph::NodeId result;  ///< the stored value
+  /// INPUTs and stored values that it loads, ascending: the order of its buffer arguments. What effective_operands()
+  /// reaches, so a gather reads its table and index even where its mask is stored. A row update lists its old value too
+  /// (the result's own buffer).
+  std::vector<graph::NodeId> reads;
   bool reads_step = false;
   bool reads_seed = false;
   /// Set when the result is written into the buffer of `row_update->old_value` and only the named rows are touched.
   std::optional<graph::RowUpdate> row_update;
+  /// graph::zero_or_one_values of the graph, computed once for all of its kernels.
+  std::shared_ptr<const std::vector<bool>> zero_or_one;
 };
 
-/// Splits a graph into kernels in launch order: one per stored value. `carry` (input name <- output name) makes row updates in place.
+/// What a node's value is computed from, idioms seen through: a select's condition and branches, a gather's table and
+/// index, else the node's operands.
+std::vector<graph::NodeId> effective_operands(const graph::Graph& graph, const std::vector<bool>& zero_or_one,
+                                              graph::NodeId id);
+
+/// Splits a graph into kernels in launch order: one per stored value. `carry` (input name <- output name) makes row
+/// updates in place.
 std::vector<Kernel> partition(std::shared_ptr<const graph::NormalGraph> graph,
                               const std::vector<std::pair<std::string, std::string>>& carry);
 
