@@ -1,5 +1,5 @@
-// safetensors files: an 8-byte little-endian header length, a JSON header, then the data. Hostile until parsed: offsets, overlaps,
-// sizes and dtypes are all checked, and only the header is ever held in memory.
+// safetensors files: an 8-byte little-endian header length, a JSON header, then the data. Hostile until parsed:
+// offsets, overlaps, sizes and dtypes are all checked, and only the header is ever held in memory.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +22,9 @@ struct TensorEntry {
   uint64_t bytes;
 };
 
-/// The tensors of a file by name. Problems: "safetensors_truncated", "safetensors_header", "safetensors_overlap", "unsupported_dtype".
-/// `head` holds at least the first 8 + header length bytes; header_bytes() says how many that is once 8 are known.
+/// The tensors of a file by name. Problems: "safetensors_truncated", "safetensors_header", "safetensors_overlap",
+/// "unsupported_dtype". `head` holds at least the first 8 + header length bytes; header_bytes() says how many that is
+/// once 8 are known.
 Result<uint64_t> header_bytes(std::span<const std::byte> first_eight, uint64_t file_bytes);
 Result<std::map<std::string, TensorEntry>> parse_header(std::span<const std::byte> head, uint64_t file_bytes);
 
