@@ -92,6 +92,7 @@ class Graph {
 
  private:
   friend class Builder;
+  friend class Normaliser;
   std::vector<Node> nodes_;
   std::vector<int64_t> dimensions_;  // shapes, interned: equal shapes share their entries
   std::vector<int64_t> attributes_;
@@ -124,6 +125,8 @@ class Builder {
   NodeId rand(DType dtype, std::span<const int64_t> shape, uint32_t stream);
   NodeId step();
   void label(NodeId node, std::string_view text);
+  /// Labels the node that is added next, so that errors in that very node can name it.
+  void label_next(std::string_view text);
   void output(std::string_view name, NodeId node);
 
   bool failed() const;
