@@ -1,4 +1,5 @@
-// Quarry's own CA (P-256): makes its root, issues short-lived certificates to servers, schedulers and boxes, fingerprints keys.
+// Quarry's own CA (P-256): makes its root, issues short-lived certificates to servers, schedulers and boxes,
+// fingerprints keys.
 #pragma once
 
 #include <string>
@@ -20,8 +21,9 @@ KeyAndCertificate make_authority(const std::string& common_name, WallTime now);
 std::string make_key_pem();
 std::string make_request_pem(const std::string& key_pem, const std::string& common_name);
 /// Verifies the request's own signature, then issues. `dns_names` and loopback/other IP texts go into the SAN.
-Result<std::string> issue_certificate(const KeyAndCertificate& authority, const std::string& request_pem, const std::string& common_name,
-                                      const std::vector<std::string>& dns_names, int valid_days, WallTime now);
+Result<std::string> issue_certificate(const KeyAndCertificate& authority, const std::string& request_pem,
+                                      const std::string& common_name, const std::vector<std::string>& dns_names,
+                                      int valid_days, WallTime now);
 /// SHA-256 of the public key (SubjectPublicKeyInfo, DER) in a certificate or a request.
 Result<Digest> public_key_digest(const std::string& pem);
 

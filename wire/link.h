@@ -1,7 +1,7 @@
 // A framed, mutually authenticated TLS connection: what workers, servers and schedulers speak wire messages over.
 //
-// All callbacks run on the link's io_context. send() may be called from any thread; messages leave in the order of the calls. A link that
-// buffers more than kMaxQueuedBytes is closed: the peer is too slow.
+// All callbacks run on the link's io_context. send() may be called from any thread; messages leave in the order of the
+// calls. A link that buffers more than kMaxQueuedBytes is closed: the peer is too slow.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -44,11 +44,13 @@ class Listener {
   virtual uint16_t port() const = 0;
   virtual void stop() = 0;
 };
-std::unique_ptr<Listener> listen(boost::asio::io_context& io, const std::string& address, uint16_t port, const TlsFiles& files,
-                                 std::function<void(std::shared_ptr<Link>)> on_link);
+std::unique_ptr<Listener> listen(boost::asio::io_context& io, const std::string& address, uint16_t port,
+                                 const TlsFiles& files, std::function<void(std::shared_ptr<Link>)> on_link);
 
-/// Connects within `timeout_ms`; `expected_peer` must be the peer certificate's common name ("" accepts any of the CA's).
-void connect(boost::asio::io_context& io, const std::string& host, uint16_t port, const TlsFiles& files, const std::string& expected_peer,
-             uint32_t timeout_ms, std::function<void(Result<std::shared_ptr<Link>>)> done);
+/// Connects within `timeout_ms`; `expected_peer` must be the peer certificate's common name ("" accepts any of the
+/// CA's).
+void connect(boost::asio::io_context& io, const std::string& host, uint16_t port, const TlsFiles& files,
+             const std::string& expected_peer, uint32_t timeout_ms,
+             std::function<void(Result<std::shared_ptr<Link>>)> done);
 
 }  // namespace quarry::wire

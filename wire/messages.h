@@ -1,5 +1,6 @@
-// The versioned messages between worker and server, and between server and scheduler. Each frame on a link is a 4-byte big-endian
-// length and one CBOR map {"t": type, ...fields}. Every field is checked and bounded on decode; an unknown type or field is a Problem.
+// The versioned messages between worker and server, and between server and scheduler. Each frame on a link is a 4-byte
+// big-endian length and one CBOR map {"t": type, ...fields}. Every field is checked and bounded on decode; an unknown
+// type or field is a Problem.
 //
 //   worker -> server   Hello, Heartbeat, Progress, Completions, Failures, BlobGet, BlobPut
 //   server -> worker   Welcome, Leases, Cancels, CompletionResults, BlobData, BlobAck, Refusal
@@ -22,16 +23,20 @@
 
 namespace quarry::wire {
 
-inline constexpr uint32_t kVersion = 1;           ///< newest spoken here
-inline constexpr uint32_t kOldestVersion = 1;     ///< oldest still understood
+inline constexpr uint32_t kVersion = 1;        ///< newest spoken here
+inline constexpr uint32_t kOldestVersion = 1;  ///< oldest still understood
 inline constexpr size_t kMaxFrameBytes = 8 << 20;
+inline constexpr size_t kFramePrefixBytes = 4;  ///< the length in front of each frame
 inline constexpr size_t kMaxBlobPartBytes = 1 << 20;
 inline constexpr size_t kMaxInlineOutputBytes = 16 << 10;  ///< outputs up to this size travel inside the completion
 inline constexpr size_t kMaxBatch = 2'000;
+inline constexpr size_t kMaxJobDocumentBytes = 4 << 20;  ///< a lease carries its job's document in one frame
+inline constexpr size_t kMaxDetailBytes =
+    2'048;  ///< of a failure's or refusal's text; longer ones are clipped when sent
 
 /// Names one attempt for ever: PostgreSQL refuses a completion whose fence is not the job's current one.
 struct Fence {
-  uint64_t incarnation = 0;    ///< of the cluster; renewed at each restore
+  uint64_t incarnation = 0;  ///< of the cluster; renewed at each restore
   JobId job;
   int32_t segment = 0;
   int64_t session_epoch = 0;
@@ -47,12 +52,12 @@ struct Extent {
 };
 
 struct SliceReport {
-  int32_t index = 0;           ///< within the device
+  int32_t index = 0;  ///< within the device
   uint32_t first_unit = 0, units = 0;
   uint64_t memory_bytes = 0;
 };
 struct DeviceReport {
-  std::string key;             ///< stable on the box, e.g. "opencl:0"
+  std::string key;  ///< stable on the box, e.g. "opencl:0"
   std::string name, backend, driver;
   uint64_t memory_bytes = 0;
   uint32_t compute_units = 0;
@@ -96,13 +101,13 @@ struct Lease {
   Fence fence;
   SessionId session;
   SliceId slice;
-  Digest graph{};                                     ///< graph id; its CBOR is fetched as BlobGet{graph = true}
-  std::string job_document;                           ///< JSON as docs/api.md, the client's own
-  int64_t first_step = 0, steps = 0;                  ///< of this segment
+  Digest graph{};                     ///< graph id; its CBOR is fetched as BlobGet{graph = true}
+  std::string job_document;           ///< JSON as docs/api.md, the client's own
+  int64_t first_step = 0, steps = 0;  ///< of this segment
   bool last_segment = true;
   std::map<std::string, std::vector<Extent>> inputs;  ///< plain inputs, feeds, and carried inputs' values at first_step
   uint64_t memory_bound_bytes = 0;
-  uint32_t time_limit_ms = 0;                         ///< 60 s + 20 times the predicted time
+  uint32_t time_limit_ms = 0;  ///< 60 s + 20 times the predicted time
 };
 struct Leases {
   std::vector<Lease> leases;
@@ -129,9 +134,9 @@ struct Produced {
 struct Completion {
   Fence fence;
   std::vector<Produced> kept;
-  std::vector<Produced> carried;     ///< only when this is not the last segment
+  std::vector<Produced> carried;  ///< only when this is not the last segment
   uint64_t device_ns = 0, compile_ns = 0;
-  double energy_joules = 0;          ///< 0 when the device does not measure
+  double energy_joules = 0;  ///< 0 when the device does not measure
   std::string schedules_hash;
 };
 struct Completions {
@@ -147,7 +152,8 @@ struct CompletionResults {
 };
 struct AttemptFailure {
   Fence fence;
-  std::string code;    ///< a typed failure: "device_error", "graph_error", "out_of_memory", "executor_crashed", "time_limit", "cancelled"
+  std::string code;    ///< a typed failure: "device_error", "graph_error", "out_of_memory", "executor_crashed",
+                       ///< "time_limit", "cancelled"
   std::string detail;  ///< for the renter; no paths or secrets
 };
 struct Failures {
@@ -157,7 +163,7 @@ struct Failures {
 struct BlobGet {
   uint64_t request = 0;
   Digest blob{};
-  bool graph = false;  ///< `blob` is a graph id
+  bool graph = false;              ///< `blob` is a graph id
   uint64_t offset = 0, bytes = 0;  ///< at most kMaxBlobPartBytes
 };
 struct BlobData {
@@ -194,7 +200,7 @@ struct ReadyJob {
   int32_t segment = 0;
   int64_t submitted_at_us = 0;
   uint64_t memory_bound_bytes = 0;
-  uint32_t dtypes = 0;  ///< bit per graph::DType
+  uint32_t dtypes = 0;                ///< bit per graph::DType
   uint64_t metered_pflop_micros = 0;  ///< size of the segment in 10^9 metered FLOPs, for predictions only
 };
 struct JobsReady {
@@ -222,8 +228,8 @@ struct AttemptEnded {
   Fence fence;
   SessionId session;
   bool accepted = false;
-  std::string code;               ///< failure code when not accepted
-  std::optional<ReadyJob> next;   ///< the job's next segment, when there is one
+  std::string code;              ///< failure code when not accepted
+  std::optional<ReadyJob> next;  ///< the job's next segment, when there is one
 };
 struct AttemptsEnded {
   std::vector<AttemptEnded> attempts;
@@ -236,11 +242,18 @@ struct SessionsExpired {
 };
 
 using Message =
-    std::variant<Hello, Welcome, Refusal, Heartbeat, Leases, Cancels, Progress, Completions, CompletionResults, Failures, BlobGet,
-                 BlobData, BlobPut, BlobAck, ServerHello, SchedulerHello, JobsReady, SessionUp, SessionsSeen, SessionDown,
-                 AttemptsEnded, CancelRequested, SessionsExpired>;
+    std::variant<Hello, Welcome, Refusal, Heartbeat, Leases, Cancels, Progress, Completions, CompletionResults,
+                 Failures, BlobGet, BlobData, BlobPut, BlobAck, ServerHello, SchedulerHello, JobsReady, SessionUp,
+                 SessionsSeen, SessionDown, AttemptsEnded, CancelRequested, SessionsExpired>;
 
+/// The CBOR map without its length. A value past its bound (fields.h) is the sender's bug: std::length_error names the
+/// field.
 std::vector<std::byte> encode(const Message& message);
+/// A batch too large for one frame, or of more than kMaxBatch items, becomes several. Each is ready to be sent, its
+/// length in front.
+std::vector<std::vector<std::byte>> encode_frames(const Message& message);
+/// `frame` is hostile: text is valid UTF-8 without NUL, numbers and lists are within their bounds, nothing follows, or
+/// it is a Problem that points at the field.
 Result<Message> decode(std::span<const std::byte> frame);
 
 }  // namespace quarry::wire
