@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "common/api_key.h"
 #include "common/sha256.h"
 
 using namespace quarry;
@@ -40,4 +41,20 @@ TEST_CASE("sha256 agrees with FIPS 180-4's example and resets after finish") {
   }
   CHECK(parse_digest(to_hex(sha256("abc"))) == sha256("abc"));
   CHECK_FALSE(parse_digest("BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD"));
+}
+
+TEST_CASE("an API key parses back, and any changed character is refused by its checksum") {
+  SeededRandom random(9);
+  const ApiKeyText key = make_api_key(random);
+  const auto parsed = parse_api_key(key.text);
+  REQUIRE(parsed);
+  CHECK(parsed->id == key.id);
+  CHECK(parsed->secret_sha256 == key.secret_sha256);
+  for (size_t i = 0; i < key.text.size(); ++i) {
+    std::string changed = key.text;
+    changed[i] = changed[i] == 'a' ? 'b' : 'a';
+    CHECK_FALSE(parse_api_key(changed));
+  }
+  CHECK_FALSE(parse_api_key(key.text + "0"));
+  CHECK_FALSE(parse_api_key(""));
 }
