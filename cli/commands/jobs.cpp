@@ -1,0 +1,169 @@
+// `quarry quote | submit | jobs | job | cancel | get`: the way of a job, from the renter's side.
+#include <filesystem>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "cli/context.h"
+#include "cli/job_options.h"
+#include "cli/show.h"
+#include "cli/watch.h"
+
+namespace quarry::cli {
+namespace {
+
+using nlohmann::json;
+
+struct SubmitFlags {
+  JobOptions job;
+  bool watch = false, dry_run = false;
+  std::string limit;
+};
+
+/// A job that ended otherwise than well is a failed command.
+Status as_status(const json& job) {
+  const std::string state = job.value("state", "");
+  if (state != "failed" && state != "cancelled" && state != "expired") return {};
+  std::string detail = "the job " + job.value("id", "") + " " + (state == "failed" ? "failed" : "was " + state);
+  if (job.contains("end_reason") && job["end_reason"].is_string()) detail += ": " + job["end_reason"].get<std::string>();
+  if (job.contains("failure") && job["failure"].is_object()) detail += ": " + job["failure"].value("detail", "");
+  return Problem{"job_" + state, detail, "", "See `quarry job " + job.value("id", "last") + "`."};
+}
+
+Result<json> fetch_quote(Context& context, ApiClient& client, const LocalJob& job) {
+  QUARRY_TRY(send_parts(context, client, job));
+  return client.post("/v1/quotes", {{"job", json::parse(graph::write_job(job.document))}});
+}
+
+Status quote(Context& context, const JobOptions& options) {
+  QUARRY_ASSIGN(const LocalJob job, load_job(options));
+  QUARRY_ASSIGN(ApiClient* const client, context.client());
+  QUARRY_ASSIGN(const json answer, fetch_quote(context, *client, job));
+  if (context.json) context.print_json(answer);
+  else std::cout << quote_text(context.terminal, answer);
+  return {};
+}
+
+Status submit(Context& context, const SubmitFlags& flags) {
+  if (flags.dry_run) return quote(context, flags.job);
+  QUARRY_ASSIGN(const LocalJob local, load_job(flags.job));
+  QUARRY_ASSIGN(ApiClient* const client, context.client());
+  QUARRY_TRY(send_parts(context, *client, local));
+  json body{{"job", json::parse(graph::write_job(local.document))}};
+  if (!flags.limit.empty()) body["limit"] = flags.limit;
+  QUARRY_ASSIGN(json job, client->post("/v1/jobs", body));
+  if (flags.watch) {
+    if (!context.json) std::cerr << "submitted " << job.value("id", "") << "\n";
+    QUARRY_ASSIGN(job, watch_job(context, *client, job.at("id").get<std::string>()));
+  }
+  if (context.json) context.print_json(job);
+  else std::cout << job_text(context.terminal, job);
+  if (auto status = as_status(job); !status.ok() && !context.json) return status;
+  else if (!status.ok()) context.exit_code = ExitCode::Failed;
+  return {};
+}
+
+Status list(Context& context, int limit) {
+  QUARRY_ASSIGN(ApiClient* const client, context.client());
+  QUARRY_ASSIGN(const json page, client->get("/v1/jobs?limit=" + std::to_string(limit)));
+  if (context.json) context.print_json(page);
+  else std::cout << jobs_table(context.terminal, page.at("jobs"));
+  return {};
+}
+
+Status show(Context& context, const std::string& selector, bool watch) {
+  QUARRY_ASSIGN(ApiClient* const client, context.client());
+  QUARRY_ASSIGN(const std::string id, resolve_job(*client, selector));
+  json job;
+  if (watch) {
+    QUARRY_ASSIGN(job, watch_job(context, *client, id));
+  } else {
+    QUARRY_ASSIGN(job, client->get("/v1/jobs/" + id));
+  }
+  QUARRY_ASSIGN(const json bill, client->get("/v1/jobs/" + id + "/bill"));
+  if (context.json) {
+    job["bill"] = bill;
+    context.print_json(job);
+    return {};
+  }
+  std::cout << job_text(context.terminal, job) << "\n" << ledger_table(context.terminal, bill.at("lines"));
+  return {};
+}
+
+Status cancel(Context& context, const std::string& selector) {
+  QUARRY_ASSIGN(ApiClient* const client, context.client());
+  QUARRY_ASSIGN(const std::string id, resolve_job(*client, selector));
+  QUARRY_ASSIGN(const json job, client->remove("/v1/jobs/" + id));
+  if (context.json) context.print_json(job);
+  else std::cout << job_text(context.terminal, job);
+  return {};
+}
+
+Status get(Context& context, const std::string& selector, const std::vector<std::string>& wanted, const std::string& directory) {
+  QUARRY_ASSIGN(ApiClient* const client, context.client());
+  QUARRY_ASSIGN(const std::string id, resolve_job(*client, selector));
+  QUARRY_ASSIGN(const json results, client->get("/v1/jobs/" + id + "/results"));
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  json written = json::array();
+  for (const auto& output : results.at("outputs")) {
+    const std::string name = output.at("name").get<std::string>();
+    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), name) == wanted.end()) continue;
+    if (name.find('/') != std::string::npos || name.starts_with('.'))
+      return Problem{"cannot_write", "the output \"" + name + "\" has no safe file name", "", "Fetch it through the API."};
+    const auto file = std::filesystem::path(directory) / (name + ".safetensors");
+    ProgressBar bar(context.terminal, "fetching " + name);
+    QUARRY_TRY(client->download("/v1/jobs/" + id + "/results/" + name, file,
+                                [&](uint64_t done, uint64_t total) { bar.show(done, total, "", human_bytes(done)); }));
+    bar.finish();
+    written.push_back({{"name", name}, {"file", file.string()}});
+    if (!context.json) std::cout << file.string() << "\n";
+  }
+  if (written.empty()) return Problem{"not_found", "the job has no such output yet", "", "See `quarry job " + id + "`."};
+  if (context.json) context.print_json(written);
+  return {};
+}
+
+}  // namespace
+
+void add_job_commands(CLI::App& app, Context& context) {
+  const auto flags = std::make_shared<SubmitFlags>();
+  auto* quote_command = app.add_subcommand("quote", "what a job costs, line by line, before it runs");
+  flags->job.add_to(*quote_command);
+  quote_command->callback([&context, flags] { context.run([&] { return quote(context, flags->job); }); });
+
+  const auto submitted = std::make_shared<SubmitFlags>();
+  auto* submit_command = app.add_subcommand("submit", "uploads what is missing and submits a job");
+  submitted->job.add_to(*submit_command);
+  submit_command->add_flag("--watch,-w", submitted->watch, "follow it to its end");
+  submit_command->add_flag("--dry-run", submitted->dry_run, "show the price and submit nothing");
+  submit_command->add_option("--limit", submitted->limit, "the most it may cost, in dollars");
+  submit_command->callback([&context, submitted] { context.run([&] { return submit(context, *submitted); }); });
+
+  const auto count = std::make_shared<int>(20);
+  auto* jobs_command = app.add_subcommand("jobs", "your newest jobs");
+  jobs_command->add_option("--limit", *count, "how many (default 20)")->check(CLI::Range(1, 1000));
+  jobs_command->callback([&context, count] { context.run([&] { return list(context, *count); }); });
+
+  const auto selector = std::make_shared<std::string>("last");
+  const auto watch = std::make_shared<bool>(false);
+  auto* job_command = app.add_subcommand("job", "one job, with its bill");
+  job_command->add_option("job", *selector, "job_..., or \"last\" (the default)");
+  job_command->add_flag("--watch,-w", *watch, "follow it to its end");
+  job_command->callback([&context, selector, watch] { context.run([&] { return show(context, *selector, *watch); }); });
+
+  auto* cancel_command = app.add_subcommand("cancel", "stops a job; finished segments stay paid");
+  cancel_command->add_option("job", *selector, "job_... or \"last\"")->required();
+  cancel_command->callback([&context, selector] { context.run([&] { return cancel(context, *selector); }); });
+
+  const auto outputs = std::make_shared<std::vector<std::string>>();
+  const auto directory = std::make_shared<std::string>(".");
+  auto* get_command = app.add_subcommand("get", "fetches a job's results as safetensors files");
+  get_command->add_option("job", *selector, "job_..., or \"last\" (the default)");
+  get_command->add_option("outputs", *outputs, "which outputs (default: all)");
+  get_command->add_option("--to", *directory, "directory (default: here)");
+  get_command->callback([&context, selector, outputs, directory] {
+    context.run([&] { return get(context, *selector, *outputs, *directory); });
+  });
+}
+
+}  // namespace quarry::cli

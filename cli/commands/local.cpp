@@ -1,0 +1,117 @@
+// `quarry run | graph inspect | devices`: what needs no service.
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "cli/context.h"
+#include "cli/job_options.h"
+#include "cli/local_run.h"
+#include "cli/show.h"
+#include "engine/device/device.h"
+#include "engine/meter/meter.h"
+
+namespace quarry::cli {
+namespace {
+
+using nlohmann::json;
+
+json values_json(const graph::Graph& graph, const std::vector<std::pair<std::string, graph::NodeId>>& values) {
+  json list = json::array();
+  for (const auto& [name, node] : values) {
+    const auto shape = graph.shape(node);
+    list.push_back({{"name", name}, {"dtype", std::string(graph::name(graph[node].dtype))}, {"shape", std::vector<int64_t>(shape.begin(), shape.end())}});
+  }
+  return list;
+}
+
+json describe(const graph::NormalGraph& normal, const meter::StepCount& step, size_t movement) {
+  std::vector<std::pair<std::string, graph::NodeId>> inputs, outputs;
+  for (const auto node : normal.graph.inputs()) inputs.emplace_back(normal.graph.input_name(node), node);
+  for (const auto& output : normal.graph.outputs()) outputs.emplace_back(output.name, output.node);
+  return {{"id", normal.id_text()},
+          {"nodes", normal.graph.size()},
+          {"movement", movement},
+          {"inputs", values_json(normal.graph, inputs)},
+          {"outputs", values_json(normal.graph, outputs)},
+          {"step",
+           {{"flops", step.flops.to_string()},
+            {"weighted", {step.weighted[0].to_string(), step.weighted[1].to_string(), step.weighted[2].to_string()}},
+            {"bytes", to_decimal(step.bytes)},
+            {"stored_values", step.stored_values},
+            {"metered_flops", step.metered().to_string()},
+            {"memory_bound_bytes", step.memory_bound_bytes}}}};
+}
+
+void print_values(const Terminal& terminal, const char* kind, const json& values) {
+  for (const auto& value : values)
+    std::cout << "  " << kind << "  " << terminal.bold(value["name"].get<std::string>()) << "  " << value["dtype"].get<std::string>()
+              << shape_text(value["shape"]) << "\n";
+}
+
+Status inspect(Context& context, const std::string& path, const std::vector<std::string>& carries, const std::vector<std::string>& feeds) {
+  QUARRY_ASSIGN(const auto normal, load_graph(path));
+  meter::Usage usage;
+  for (const auto& carry : carries) {
+    const auto equals = carry.find('=');
+    if (equals == std::string::npos) return Problem{"usage", "--carry " + carry + " is not of the form INPUT=OUTPUT", "", ""};
+    usage.carry.emplace_back(carry.substr(0, equals), carry.substr(equals + 1));
+  }
+  usage.feed = feeds;
+  QUARRY_ASSIGN(const meter::StepCount step, meter::count(*normal, usage));
+  size_t movement = 0;
+  for (graph::NodeId node = 0; node < normal->graph.size(); ++node) movement += graph::is_movement(normal->graph[node].op);
+  const json description = describe(*normal, step, movement);
+  if (context.json) {
+    context.print_json(description);
+    return {};
+  }
+  const Terminal& terminal = context.terminal;
+  std::cout << terminal.bold(normal->id_text()) << "\n  nodes   " << normal->graph.size() << ", " << movement << " of them movement, "
+            << step.stored_values << " stored values (kernels)\n";
+  print_values(terminal, "input ", description["inputs"]);
+  print_values(terminal, "output", description["outputs"]);
+  std::cout << "  a step computes " << terminal.bold(human_flops(step.flops)) << ", metered "
+            << terminal.bold(human_flops(step.metered())) << " (" << human_flops(step.weighted_total()) << " weighted, "
+            << human_bytes(static_cast<uint64_t>(step.bytes)) << " moved)\n  memory bound " << human_bytes(step.memory_bound_bytes) << "\n";
+  return {};
+}
+
+Status devices(Context& context) {
+  json list = json::array();
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& device : device::list_devices()) {
+    const auto& p = device.properties;
+    list.push_back({{"device", device.selector}, {"name", p.name}, {"backend", p.backend}, {"driver", p.driver},
+                    {"compute_units", p.compute_units}, {"memory_bytes", p.memory_bytes}});
+    rows.push_back({device.selector, p.name, std::to_string(p.compute_units), human_bytes(p.memory_bytes), p.driver});
+  }
+  if (context.json) context.print_json(list);
+  else std::cout << table(context.terminal, {"device", "name", "units", "memory", "driver"}, rows);
+  return {};
+}
+
+}  // namespace
+
+void add_local_commands(CLI::App& app, Context& context) {
+  const auto options = std::make_shared<RunOptions>();
+  auto* run = app.add_subcommand("run", "runs a job on a device of this machine, without a service");
+  options->job.add_to(*run);
+  run->add_option("--device,-d", options->device, "see `quarry devices` (default: the first OpenCL device, else the interpreter)");
+  run->add_option("--to", options->directory, "directory for the results (default: here)");
+  run->callback([&context, options] { context.run([&] { return run_locally(context, *options); }); });
+
+  auto* graph_command = app.add_subcommand("graph", "look at graphs");
+  graph_command->require_subcommand(1);
+  auto* inspect_command = graph_command->add_subcommand("inspect", "a graph's id, inputs, outputs, work and memory");
+  const auto path = std::make_shared<std::string>();
+  const auto carries = std::make_shared<std::vector<std::string>>();
+  const auto feeds = std::make_shared<std::vector<std::string>>();
+  inspect_command->add_option("graph", *path, "graph file, JSON or CBOR")->required()->check(CLI::ExistingFile);
+  inspect_command->add_option("--carry", *carries, "INPUT=OUTPUT, as in submit: row updates of carried inputs are done in place");
+  inspect_command->add_option("--feed", *feeds, "INPUT that is fed");
+  inspect_command->callback([&context, path, carries, feeds] { context.run([&] { return inspect(context, *path, *carries, *feeds); }); });
+
+  auto* devices_command = app.add_subcommand("devices", "the devices of this machine");
+  devices_command->callback([&context] { context.run([&] { return devices(context); }); });
+}
+
+}  // namespace quarry::cli

@@ -1,0 +1,95 @@
+#include "cli/job_options.h"
+
+#include <fstream>
+#include <iterator>
+
+#include "cli/api_client.h"
+
+namespace quarry::cli {
+namespace {
+
+struct NameAndValue {
+  std::string name, value;
+};
+
+Result<NameAndValue> split(const std::string& text, const char* flag, const char* form) {
+  const auto equals = text.find('=');
+  if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
+    return Problem{"usage", std::string(flag) + " " + text + " is not of the form " + form, "", "See `quarry submit --help`."};
+  return NameAndValue{text.substr(0, equals), text.substr(equals + 1)};
+}
+
+/// "file.safetensors[:tensor]" or "job_...:output"; the tensor's name defaults to the input's.
+Result<graph::InputSource> parse_source(const NameAndValue& given, std::map<Digest, std::filesystem::path>& files) {
+  const auto colon = given.value.rfind(':');
+  const std::string head = given.value.substr(0, colon);
+  const std::string tail = colon == std::string::npos ? given.name : given.value.substr(colon + 1);
+  if (auto job = JobId::parse(head)) return graph::InputSource(graph::JobOutputInput{*job, tail});
+  const std::filesystem::path path = std::filesystem::exists(given.value) ? given.value : head;
+  QUARRY_ASSIGN(const Digest digest, hash_file(path, {}));
+  files[digest] = path;
+  return graph::InputSource(graph::TensorInput{digest, path == given.value ? given.name : tail});
+}
+
+}  // namespace
+
+void JobOptions::add_to(CLI::App& command) {
+  command.add_option("graph", graph_path, "graph file, JSON or CBOR (docs/graph-format.md)")->required()->check(CLI::ExistingFile);
+  command.add_option("--input,-i", inputs, "NAME=FILE.safetensors[:TENSOR] or NAME=job_...:OUTPUT; also a carried input's start");
+  command.add_option("--carry", carries, "INPUT=OUTPUT: after each step the input takes the output's value");
+  command.add_option("--feed", feeds, "INPUT=FILE.safetensors[:TENSOR][,wrap]: one slice a step");
+  command.add_option("--keep", keeps, "OUTPUT=last|each: what to keep (default: every output, last)");
+  command.add_option("--steps", steps, "how many steps to run (default 1)");
+  command.add_option("--first-step", first_step, "number of the first step (default 0)");
+  command.add_option("--seed", seed, "seed of RAND, 64 bits (default 0)");
+  command.add_option("--checkpoint-every", checkpoint_every, "steps between durable states (default: chosen by the service)");
+}
+
+Result<std::shared_ptr<const graph::NormalGraph>> load_graph(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return Problem{"cannot_read", "cannot read " + path.string(), "", "Check the path and its permissions."};
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  const auto first = text.find_first_not_of(" \t\r\n");
+  const bool json = first != std::string::npos && text[first] == '{';
+  auto parsed = json ? graph::parse_json(text) : graph::parse_cbor(std::as_bytes(std::span(text)));
+  if (!parsed.ok()) return std::move(parsed).problem();
+  return std::make_shared<const graph::NormalGraph>(graph::normalise(parsed.value()));
+}
+
+Result<LocalJob> load_job(const JobOptions& options) {
+  LocalJob job;
+  QUARRY_ASSIGN(job.graph, load_graph(options.graph_path));
+  graph::Stage& stage = job.document.stage;
+  stage.graph = job.graph->id;
+  stage.steps = options.steps;
+  stage.first_step = options.first_step;
+  job.document.seed = options.seed;
+  if (options.checkpoint_every != 0) job.document.checkpoint_every = options.checkpoint_every;
+  for (const auto& text : options.inputs) {
+    QUARRY_ASSIGN(const NameAndValue given, split(text, "--input", "NAME=FILE[:TENSOR]"));
+    QUARRY_ASSIGN(job.document.inputs[given.name], parse_source(given, job.files));
+  }
+  for (const auto& text : options.carries) {
+    QUARRY_ASSIGN(const NameAndValue given, split(text, "--carry", "INPUT=OUTPUT"));
+    stage.carry[given.name] = given.value;
+  }
+  for (const auto& text : options.feeds) {
+    QUARRY_ASSIGN(NameAndValue given, split(text, "--feed", "INPUT=FILE[:TENSOR][,wrap]"));
+    const bool wrap = given.value.ends_with(",wrap");
+    if (wrap) given.value.resize(given.value.size() - 5);
+    QUARRY_ASSIGN(const graph::InputSource source, parse_source(given, job.files));
+    stage.feed[given.name] = {source, wrap};
+  }
+  for (const auto& text : options.keeps) {
+    QUARRY_ASSIGN(const NameAndValue given, split(text, "--keep", "OUTPUT=last or OUTPUT=each"));
+    if (given.value != "last" && given.value != "each")
+      return Problem{"usage", "--keep " + text + ": keep \"last\" or \"each\"", "", ""};
+    stage.keep[given.name] = given.value == "each" ? graph::KeepSpec::Each : graph::KeepSpec::Last;
+  }
+  // What the flags made must read back as a job: one definition of what is allowed.
+  QUARRY_ASSIGN(job.document, graph::parse_job(graph::write_job(job.document)));
+  QUARRY_TRY(graph::check_job(job.document, job.graph->graph));
+  return job;
+}
+
+}  // namespace quarry::cli

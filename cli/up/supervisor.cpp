@@ -1,0 +1,144 @@
+#include "cli/up/supervisor.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <thread>
+
+namespace quarry::cli {
+namespace {
+
+constexpr std::chrono::seconds kHealthyAfter{10};  // a child that lived this long starts counting crashes anew
+
+std::string describe(int status) {
+  if (WIFSIGNALED(status)) return std::string("was killed by ") + strsignal(WTERMSIG(status));
+  return "exited with status " + std::to_string(WEXITSTATUS(status));
+}
+
+std::string last_lines(const std::filesystem::path& file, size_t count) {
+  std::ifstream in(file);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) {
+    lines.push_back(line);
+    if (lines.size() > count) lines.erase(lines.begin());
+  }
+  std::string text;
+  for (const auto& line : lines) text += "\n    " + line;
+  return text;
+}
+
+/// The child's side between fork and exec: only calls that are safe there.
+[[noreturn]] void become(const std::vector<char*>& arguments, int output, int log, pid_t parent) {
+  setpgid(0, 0);                          // Ctrl-C in the terminal is for the supervisor alone
+  prctl(PR_SET_PDEATHSIG, SIGTERM);       // no orphans when the supervisor is killed
+  if (getppid() != parent) _exit(127);
+  const int null = open("/dev/null", O_RDONLY);
+  dup2(null, STDIN_FILENO);
+  dup2(output, STDOUT_FILENO);
+  dup2(log, STDERR_FILENO);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  execv(arguments[0], arguments.data());
+  _exit(127);
+}
+
+}  // namespace
+
+Supervisor::~Supervisor() { stop(); }
+
+Result<int> Supervisor::spawn(Child& child, bool to_log) {
+  int pipe_ends[2] = {-1, -1};
+  const int log = open(child.spec.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+  if (log < 0 || (!to_log && pipe2(pipe_ends, O_CLOEXEC) != 0)) {
+    if (log >= 0) close(log);
+    return Problem{"cannot_start", "cannot open " + child.spec.log.string() + ": " + std::strerror(errno), "", ""};
+  }
+  std::vector<char*> arguments;
+  for (auto& argument : child.spec.arguments) arguments.push_back(argument.data());
+  arguments.push_back(nullptr);
+  const pid_t parent = getpid();
+  const pid_t pid = fork();
+  if (pid == 0) become(arguments, to_log ? log : pipe_ends[1], log, parent);
+  close(log);
+  if (!to_log) close(pipe_ends[1]);
+  if (pid < 0) {
+    if (!to_log) close(pipe_ends[0]);
+    return Problem{"cannot_start", std::string("fork failed: ") + std::strerror(errno), "", ""};
+  }
+  child.pid = pid;
+  child.started = clock_.now();
+  return pipe_ends[0];
+}
+
+Result<std::string> Supervisor::start(ChildSpec spec) {
+  Child child;
+  child.spec = std::move(spec);
+  QUARRY_ASSIGN(const int output, spawn(child, false));
+  const std::string name = child.spec.name;
+  const auto log = child.spec.log;
+  const Instant deadline = clock_.now() + kReadyTimeout;
+  children_.push_back(std::move(child));
+  std::string text;
+  const auto fail = [&](const std::string& how) {
+    close(output);
+    kill(children_.back().pid, SIGKILL);
+    waitpid(children_.back().pid, nullptr, 0);
+    children_.pop_back();
+    return Problem{"cannot_start", "the " + name + " " + how + last_lines(log, 5), "", "Its log is " + log.string() + "."};
+  };
+  for (;;) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - clock_.now());
+    pollfd ready{output, POLLIN, 0};
+    if (left.count() <= 0 || poll(&ready, 1, static_cast<int>(left.count())) == 0) return fail("did not become ready in time");
+    char chunk[512];
+    const ssize_t got = read(output, chunk, sizeof chunk);
+    if (got == 0) return fail("ended before it was ready");
+    if (got > 0) text.append(chunk, static_cast<size_t>(got));
+    const auto at = text.find("ready");
+    const auto end = at == std::string::npos ? at : text.find('\n', at);
+    if (end == std::string::npos) continue;
+    close(output);
+    return text.substr(at + 5, end - at - 5);
+  }
+}
+
+void Supervisor::tend(const std::function<void(const std::string&, const std::string&)>& on_restart) {
+  for (Child& child : children_) {
+    int status = 0;
+    if (child.pid > 0 && waitpid(child.pid, &status, WNOHANG) == child.pid) {
+      child.pid = -1;
+      child.crashes_in_a_row = clock_.now() - child.started > kHealthyAfter ? 1 : child.crashes_in_a_row + 1;
+      const auto pause = std::min(kSlowestRestart, kFirstRestart * (1 << std::min(child.crashes_in_a_row - 1, 10)));
+      child.restart_at = clock_.now() + pause;
+      on_restart(child.spec.name, describe(status));
+    }
+    if (child.pid < 0 && clock_.now() >= child.restart_at) {
+      if (!spawn(child, true).ok()) child.restart_at = clock_.now() + kSlowestRestart;
+    }
+  }
+}
+
+void Supervisor::stop() {
+  for (auto child = children_.rbegin(); child != children_.rend(); ++child) {
+    if (child->pid <= 0) continue;
+    kill(child->pid, SIGTERM);
+    const Instant deadline = clock_.now() + kStopTimeout;
+    while (waitpid(child->pid, nullptr, WNOHANG) == 0) {
+      if (clock_.now() > deadline) kill(child->pid, SIGKILL);
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    child->pid = -1;
+  }
+  children_.clear();
+}
+
+}  // namespace quarry::cli

@@ -1,0 +1,202 @@
+// `quarry up`: the whole service on one machine until Ctrl-C: a private PostgreSQL, server, scheduler, one worker per local device.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "cli/context.h"
+#include "cli/up/installation.h"
+#include "cli/up/supervisor.h"
+#include "common/clock.h"
+#include "engine/device/device.h"
+#include "sql/cluster.h"
+#include "sql/store.h"
+
+namespace quarry::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct UpFlags {
+  std::string data_directory;
+  int port = 8443;                      ///< API; gate, scheduler and metrics take the next three. 0: free ones
+  std::vector<std::string> devices;     ///< selectors; empty: every local device
+  std::string credit = "100";
+  std::string price_per_pflop = "0.0025";
+  int slots = 64;
+};
+
+struct Ports {
+  int api, gate, scheduler, metrics;
+};
+
+/// A port that nobody listens on. Another program may take it before the child does; then the child says so.
+int free_port() {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  bind(fd, reinterpret_cast<sockaddr*>(&address), length);
+  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length);
+  close(fd);
+  return ntohs(address.sin_port);
+}
+
+std::string loopback(int port) { return "127.0.0.1:" + std::to_string(port); }
+
+std::vector<std::string> local_devices(const UpFlags& flags) {
+  if (!flags.devices.empty()) return flags.devices;
+  std::vector<std::string> selectors;
+  for (const auto& device : device::list_devices())
+    if (device.properties.backend != "interpreter") selectors.push_back(device.selector);
+  return selectors.empty() ? std::vector<std::string>{"interpreter"} : selectors;
+}
+
+/// Everything that `quarry up` owns while it runs. Members stop in reverse order: children first, the database last.
+class Service {
+ public:
+  Service(Context& context, const UpFlags& flags) : context_(context), flags_(flags) {
+    at_.data = flags.data_directory.empty() ? default_data_directory() : fs::absolute(flags.data_directory);
+    if (flags.port != 0) ports_ = {flags.port, flags.port + 1, flags.port + 2, flags.port + 3};
+    else ports_ = {free_port(), free_port(), free_port(), free_port()};
+  }
+
+  Status start() {
+    programs_ = fs::read_symlink("/proc/self/exe").parent_path();
+    QUARRY_TRY(lock_directory(at_.data));
+    QUARRY_TRY(make_installation(at_, clock_, random_));
+    say("database");
+    try {
+      cluster_ = std::make_unique<sql::Cluster>(
+          sql::ClusterOptions{.data = at_.data / "postgres", .socket = at_.data / "run", .log = at_.logs() / "postgres.log"});
+      sql::migrate(cluster_->connection());
+      store_ = sql::Store::open(cluster_->connection(), clock_, random_);
+    } catch (const std::exception& error) {
+      return Problem{"cannot_start", error.what(), "", "PostgreSQL's log is " + (at_.logs() / "postgres.log").string() + "."};
+    }
+    const auto credit = Money::parse(flags_.credit);
+    if (!credit || credit->pico() < 0) return Problem{"usage", "--credit " + flags_.credit + " is not an amount of dollars", "", ""};
+    QUARRY_TRY(make_development_account(*store_, *credit, "https://" + loopback(ports_.api), at_, config_path(), random_));
+    QUARRY_TRY(start_scheduler());
+    QUARRY_TRY(start_server());
+    devices_ = local_devices(flags_);
+    for (const auto& device : devices_) QUARRY_TRY(start_worker(device));
+    return {};
+  }
+
+  /// Until SIGINT or SIGTERM.
+  void run(const sigset_t& signals) {
+    announce();
+    const timespec tick{0, 100'000'000};
+    while (sigtimedwait(&signals, nullptr, &tick) < 0) {
+      supervisor_.tend([&](const std::string& name, const std::string& how) {
+        std::cerr << "the " << name << " " << how << "; starting it again\n";
+      });
+      if (!cluster_->running()) {
+        std::cerr << "PostgreSQL ended; starting it again\n";
+        try {
+          cluster_->start();
+        } catch (const sql::ClusterError& error) {
+          std::cerr << error.what() << "\n";
+        }
+      }
+    }
+    say("stopping");
+    supervisor_.stop();
+  }
+
+ private:
+  void say(const std::string& what) const { std::cerr << context_.terminal.dim("quarry: " + what) << std::endl; }
+  fs::path config_path() const { return context_.config_path.empty() ? default_config_path() : fs::path(context_.config_path); }
+  std::string program(const char* name) const { return (programs_ / name).string(); }
+
+  Status launch(const std::string& name, std::vector<std::string> arguments) {
+    say(name);
+    QUARRY_TRY(supervisor_.start({name, std::move(arguments), at_.logs() / (name + ".log")}));
+    return {};
+  }
+
+  Status start_scheduler() {
+    return launch("scheduler", {program("quarry-scheduler"), "--database", cluster_->connection(), "--listen", loopback(ports_.scheduler),
+                                "--advertise", loopback(ports_.scheduler), "--tls-certificate", at_.certificate("scheduler"), "--tls-key",
+                                at_.key("scheduler"), "--authority-certificate", at_.authority_certificate()});
+  }
+
+  Status start_server() {
+    return launch("server", {program("quarry-server"), "--database", cluster_->connection(), "--listen", loopback(ports_.api),
+                             "--gate-listen", loopback(ports_.gate), "--metrics-listen", loopback(ports_.metrics), "--blobs", at_.blobs(),
+                             "--tls-certificate", at_.certificate("server"), "--tls-key", at_.key("server"), "--authority-certificate",
+                             at_.authority_certificate(), "--authority-key", at_.authority_key(), "--quote-key-file", at_.quote_key(),
+                             "--price-per-pflop", flags_.price_per_pflop});
+  }
+
+  Status start_worker(const std::string& device) {
+    QUARRY_TRY(make_claim_code(*store_, at_, device, random_));
+    return launch("worker-" + at_.worker(device).filename().string(),
+                  {program("quarry-worker"), "--api", "https://" + loopback(ports_.api), "--authority-certificate",
+                   at_.authority_certificate(), "--data", at_.worker(device), "--device", device, "--claim-code-file",
+                   at_.claim_code(device), "--slots", std::to_string(flags_.slots)});
+  }
+
+  void announce() const {
+    const std::string url = "https://" + loopback(ports_.api);
+    if (context_.json) {
+      context_.print_json({{"server", url}, {"gate", loopback(ports_.gate)}, {"metrics", "http://" + loopback(ports_.metrics) + "/metrics"},
+                           {"data", at_.data.string()}, {"config", config_path().string()}, {"devices", devices_}, {"ready", true}});
+      return;
+    }
+    const Terminal& terminal = context_.terminal;
+    std::cout << terminal.bold("Quarry is up") << " at " << terminal.cyan(url) << "\n"
+              << "  data     " << at_.data.string() << "\n  config   " << config_path().string() << "\n  metrics  http://"
+              << loopback(ports_.metrics) << "/metrics\n";
+    for (const auto& device : devices_) std::cout << "  device   " << device << "\n";
+    std::cout << "Try `quarry demo` in another terminal. Ctrl-C stops everything; state is kept." << std::endl;
+  }
+
+  Context& context_;
+  UpFlags flags_;
+  SystemClock clock_;
+  SystemRandom random_;
+  Installation at_;
+  Ports ports_{};
+  fs::path programs_;
+  std::vector<std::string> devices_;
+  std::unique_ptr<sql::Cluster> cluster_;
+  std::unique_ptr<sql::Store> store_;
+  Supervisor supervisor_{clock_};
+};
+
+Status up(Context& context, const UpFlags& flags) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  sigprocmask(SIG_BLOCK, &signals, nullptr);  // before any thread: they are taken by sigtimedwait alone
+  Service service(context, flags);
+  QUARRY_TRY(service.start());
+  service.run(signals);
+  return {};
+}
+
+}  // namespace
+
+void add_up_command(CLI::App& app, Context& context) {
+  const auto flags = std::make_shared<UpFlags>();
+  auto* command = app.add_subcommand("up", "the whole service on this machine, until Ctrl-C");
+  command->add_option("--data-dir", flags->data_directory, "where its state lives (default /var/lib/quarry for root, else ~/.local/share/quarry)");
+  command->add_option("--port", flags->port, "API port; the next three serve workers, scheduler and metrics; 0: free ones (default 8443)")
+      ->check(CLI::Range(0, 65532));
+  command->add_option("--device", flags->devices, "only these devices (see `quarry devices`)");
+  command->add_option("--credit", flags->credit, "dollars given once to the development account (default 100)");
+  command->add_option("--price-per-pflop", flags->price_per_pflop, "dollars per PFLOP (default 0.0025)");
+  command->add_option("--slots", flags->slots, "jobs in flight per slice (default 64)")->check(CLI::Range(1, 1024));
+  command->callback([&context, flags] { context.run([&] { return up(context, *flags); }); });
+}
+
+}  // namespace quarry::cli

@@ -1,0 +1,70 @@
+#include "cli/watch.h"
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "cli/job_options.h"
+#include "cli/show.h"
+
+namespace quarry::cli {
+namespace {
+
+using nlohmann::json;
+
+bool has_ended(const json& job) {
+  const std::string state = job.value("state", "");
+  return state == "succeeded" || state == "failed" || state == "cancelled" || state == "expired";
+}
+
+bool ends_job(const std::string& event) {
+  return event == "job.succeeded" || event == "job.failed" || event == "job.cancelled" || event == "job.expired";
+}
+
+}  // namespace
+
+Status send_parts(Context& context, ApiClient& client, const LocalJob& job) {
+  for (const auto& [digest, path] : job.files) {
+    ProgressBar bar(context.terminal, "uploading " + path.filename().string());
+    QUARRY_TRY(client.upload(path, digest,
+                             [&](uint64_t done, uint64_t total) { bar.show(done, total, "", human_bytes(done)); }));
+  }
+  const auto cbor = graph::write_cbor(job.graph->graph);
+  const std::string_view body(reinterpret_cast<const char*>(cbor.data()), cbor.size());
+  QUARRY_TRY(client.post_bytes("/v1/graphs", body, "application/cbor"));
+  return {};
+}
+
+Result<json> watch_job(Context& context, ApiClient& client, const std::string& job_id) {
+  const std::string path = "/v1/jobs/" + job_id;
+  QUARRY_ASSIGN(json job, client.get(path));
+  if (!has_ended(job)) {
+    ProgressBar bar(context.terminal, job.value("state", "queued"));
+    const auto started = std::chrono::steady_clock::now();
+    const auto total = static_cast<uint64_t>(integer(job, "steps"));
+    QUARRY_TRY(client.events(path + "/events", [&](const ServerEvent& event) {
+      const json data = json::parse(event.data, nullptr, false);
+      if (event.kind == "job.progress" && data.is_object()) {
+        const auto done = static_cast<uint64_t>(integer(data, "steps_done"));
+        const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+        char rate[48];
+        std::snprintf(rate, sizeof rate, "%.0f steps/s", static_cast<double>(done) / std::max(seconds, 1e-3));
+        const std::string spent = data.contains("spent") ? human_money(data.value("spent", "0")) : "";
+        bar.show(done, total, rate, spent);
+      }
+      return !ends_job(event.kind);
+    }));
+  }
+  for (;;) {  // the event may come a moment before another server's view of the job
+    QUARRY_ASSIGN(job, client.get(path + "?wait=30"));
+    if (has_ended(job)) return job;
+  }
+}
+
+Result<std::string> resolve_job(ApiClient& client, const std::string& selector) {
+  if (selector != "last") return selector;
+  QUARRY_ASSIGN(const json page, client.get("/v1/jobs?limit=1"));
+  if (page.at("jobs").empty()) return Problem{"not_found", "this account has no jobs yet", "", "Submit one with `quarry submit`."};
+  return page.at("jobs").at(0).at("id").get<std::string>();
+}
+
+}  // namespace quarry::cli
