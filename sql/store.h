@@ -264,6 +264,9 @@ class Store {
   };
   virtual std::vector<RunningAttempt> load_running() = 0;
   virtual std::vector<wire::SessionUp> load_sessions() = 0;
+  /// The leases of those of these attempts that still run, as lease() gave them: a leader sends them again after its start, after a
+  /// commit whose answer was lost, and when a session comes back over another server.
+  virtual std::vector<wire::Lease> load_leases(const std::vector<wire::Fence>& fences) = 0;
   /// Commits the placements that still hold (leader epoch, job queued at that segment, session open); the others are absent from the result.
   virtual std::vector<wire::Lease> lease(int64_t leader_epoch, const std::vector<Placement>& batch) = 0;
   /// Closes the sessions and queues their attempts' segments again; a job past kMaxAttempts ends as attempts_exhausted.

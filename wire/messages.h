@@ -96,7 +96,8 @@ struct Heartbeat {
   int32_t running = 0;
 };
 
-/// One segment of a job to run: everything but the bytes.
+/// One segment of a job to run: everything but the bytes. The same lease may come again (after a reconnection, or a
+/// scheduler's restart): a worker that knows its fence, running or done, ignores the repeat.
 struct Lease {
   Fence fence;
   SessionId session;
@@ -212,6 +213,8 @@ struct SessionSlice {
   uint32_t dtypes = 0;
   int32_t slots = 1;
 };
+/// When a session opens or resumes here, and for each open session when the link to a scheduler is made. The session's
+/// leases in flight are sent again in answer.
 struct SessionUp {
   SessionKey session;
   BoxId box;
