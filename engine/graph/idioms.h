@@ -3,11 +3,17 @@
 #pragma once
 
 #include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/graph/graph.h"
 
 namespace quarry::graph {
+
+/// How many nodes of movement and CAST a recogniser looks through before it gives up: keeps each match local. A graph may have
+/// kMaxMovementInARow of movement in a row; the rest is for CASTs between them.
+inline constexpr int kIdiomReach = 80;
 
 /// True when every element of the node is provably 0 or 1 (CMPEQ, bool, MUL or MAX of such, 1 - such, movement and CAST of such, ...).
 /// One bottom-up pass over the graph: index by NodeId.
@@ -24,7 +30,7 @@ std::optional<Select> match_select(const Graph& graph, const std::vector<bool>& 
 /// or exactly 0 when that lies outside.
 struct Gather {
   NodeId table;      ///< operand of the MUL, same shape as the MUL
-  NodeId index;      ///< integer value, same shape as the CMPEQ; read at position 0 along `index_axis`
+  NodeId index;      ///< integer value, same shape as the CMPEQ; does not vary along k: read at position 0 of it
   NodeId comparison; ///< the CMPEQ
   NodeId mask;       ///< operand of the MUL that holds the CMPEQ (through movement and CAST)
   int axis;          ///< k, in the MUL's shape
@@ -44,11 +50,21 @@ struct RowUpdate {
 };
 std::optional<RowUpdate> match_row_update(const Graph& graph, const std::vector<bool>& zero_or_one, NodeId mul);
 
+/// The row updates that are done in place, with their nodes: the node is the output that `carry` (input <- output) assigns to the INPUT it
+/// updates, and nothing else in the graph reads that INPUT or shows it as an output.
+std::vector<std::pair<NodeId, RowUpdate>> in_place_row_updates(const Graph& graph, const std::vector<bool>& zero_or_one,
+                                                               const std::vector<std::pair<std::string, std::string>>& carry);
+
+/// Twice the value of a node whose elements are all one small constant (a multiple of 1/2, at most 64 in size), seen through movement and
+/// CASTs that keep it: 4 for 2.0, -1 for -0.5. The exponents of POW that are cheaper than a general POW are found by it.
+std::optional<int> constant_in_halves(const Graph& graph, NodeId node);
+
 /// SUM of MUL through movement and CAST.
 struct Contraction {
   NodeId mul;
-  NodeId left, right;    ///< the MUL's operands with CASTs stripped where those widen f16/bf16 to f32
-  int width_bits;        ///< what the MUL and the SUM count at: the wider source width if both are such CASTs, else the MUL's
+  NodeId left, right;    ///< the MUL's operands; those that are themselves CASTs from f16/bf16 to f32 with the CAST stripped
+  int width_bits;        ///< the wider source width if both are such CASTs (also seen through movement), else the MUL's
+  bool is_narrow;        ///< both are such CASTs: the MUL and the SUM count at width_bits
 };
 std::optional<Contraction> match_contraction(const Graph& graph, NodeId reduce_sum);
 
