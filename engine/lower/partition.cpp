@@ -1,6 +1,5 @@
 // Splits a graph into kernels: one per stored value, in launch order.
 #include <algorithm>
-#include <unordered_set>
 
 #include "engine/lower/kernel.h"
 #include "engine/meter/meter.h"
