@@ -4,7 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -36,6 +38,36 @@ class CborWriter {
   void head(uint8_t major, uint64_t argument);
 
   std::vector<std::byte> data_;
+};
+
+struct CborItem {
+  enum class Kind { Unsigned, Negative, Bytes, Text, Array, Map, Boolean, Null, Floating };
+  Kind kind = Kind::Null;
+  uint64_t number = 0;     ///< Unsigned: the value. Array, Map: how many items or pairs follow. Boolean: 0 or 1
+  int64_t negative = 0;    ///< Negative: the value
+  double floating = 0;     ///< Floating: the value
+  std::string_view bytes;  ///< Bytes; Text, as UTF-8. Points into the input
+};
+
+/// Reads one item after the other; the caller keeps track of what is nested in what, so there is no recursion here.
+/// Refuses indefinite lengths, tags, simple values other than true, false and null, integers below -2^63, text that is
+/// not UTF-8, and counts greater than the bytes that are left.
+class CborReader {
+ public:
+  explicit CborReader(std::span<const std::byte> input) : input_(input) {}
+  /// nullopt at a broken item and at the end; error() then says what is wrong and at which byte.
+  std::optional<CborItem> next();
+  bool at_end() const { return at_ == input_.size(); }
+  const std::string& error() const { return error_; }
+
+ private:
+  std::nullopt_t broken(const char* what);
+  std::optional<CborItem> simple(uint8_t info, uint64_t argument);
+
+  std::span<const std::byte> input_;
+  size_t at_ = 0;
+  size_t item_at_ = 0;
+  std::string error_;
 };
 
 /// The order of text keys in a map: that of their encoded bytes, so shorter keys come first.

@@ -1,6 +1,7 @@
 // The checks that every op shares: operands, names, and the limits on shapes and on the whole graph.
 #include <algorithm>
 
+#include "common/text.h"
 #include "engine/graph/builder_state.h"
 #include "engine/graph/limits.h"
 
@@ -15,53 +16,16 @@ std::string to_text(std::span<const int64_t> values) {
   return text + "]";
 }
 
-std::string pointer_to(std::string_view parent, std::string_view member) {
-  std::string pointer = std::string(parent) + "/";
-  for (char c : member) {
-    if (c == '~')
-      pointer += "~0";
-    else if (c == '/')
-      pointer += "~1";
-    else
-      pointer += c;
-  }
-  return pointer;
-}
-
-bool is_plain_text(std::string_view text) {
-  size_t i = 0;
-  while (i < text.size()) {
-    const auto byte = [&](size_t at) { return at < text.size() ? static_cast<uint8_t>(text[at]) : uint8_t{0}; };
-    const uint8_t lead = byte(i);
-    if (lead < 0x80) {
-      if (lead < 0x20 || lead == 0x7f) return false;
-      ++i;
-      continue;
-    }
-    const size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-    uint32_t point = lead & (0xffu >> (length + 1));
-    if (lead < 0xc2 || lead > 0xf4) return false;
-    for (size_t k = 1; k < length; ++k) {
-      if ((byte(i + k) & 0xc0) != 0x80) return false;
-      point = point << 6 | (byte(i + k) & 0x3fu);
-    }
-    const bool overlong = (length == 3 && point < 0x800) || (length == 4 && point < 0x10000);
-    if (overlong || point > 0x10ffff || (point >= 0xd800 && point < 0xe000)) return false;
-    i += length;
-  }
-  return true;
-}
-
 std::string Builder::State::shape_text(NodeId id) const {
   const std::string_view label = graph.label(id);
-  const std::string called = label.empty() ? "" : " \"" + std::string(label) + "\"";
+  const std::string called = label.empty() ? "" : " " + quoted(label);
   return to_text(shape(id)) + " (node " + std::to_string(id) + called + ")";
 }
 
 NodeId Builder::State::refuse(Op op, std::string_view code, const std::string& detail, std::string_view place) {
   if (problem) return kNoNode;
   const std::string index = std::to_string(graph.size());
-  const std::string called = next_label.empty() ? "" : " \"" + next_label + "\"";
+  const std::string called = next_label.empty() ? "" : " " + quoted(next_label);
   problem = Problem{std::string(code), "node " + index + called + ": " + std::string(name(op)) + " " + detail,
                     "/nodes/" + index + std::string(place), ""};
   return kNoNode;

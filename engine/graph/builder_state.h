@@ -41,9 +41,5 @@ struct Builder::State {
 
 /// "[2, 3]"
 std::string to_text(std::span<const int64_t> values);
-/// JSON Pointer of a member: the name escaped by RFC 6901.
-std::string pointer_to(std::string_view parent, std::string_view member);
-/// Well-formed UTF-8 without control characters.
-bool is_plain_text(std::string_view text);
 
 }  // namespace quarry::graph

@@ -6,11 +6,20 @@
 #include <algorithm>
 #include <array>
 
-#include "common/cbor.h"
-#include "engine/graph/graph.h"
+#include "engine/graph/fields.h"
 #include "engine/graph/interner.h"
 
 namespace quarry::graph {
+
+namespace {
+
+/// In the identity a CONST's value is its bits, so that 1, 1.0 and "0x3f800000" are one.
+struct IdentityFields : CborFields {
+  using CborFields::CborFields;
+  void const_value(DType, uint64_t bits) { out_.unsigned_integer(bits); }
+};
+
+}  // namespace
 
 class Normaliser {
  public:
@@ -109,11 +118,13 @@ class Normaliser {
     std::vector<Digest> digests(graph_.size());
     Sha256 sha;
     CborWriter cbor;
+    IdentityFields fields(cbor);
     for (NodeId id = 0; id < graph_.size(); ++id) {
       cbor.clear();
       cbor.array(3);
       cbor.text(name(graph_[id].op));
-      write_attributes(cbor, id);
+      cbor.map(field_count(graph_[id].op));
+      write_fields(fields, graph_, id, "");
       const int operands = graph_.operand_count(id);
       cbor.array(static_cast<size_t>(operands));
       for (int i = 0; i < operands; ++i) cbor.bytes(digests[graph_[id].operands[i]]);
@@ -136,8 +147,6 @@ class Normaliser {
     return sha.finish();
   }
 
-  void write_attributes(CborWriter& cbor, NodeId id) const;
-
   const Graph& source_;
   std::vector<NodeId> new_ids_;
   std::vector<NodeId> stack_;
@@ -145,72 +154,6 @@ class Normaliser {
   Interner shapes_, attributes_;
   IdTable nodes_;
 };
-
-namespace {
-
-void integers(CborWriter& cbor, std::string_view key, std::span<const int64_t> values) {
-  cbor.text(key);
-  cbor.array(values.size());
-  for (int64_t value : values) cbor.integer(value);
-}
-
-void pairs(CborWriter& cbor, std::string_view key, std::span<const Pair> values) {
-  cbor.text(key);
-  cbor.array(values.size());
-  for (const Pair& pair : values) {
-    cbor.array(2);
-    cbor.integer(pair.before);
-    cbor.integer(pair.after);
-  }
-}
-
-void text(CborWriter& cbor, std::string_view key, std::string_view value) {
-  cbor.text(key);
-  cbor.text(value);
-}
-
-void number(CborWriter& cbor, std::string_view key, uint64_t value) {
-  cbor.text(key);
-  cbor.unsigned_integer(value);
-}
-
-}  // namespace
-
-/// The map of attributes, its keys in CBOR's order: the fields of the wire form, a CONST's value as its bits.
-void Normaliser::write_attributes(CborWriter& cbor, NodeId id) const {
-  const Graph& g = graph_;
-  const auto dtype_and_shape = [&] {
-    text(cbor, "dtype", name(g[id].dtype));
-    integers(cbor, "shape", g.shape(id));
-  };
-  switch (g[id].op) {
-    case Op::Cast:
-      return cbor.map(1), text(cbor, "dtype", name(g[id].dtype));
-    case Op::ReduceSum:
-    case Op::ReduceMax:
-    case Op::Permute:
-      return cbor.map(1), integers(cbor, "axes", g.axes(id));
-    case Op::Reshape:
-    case Op::Expand:
-      return cbor.map(1), integers(cbor, "shape", g.shape(id));
-    case Op::Pad:
-      return cbor.map(1), pairs(cbor, "pads", g.pairs(id));
-    case Op::Shrink:
-      return cbor.map(1), pairs(cbor, "bounds", g.pairs(id));
-    case Op::Stride:
-      return cbor.map(1), integers(cbor, "strides", g.strides(id));
-    case Op::Input:
-      return cbor.map(3), text(cbor, "name", g.input_name(id)), dtype_and_shape();
-    case Op::Const:
-      return cbor.map(3), dtype_and_shape(), number(cbor, "value", g.const_bits(id));
-    case Op::Iota:
-      return cbor.map(3), number(cbor, "axis", static_cast<uint64_t>(g.iota_axis(id))), dtype_and_shape();
-    case Op::Rand:
-      return cbor.map(3), dtype_and_shape(), number(cbor, "stream", g.rand_stream(id));
-    default:
-      return cbor.map(0);
-  }
-}
 
 NormalGraph normalise(const Graph& graph) {
   return Normaliser(graph).run();
