@@ -1,5 +1,5 @@
-// Group commit: everything that queued while the last transaction ran joins the next one, so light load pays no delay and heavy load
-// shares its fsyncs. One GroupCommit owns one thread and one Store.
+// Group commit: everything that queued while the last transaction ran joins the next one, so light load pays no delay
+// and heavy load shares its fsyncs. One GroupCommit owns one thread and one Store.
 #pragma once
 
 #include <cstddef>
@@ -11,17 +11,18 @@
 
 namespace quarry::sql {
 
-inline constexpr size_t kMaxGroup = 2'000;       ///< items in one transaction
-inline constexpr size_t kMaxQueued = 20'000;     ///< past this, enqueue refuses: shed load before queues grow
+inline constexpr size_t kMaxGroup = 2'000;    ///< items in one transaction
+inline constexpr size_t kMaxQueued = 20'000;  ///< past this, enqueue refuses: shed load before queues grow
 
-/// A pool of `threads` database threads. Thread-safe. Callbacks run on a database thread: post to your executor and return.
+/// A pool of `threads` database threads. Thread-safe. Callbacks run on a database thread: post to your executor and
+/// return.
 class DatabasePool {
  public:
   DatabasePool(std::string connection, size_t threads, const Clock& clock, RandomSource& random);
   ~DatabasePool();  ///< finishes what is queued
 
-  /// Runs one piece of work with a Store; on StoreUnavailable reconnects and repeats it up to a bound, then calls `failed`.
-  /// Returns false when the queue is full: answer 503.
+  /// Runs one piece of work with a Store; on StoreUnavailable reconnects and repeats it up to a bound, then calls
+  /// `failed`. Returns false when the queue is full: answer 503.
   bool run(std::function<void(Store&)> work, std::function<void()> failed);
 
   /// Batched paths: each call joins the next transaction of its kind.

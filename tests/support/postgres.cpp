@@ -14,7 +14,8 @@ namespace {
 void execute(const std::string& connection, const std::string& statement) {
   const std::unique_ptr<PGconn, decltype(&PQfinish)> session(PQconnectdb(connection.c_str()), PQfinish);
   const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQexec(session.get(), statement.c_str()), PQclear);
-  if (PQresultStatus(result.get()) != PGRES_COMMAND_OK) throw std::runtime_error(statement + ": " + PQerrorMessage(session.get()));
+  if (PQresultStatus(result.get()) != PGRES_COMMAND_OK)
+    throw std::runtime_error(statement + ": " + PQerrorMessage(session.get()));
 }
 
 std::filesystem::path temporary_directory() {
@@ -27,8 +28,8 @@ std::filesystem::path temporary_directory() {
 }  // namespace
 
 Postgres::Postgres() : directory_(temporary_directory()) {
-  cluster_ = std::make_unique<sql::Cluster>(
-      sql::ClusterOptions{.data = directory_ / "data", .socket = directory_ / "run", .log = directory_ / "postgres.log"});
+  cluster_ = std::make_unique<sql::Cluster>(sql::ClusterOptions{
+      .data = directory_ / "data", .socket = directory_ / "run", .log = directory_ / "postgres.log"});
 }
 
 Postgres::~Postgres() {
@@ -48,7 +49,9 @@ std::string Postgres::create(const std::string& options) {
   return cluster_->connection(name);
 }
 
-std::string Postgres::empty_database() { return create(""); }
+std::string Postgres::empty_database() {
+  return create("");
+}
 
 std::string Postgres::fresh_database() {
   if (!template_made_) sql::migrate(cluster_->connection());

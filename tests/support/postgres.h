@@ -1,5 +1,5 @@
-// A real PostgreSQL for a test program: one private cluster in a temporary directory, started on first use and removed at exit. Each
-// fresh_database() is a migrated database of its own, copied from a template in some 50 ms.
+// A real PostgreSQL for a test program: one private cluster in a temporary directory, started on first use and removed
+// at exit. Each fresh_database() is a migrated database of its own, copied from a template in some 50 ms.
 #pragma once
 
 #include <filesystem>

@@ -1,0 +1,139 @@
+// What one transaction changes, gathered item by item and written by a fixed number of statements, whatever the size of
+// the batch. The one place that moves money, ends attempts and jobs, and numbers events.
+#pragma once
+
+#include "sql/stored_job.h"
+
+namespace quarry::sql {
+
+/// Ledger movements of one transaction, summed to one transfer per (kind, renter).
+class LedgerChanges {
+ public:
+  /// A movement of a job or of one of its segments; its natural key is (job, kind, segment).
+  void add(const market::Event& event, JobId job, int32_t segment);
+  /// A movement with no job; returns the index of its transfer for id_of().
+  size_t add(const market::Event& event);
+  void assign_ids(WallTime now, RandomSource& random);
+  TransferId id_of(size_t index) const { return transfers_.at(index).id; }
+  void queue(Connection::Transaction& tx) const;
+
+ private:
+  struct Transfer {
+    TransferId id;
+    market::EventKind kind;
+    AccountId account;
+    std::map<std::pair<AccountId, market::Book>, Money> entries;
+  };
+  struct Line {
+    JobId job;
+    market::EventKind kind;
+    int32_t segment;
+    size_t transfer;
+    Money amount;
+  };
+  void queue_entries(Connection::Transaction& tx) const;
+
+  std::vector<Transfer> transfers_;
+  std::map<std::pair<market::EventKind, AccountId>, size_t> index_;
+  std::vector<Line> lines_;
+};
+
+class EventChanges {
+ public:
+  void add(AccountId account, JobId job, std::string kind, std::string payload);
+  /// At most once a transaction: the ordinals of its events start at 1.
+  void queue(Connection::Transaction& tx) const;
+
+ private:
+  std::vector<AccountId> accounts_;
+  std::vector<JobId> jobs_;
+  std::vector<std::string> kinds_, payloads_;
+};
+
+/// An attempt as read under its job's lock.
+struct StoredAttempt {
+  JobId job;
+  int32_t segment = 0, attempt = 0;
+  SessionId session;
+  int64_t session_epoch = 0;
+  uint64_t incarnation = 0;
+  AccountId owner;
+  AttemptState state = AttemptState::Leased;
+
+  wire::Fence fence() const { return {incarnation, job, segment, session_epoch, attempt}; }
+  bool live() const {
+    return state == AttemptState::Leased || state == AttemptState::Running || state == AttemptState::Delivered;
+  }
+};
+#define QUARRY_ATTEMPT_COLUMNS \
+  "a.job, a.segment, a.attempt, a.session, a.session_epoch, a.incarnation, a.owner, a.state"
+inline constexpr int kAttemptColumnCount = 8;
+StoredAttempt attempt_from(const Rows& rows, size_t row);
+
+/// How an attempt ended, beyond its state.
+struct AttemptEnd {
+  AttemptState state = AttemptState::Lost;
+  EndReason reason = EndReason::LeaseExpired;
+  std::string code, detail;
+  uint64_t device_ns = 0, compile_ns = 0;
+  double energy_joules = 0;
+  std::string schedules_hash;
+};
+
+/// Changes to jobs that are locked. Each method alters the StoredJob it is given, so that a later item of the batch
+/// sees the new state.
+class JobChanges {
+ public:
+  void lease(StoredJob& job, const wire::Fence& fence, SessionId session, SliceId slice, AccountId owner);
+  void end_attempt(const StoredAttempt& attempt, const AttemptEnd& end);
+  /// Meters and charges the job's current segment, stores its outcome, and readies the next or ends the job.
+  void accept_segment(StoredJob& job, const StoredAttempt& attempt, const wire::Completion& completion);
+  /// Back to the queue, for another attempt of the same segment.
+  void requeue(StoredJob& job, EndReason why);
+  /// Ends the job and releases what is left of its reservation. With `minimum`, a job of which no segment was accepted
+  /// is first charged its constant, to the credit of `payee` when somebody tried to run it.
+  void end(StoredJob& job, JobState state, EndReason reason, const std::string& detail, bool minimum,
+           std::optional<AccountId> payee);
+  void write(Connection::Transaction& tx, WallTime now, RandomSource& random);
+
+ private:
+  struct Lease {
+    wire::Fence fence;
+    SessionId session;
+    SliceId slice;
+    AccountId owner;
+  };
+  struct Ended {
+    StoredAttempt attempt;
+    AttemptEnd end;
+  };
+  struct Accepted {
+    wire::Fence fence;
+    std::string outputs, carried;
+  };
+  struct Metered {
+    JobId job;
+    int32_t segment;
+    AccountId account;
+    SegmentWork work;
+    market::Charge charge;
+    std::optional<AccountId> payee;
+  };
+  void touch(const StoredJob& job) { jobs_[job.id] = job; }
+  void charge(StoredJob& job, int32_t segment, std::optional<AccountId> payee);
+  void queue_jobs(Connection::Transaction& tx) const;
+  void queue_attempts(Connection::Transaction& tx) const;
+  void queue_segments(Connection::Transaction& tx) const;
+  void queue_meter(Connection::Transaction& tx) const;
+
+  std::map<JobId, StoredJob> jobs_;
+  std::vector<Lease> leases_;
+  std::vector<Ended> ended_;
+  std::vector<Accepted> accepted_;
+  std::map<Digest, std::vector<std::byte>> blobs_;
+  std::vector<Metered> metered_;
+  LedgerChanges ledger_;
+  EventChanges events_;
+};
+
+}  // namespace quarry::sql

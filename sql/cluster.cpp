@@ -1,0 +1,263 @@
+#include "sql/cluster.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <libpq-fe.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <fstream>
+#include <sstream>
+#include <thread>
+#include <vector>
+
+namespace quarry::sql {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds kPollEvery{10};
+constexpr milliseconds kStopWithin{60'000};
+constexpr size_t kSocketPathLimit = 90;  // sun_path holds 108 bytes, of which PostgreSQL needs "/.s.PGSQL.5432.lock"
+
+/// PostgreSQL's settings: durable (fsync and synchronous_commit stay on), reachable through the socket only, and
+/// without JIT and parallel workers, which cost more than they give on statements of a millisecond.
+std::string configuration(const ClusterOptions& options) {
+  std::ostringstream out;
+  out << "listen_addresses = ''\n"
+      << "unix_socket_directories = '" << options.socket.string() << "'\n"
+      << "unix_socket_permissions = 0700\n"
+      << "max_connections = " << options.max_connections << "\n"
+      << "shared_buffers = " << options.shared_buffers_mib << "MB\n"
+      << "fsync = on\nsynchronous_commit = on\nfull_page_writes = on\n"
+      << "wal_compression = lz4\nwal_buffers = 16MB\nmax_wal_size = 2GB\nmin_wal_size = 256MB\n"
+      << "checkpoint_timeout = 15min\ncheckpoint_completion_target = 0.9\n"
+      << "jit = off\nmax_parallel_workers_per_gather = 0\n"
+      << "autovacuum_vacuum_cost_delay = 1ms\n"
+      << "timezone = 'UTC'\nlog_timezone = 'UTC'\ndatestyle = 'iso'\n"
+      << "log_destination = 'stderr'\nlogging_collector = off\nlog_checkpoints = off\nlog_min_messages = warning\n";
+  return out.str();
+}
+
+/// What the child needs, gathered before fork(): between fork() and exec() only async-signal-safe calls are allowed.
+struct Command {
+  std::vector<std::string> arguments;
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::string log;
+  bool dies_with_parent = false;
+};
+
+pid_t spawn(const Command& command) {
+  std::vector<char*> argv;
+  for (const auto& argument : command.arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  const pid_t parent = getpid();
+  const pid_t child = fork();
+  if (child != 0) return child;
+
+  const int log = open(command.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (log < 0 || null < 0 || dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0) _exit(126);
+  if (geteuid() == 0 && (fchown(log, command.uid, command.gid) != 0 || setgroups(0, nullptr) != 0 ||
+                         setgid(command.gid) != 0 || setuid(command.uid) != 0))
+    _exit(126);
+  setpgid(0, 0);  // a Ctrl-C on the terminal reaches the owner, which stops the server in its own order
+  if (command.dies_with_parent) {
+    prctl(PR_SET_PDEATHSIG, SIGINT);  // after setuid, which clears it
+    if (getppid() != parent) _exit(126);
+  }
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  if (chdir("/") != 0) _exit(126);
+  execv(argv[0], argv.data());
+  _exit(127);
+}
+
+int wait_for(pid_t child) {
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  return status;
+}
+
+bool alive(pid_t pid) {
+  if (::kill(pid, 0) != 0) return errno == EPERM;
+  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+  std::string text;
+  std::getline(stat, text);
+  const auto name_end = text.rfind(')');
+  return name_end != std::string::npos && text.compare(name_end, 3, ") Z") != 0;
+}
+
+std::vector<pid_t> children_of(pid_t pid) {
+  std::vector<pid_t> children;
+  std::ifstream list("/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) + "/children");
+  for (pid_t child; list >> child;) children.push_back(child);
+  return children;
+}
+
+bool wait_gone(pid_t pid, milliseconds limit) {
+  for (const auto deadline = steady_clock::now() + limit; alive(pid); std::this_thread::sleep_for(kPollEvery))
+    if (steady_clock::now() > deadline) return false;
+  return true;
+}
+
+void make_private_directory(const fs::path& path, uid_t uid, gid_t gid) {
+  fs::create_directories(path);
+  if (geteuid() == 0 && chown(path.c_str(), uid, gid) != 0)
+    throw ClusterError("cannot give " + path.string() + " to PostgreSQL's user");
+  if (chmod(path.c_str(), 0700) != 0) throw ClusterError("cannot set the mode of " + path.string());
+}
+
+}  // namespace
+
+Cluster::Cluster(ClusterOptions options) : options_(std::move(options)), uid_(geteuid()), gid_(getegid()) {
+  options_.data = fs::absolute(options_.data);
+  options_.socket = fs::absolute(options_.socket);
+  options_.log = fs::absolute(options_.log);
+  if (options_.socket.string().size() > kSocketPathLimit)
+    throw ClusterError("the socket directory " + options_.socket.string() +
+                       " is too long; choose a path of at most 90 bytes");
+  if (uid_ == 0) {
+    const passwd* user = getpwnam(options_.os_user.c_str());
+    if (user == nullptr)
+      throw ClusterError("PostgreSQL does not run as root and there is no user " + options_.os_user +
+                         "; install postgresql-15");
+    uid_ = user->pw_uid;
+    gid_ = user->pw_gid;
+  }
+  make_private_directory(options_.data, uid_, gid_);
+  make_private_directory(options_.socket, uid_, gid_);
+  fs::create_directories(options_.log.parent_path());
+  start();
+}
+
+Cluster::~Cluster() {
+  try {
+    stop();
+  } catch (const std::exception&) {
+    // Nothing more can be done here, and the next start finds and stops what was left behind.
+  }
+}
+
+std::string Cluster::connection(const std::string& database) const {
+  return "host='" + options_.socket.string() + "' user=quarry dbname=" + database;
+}
+
+void Cluster::start() {
+  if (running()) return;
+  stop_leftover();
+  if (!fs::exists(options_.data / "PG_VERSION")) initialise();
+  write_configuration();
+  Command command{{(options_.programs / "postgres").string(), "-D", options_.data.string()},
+                  uid_,
+                  gid_,
+                  options_.log.string(),
+                  true};
+  pid_ = spawn(command);
+  if (pid_ < 0) fail("cannot start another process");
+  wait_ready();
+}
+
+void Cluster::initialise() {
+  Command command{{(options_.programs / "initdb").string(), "-D", options_.data.string(), "-U", "quarry",
+                   "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-instructions"},
+                  uid_,
+                  gid_,
+                  options_.log.string(),
+                  false};
+  const pid_t child = spawn(command);
+  if (child < 0 || wait_for(child) != 0) fail("initdb failed");
+}
+
+void Cluster::write_configuration() const {
+  // Included from postgresql.conf once; rewritten at each start, so that a new release's settings take effect.
+  const fs::path ours = options_.data / "quarry.conf";
+  std::ofstream(ours, std::ios::trunc) << configuration(options_);
+  const fs::path main = options_.data / "postgresql.conf";
+  std::ifstream in(main);
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  const std::string include = "include 'quarry.conf'\n";
+  if (text.find(include) == std::string::npos) std::ofstream(main, std::ios::app) << include;
+  if (geteuid() == 0 && (chown(ours.c_str(), uid_, gid_) != 0 || chown(main.c_str(), uid_, gid_) != 0))
+    fail("cannot give the configuration to PostgreSQL's user");
+}
+
+void Cluster::stop_leftover() const {
+  std::ifstream file(options_.data / "postmaster.pid");
+  pid_t leftover = 0;
+  std::string directory;
+  if (!(file >> leftover >> directory) || leftover <= 1 || directory != options_.data.string() || !alive(leftover))
+    return;
+  const fs::path program = fs::path("/proc") / std::to_string(leftover) / "exe";
+  std::error_code error;
+  if (fs::read_symlink(program, error).filename() != "postgres")
+    return;  // the number was given to another program since
+  ::kill(leftover, SIGINT);
+  if (!wait_gone(leftover, kStopWithin)) fail("the server left behind by an earlier run does not stop");
+}
+
+void Cluster::wait_ready() {
+  const auto deadline = steady_clock::now() + options_.ready_within;
+  const std::string target = connection("template1");
+  while (PQping(target.c_str()) != PQPING_OK) {
+    if (!running()) fail("PostgreSQL ended while starting");
+    if (steady_clock::now() > deadline) fail("PostgreSQL is not ready in time");
+    std::this_thread::sleep_for(kPollEvery);
+  }
+  const std::unique_ptr<PGconn, decltype(&PQfinish)> session(PQconnectdb(target.c_str()), PQfinish);
+  const std::unique_ptr<PGresult, decltype(&PQclear)> found(
+      PQexec(session.get(), "select 1 from pg_database where datname = 'quarry'"), PQclear);
+  if (PQresultStatus(found.get()) != PGRES_TUPLES_OK) fail(PQerrorMessage(session.get()));
+  if (PQntuples(found.get()) == 1) return;
+  const std::unique_ptr<PGresult, decltype(&PQclear)> made(PQexec(session.get(), "create database quarry"), PQclear);
+  if (PQresultStatus(made.get()) != PGRES_COMMAND_OK) fail(PQerrorMessage(session.get()));
+}
+
+bool Cluster::running() {
+  if (pid_ < 0) return false;
+  int status = 0;
+  if (waitpid(pid_, &status, WNOHANG) == pid_) pid_ = -1;
+  return pid_ > 0;
+}
+
+void Cluster::stop() {
+  if (!running()) return;
+  ::kill(pid_, SIGINT);
+  for (const auto deadline = steady_clock::now() + kStopWithin; running(); std::this_thread::sleep_for(kPollEvery))
+    if (steady_clock::now() > deadline) fail("PostgreSQL does not stop");
+}
+
+void Cluster::kill() {
+  if (!running()) return;
+  const auto children = children_of(pid_);
+  ::kill(pid_, SIGKILL);
+  for (const pid_t child : children) ::kill(child, SIGKILL);
+  wait_for(pid_);
+  pid_ = -1;
+  for (const pid_t child : children) wait_gone(child, kStopWithin);
+}
+
+std::string Cluster::log_tail() const {
+  constexpr std::streamoff kTail = 2'000;
+  std::ifstream log(options_.log, std::ios::ate);
+  const std::streamoff size = log.tellg();
+  log.seekg(size > kTail ? size - kTail : 0);
+  return {std::istreambuf_iterator<char>(log), {}};
+}
+
+void Cluster::fail(const std::string& what) const {
+  throw ClusterError(what + " (data " + options_.data.string() + ", log " + options_.log.string() +
+                     "); its log ends:\n" + log_tail());
+}
+
+}  // namespace quarry::sql

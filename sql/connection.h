@@ -1,0 +1,107 @@
+// One connection to PostgreSQL: prepared statements, pipelined transactions, errors told apart. The only place that
+// speaks libpq; it is used directly because its pipeline mode sends a whole transaction in one round trip. Not
+// thread-safe.
+#pragma once
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "sql/values.h"
+
+struct pg_conn;
+struct pg_result;
+
+namespace quarry::sql {
+
+/// A statement is named by its text's address: statements are constants beside their use.
+using Statement = const char*;
+
+/// The statement is wrong or breaks a constraint: a bug or a hostile value, never a passing condition.
+struct SqlError : std::runtime_error {
+  SqlError(const std::string& what, std::string state) : std::runtime_error(what), sqlstate(std::move(state)) {}
+  std::string sqlstate;
+};
+
+/// Lost a race (serialization failure, deadlock, natural key taken meanwhile): run the transaction again.
+struct TransactionConflict : SqlError {
+  using SqlError::SqlError;
+};
+
+class Rows {
+ public:
+  explicit Rows(pg_result* result);
+  size_t size() const;
+  bool empty() const { return size() == 0; }
+  template <class T>
+  T get(size_t row, int column) const {
+    return Cell<T>::read(text(row, column));
+  }
+  template <class T>
+  std::optional<T> maybe(size_t row, int column) const {
+    return is_null(row, column) ? std::nullopt : std::optional(Cell<T>::read(text(row, column)));
+  }
+  bool is_null(size_t row, int column) const;
+  std::string_view text(size_t row, int column) const;  ///< valid while the Rows live
+
+ private:
+  std::shared_ptr<pg_result> result_;
+};
+
+class Connection {
+ public:
+  /// Throws StoreUnavailable. The plans of the batched statements are pinned: index scans and nested loops, one generic
+  /// plan each.
+  explicit Connection(const std::string& target);
+
+  /// Runs plain SQL, any number of statements, outside of the pipeline.
+  void script(const std::string& sql);
+
+  /// One transaction. Statements are queued and sent together: query() sends what is queued and returns the rows of its
+  /// own statement; commit() sends the rest with the COMMIT. Destroyed without commit(), it rolls back.
+  class Transaction {
+   public:
+    explicit Transaction(Connection& connection) : connection_(connection) { queue("begin"); }
+    ~Transaction();
+    Transaction(const Transaction&) = delete;
+    Transaction& operator=(const Transaction&) = delete;
+
+    template <class... T>
+    void queue(Statement statement, const T&... values) {
+      queued_.push_back({statement, {to_param(values)...}});
+    }
+    template <class... T>
+    Rows query(Statement statement, const T&... values) {
+      queue(statement, values...);
+      return std::move(flush().back());
+    }
+    /// Sends what is queued; the rows of each statement queued since the last flush, in order.
+    std::vector<Rows> flush();
+    void commit();
+    /// Lifts the pinning within this transaction, for reports over whole tables.
+    void plan_freely();
+
+   private:
+    friend class Connection;
+    struct Queued {
+      Statement statement;
+      std::vector<Param> values;
+    };
+    Connection& connection_;
+    std::vector<Queued> queued_;
+    bool open_ = false;  ///< BEGIN was sent
+    bool begin_only_ = true;
+  };
+
+ private:
+  std::vector<Rows> run(const std::vector<Transaction::Queued>& queued);
+  void send(const Transaction::Queued& queued, bool prepare);
+  [[noreturn]] void fail(pg_result* result) const;
+
+  std::unique_ptr<pg_conn, void (*)(pg_conn*)> connection_;
+  std::unordered_set<Statement> prepared_;
+};
+
+}  // namespace quarry::sql

@@ -1,0 +1,10 @@
+# Writes OUTPUT: a table of the files in MIGRATIONS, as raw string literals in order of their numbers.
+set(text "#include \"sql/migrations.h\"\n\nnamespace quarry::sql {\n\nconst std::vector<Migration>& migrations() {\n  static const std::vector<Migration> all{\n")
+list(SORT MIGRATIONS)
+foreach(file IN LISTS MIGRATIONS)
+  get_filename_component(name ${file} NAME_WE)
+  file(READ ${file} sql)
+  string(APPEND text "      {\"${name}\", R\"quarry_sql(${sql})quarry_sql\"},\n")
+endforeach()
+string(APPEND text "  };\n  return all;\n}\n\n}  // namespace quarry::sql\n")
+file(WRITE ${OUTPUT} "${text}")

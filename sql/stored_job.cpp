@@ -1,0 +1,131 @@
+#include "sql/stored_job.h"
+
+#include <algorithm>
+
+#include "sql/tariff.h"
+
+namespace quarry::sql {
+namespace {
+
+constexpr Statement kLockJobs =
+    "select j.id from unnest($1::uuid[]) u(id) join job j on j.id = u.id order by j.id for update of j";
+constexpr Statement kReadJobs =
+    "select " QUARRY_JOB_COLUMNS
+    ", pg_current_xact_id()::text::bigint from unnest($1::uuid[]) u(id) join job j on j.id = u.id";
+
+template <class T>
+T fits(std::optional<T> value) {
+  if (!value) throw std::overflow_error("a job's stored work does not fit 128 bits");  // submit refuses such a job
+  return *value;
+}
+
+UInt128 metered(const MeteredStep& step) {
+  const auto times = [](UInt128 a, UInt128 b) { return fits(checked_mul(a, b)); };
+  const auto plus = [](UInt128 a, UInt128 b) { return fits(checked_add(a, b)); };
+  return plus(
+      plus(step.weighted16.count, plus(step.weighted32.count, step.weighted64.count)),
+      plus(times(kTariff1.flops_per_byte, step.bytes), times(kTariff1.flops_per_stored_value, step.stored_values)));
+}
+
+MeteredStep times(const MeteredStep& step, int64_t steps) {
+  const auto factor = static_cast<UInt128>(steps);
+  const auto flops = [&](Flops f) { return fits(checked_mul(f, factor)); };
+  return {flops(step.flops),
+          flops(step.weighted16),
+          flops(step.weighted32),
+          flops(step.weighted64),
+          fits(checked_mul(step.bytes, factor)),
+          step.stored_values * static_cast<uint64_t>(steps)};
+}
+
+}  // namespace
+
+StoredJob job_from(const Rows& rows, size_t row) {
+  int column = 0;
+  const auto next = [&]<class T>(T& value) { value = rows.get<T>(row, column++); };
+  const auto next_maybe = [&]<class T>(std::optional<T>& value) { value = rows.maybe<T>(row, column++); };
+  StoredJob job;
+  next(job.id), next(job.account), next(job.graph), next(job.submitted_at), next(job.tariff),
+      next(job.memory_bound_bytes);
+  next(job.dtypes), next(job.first_step), next(job.steps), next(job.steps_per_segment);
+  next(job.step.flops), next(job.step.weighted16), next(job.step.weighted32), next(job.step.weighted64);
+  next(job.step.bytes), next(job.step.stored_values), next(job.bytes_in), next(job.bytes_out), next(job.byte_hours);
+  next(job.prices.per_pflop), next(job.prices.per_gib_in), next(job.prices.per_gib_out), next(job.prices.per_gib_hour);
+  next(job.prices.take_ppm), next(job.limit);
+  job.state = static_cast<JobState>(rows.get<int32_t>(row, column++));
+  next(job.segment), next(job.attempt), next(job.steps_accepted), next(job.spent), next(job.failure_detail);
+  if (const auto reason = rows.maybe<int32_t>(row, column++)) job.end_reason = static_cast<EndReason>(*reason);
+  next_maybe(job.started_at), next_maybe(job.ended_at), next(job.event_xid);
+  return job;
+}
+
+void queue_locked_jobs(Connection::Transaction& tx, const std::vector<JobId>& jobs) {
+  std::vector<JobId> sorted = jobs;
+  std::sort(sorted.begin(), sorted.end());
+  sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
+  tx.queue(kLockJobs, sorted);
+  tx.queue(kReadJobs, sorted);
+}
+
+JobMap locked_jobs(const Rows& rows) {
+  JobMap jobs;
+  for (size_t row = 0; row < rows.size(); ++row) {
+    StoredJob job = job_from(rows, row);
+    if (job.event_xid > rows.get<int64_t>(row, kJobColumnCount))
+      throw TransactionConflict("a younger transaction has numbered this job's events", "40001");
+    jobs.emplace(job.id, std::move(job));
+  }
+  return jobs;
+}
+
+SegmentWork segment_work(const StoredJob& job, int32_t segment) {
+  SegmentWork out;
+  if (segment == kWholeJob) {
+    out.work.metered = {kTariff1.flops_per_job};
+    return out;
+  }
+  const int64_t before = segment * job.steps_per_segment;
+  out.steps = std::min(job.steps_per_segment, job.steps - before);
+  out.total = times(job.step, out.steps);
+  const UInt128 constant = segment == 0 ? kTariff1.flops_per_job : 0;
+  out.work.metered = {fits(checked_add(metered(out.total), constant))};
+  if (segment == 0) out.work.bytes_in = job.bytes_in;
+  if (before + out.steps == job.steps) {
+    out.work.bytes_out = job.bytes_out;
+    out.work.byte_hours = job.byte_hours;
+  }
+  return out;
+}
+
+Flops job_metered(const MeteredStep& step, int64_t steps) {
+  return {fits(checked_add(metered(times(step, steps)), kTariff1.flops_per_job))};
+}
+
+market::Charge segment_charge(const StoredJob& job, const SegmentWork& work, bool has_payee) {
+  auto computed = market::charge(work.work, job.prices);
+  if (!computed) throw std::overflow_error("a segment's charge does not fit: " + computed.problem().detail);
+  market::Charge charge = *computed;
+  if (charge.renter > job.limit - job.spent) {  // the limit is a contract: roundings of many segments never pass it
+    charge.renter = job.limit - job.spent;
+    charge.owner = std::min(charge.owner, charge.renter);
+    charge.operator_share = charge.renter - charge.owner;
+  }
+  if (!has_payee) charge = {charge.renter, Money(), charge.renter};
+  return charge;
+}
+
+wire::ReadyJob ready_job(const StoredJob& job) {
+  constexpr UInt128 kGiga = 1'000'000'000;
+  const UInt128 size = segment_work(job, job.segment).work.metered.count / kGiga;
+  wire::ReadyJob ready;
+  ready.job = job.id;
+  ready.account = job.account;
+  ready.segment = job.segment;
+  ready.submitted_at_us = job.submitted_at.micros;
+  ready.memory_bound_bytes = job.memory_bound_bytes;
+  ready.dtypes = job.dtypes;
+  ready.metered_pflop_micros = static_cast<uint64_t>(std::min<UInt128>(size, UINT64_MAX));
+  return ready;
+}
+
+}  // namespace quarry::sql

@@ -1,0 +1,149 @@
+#include "sql/values.h"
+
+#include <charconv>
+#include <stdexcept>
+
+namespace quarry::sql {
+namespace {
+
+template <class T>
+T number(std::string_view text) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) bad_cell(text);
+  return value;
+}
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  return -1;
+}
+
+/// Length of the UTF-8 character at the start of `text`, 0 when there is none that PostgreSQL would take.
+size_t character_length(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const auto follows = [&](size_t count) {
+    if (text.size() <= count) return false;
+    for (size_t i = 1; i <= count; ++i)
+      if ((byte(i) & 0xC0) != 0x80) return false;
+    return true;
+  };
+  const unsigned char first = byte(0);
+  if (first == 0) return 0;
+  if (first < 0x80) return 1;
+  if (first >= 0xC2 && first < 0xE0) return follows(1) ? 2 : 0;
+  if (first >= 0xE0 && first < 0xF0) {
+    if (!follows(2) || (first == 0xE0 && byte(1) < 0xA0) || (first == 0xED && byte(1) >= 0xA0)) return 0;
+    return 3;
+  }
+  if (first >= 0xF0 && first < 0xF5) {
+    if (!follows(3) || (first == 0xF0 && byte(1) < 0x90) || (first == 0xF4 && byte(1) >= 0x90)) return 0;
+    return 4;
+  }
+  return 0;
+}
+
+}  // namespace
+
+void bad_cell(std::string_view text) {
+  throw std::logic_error("unexpected value from PostgreSQL: " + std::string(text.substr(0, 80)));
+}
+
+std::string sql_text(double value) {
+  if (!std::isfinite(value)) return "0";  // measurements only; what was not measured is 0
+  char buffer[32];
+  return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr};
+}
+
+std::string sql_text(std::span<const std::byte> value) {
+  return "\\x" + to_hex({reinterpret_cast<const uint8_t*>(value.data()), value.size()});
+}
+
+void append_element(std::string& array, std::string_view text) {
+  array += '"';
+  for (const char c : text) {
+    if (c == '"' || c == '\\') array += '\\';
+    array += c;
+  }
+  array += '"';
+}
+
+std::string clean_text(std::string_view text, size_t limit) {
+  std::string out;
+  while (!text.empty()) {
+    const size_t length = character_length(text);
+    const std::string_view piece = length == 0 ? std::string_view("?") : text.substr(0, length);
+    if (out.size() + piece.size() > limit) break;
+    out += piece;
+    text.remove_prefix(length == 0 ? 1 : length);
+  }
+  return out;
+}
+
+template <>
+std::string from_text(std::string_view text) {
+  return std::string(text);
+}
+template <>
+int64_t from_text(std::string_view text) {
+  return number<int64_t>(text);
+}
+template <>
+int32_t from_text(std::string_view text) {
+  return number<int32_t>(text);
+}
+template <>
+uint64_t from_text(std::string_view text) {
+  return number<uint64_t>(text);
+}
+template <>
+uint32_t from_text(std::string_view text) {
+  return number<uint32_t>(text);
+}
+template <>
+bool from_text(std::string_view text) {
+  if (text != "t" && text != "f") bad_cell(text);
+  return text == "t";
+}
+template <>
+double from_text(std::string_view text) {
+  return number<double>(text);
+}
+template <>
+UInt128 from_text(std::string_view text) {
+  auto value = parse_uint128(text);
+  if (!value) bad_cell(text);
+  return *value;
+}
+template <>
+Money from_text(std::string_view text) {
+  auto value = Money::parse(text);
+  if (!value) bad_cell(text);
+  return *value;
+}
+template <>
+Flops from_text(std::string_view text) {
+  return {from_text<UInt128>(text)};
+}
+template <>
+std::vector<std::byte> from_text(std::string_view text) {
+  if (!text.starts_with("\\x") || text.size() % 2 != 0) bad_cell(text);
+  std::vector<std::byte> bytes;
+  bytes.reserve(text.size() / 2 - 1);
+  for (size_t i = 2; i < text.size(); i += 2) {
+    const int high = hex_digit(text[i]), low = hex_digit(text[i + 1]);
+    if (high < 0 || low < 0) bad_cell(text);
+    bytes.push_back(static_cast<std::byte>(high << 4 | low));
+  }
+  return bytes;
+}
+template <>
+Digest from_text(std::string_view text) {
+  if (!text.starts_with("\\x")) bad_cell(text);
+  auto digest = parse_digest(text.substr(2));
+  if (!digest) bad_cell(text);
+  return *digest;
+}
+
+}  // namespace quarry::sql
