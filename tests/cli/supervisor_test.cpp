@@ -1,0 +1,69 @@
+#include "cli/up/supervisor.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <fstream>
+#include <thread>
+
+using namespace quarry;
+using namespace quarry::cli;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Scratch {
+  fs::path path = fs::temp_directory_path() / ("quarry-supervisor-test-" + std::to_string(getpid()));
+  Scratch() { fs::create_directories(path); }
+  ~Scratch() { fs::remove_all(path); }
+  ChildSpec shell(const std::string& script) const { return {"child", {"/bin/sh", "-c", script}, path / "child.log"}; }
+  std::string read(const char* name) const {
+    std::ifstream in(path / name);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a child is started once its ready line came, and what follows the word is returned") {
+  const Scratch scratch;
+  const SystemClock clock;
+  Supervisor supervisor(clock);
+  const auto ready = supervisor.start(scratch.shell("echo starting; echo ready port=7; exec sleep 60"));
+  REQUIRE(ready.ok());
+  CHECK(ready.value() == " port=7");
+}
+
+TEST_CASE("a child that ends before it is ready is a problem that quotes its log") {
+  const Scratch scratch;
+  const SystemClock clock;
+  Supervisor supervisor(clock);
+  const auto ready = supervisor.start(scratch.shell("echo no such port >&2; exit 3"));
+  REQUIRE_FALSE(ready.ok());
+  CHECK(ready.problem().detail.find("no such port") != std::string::npos);
+}
+
+TEST_CASE("a child that is killed is started again, and stop ends it") {
+  const Scratch scratch;
+  const SystemClock clock;
+  Supervisor supervisor(clock);
+  const std::string pid_file = (scratch.path / "pids").string();
+  REQUIRE(supervisor.start(scratch.shell("echo $$ >> " + pid_file + "; echo ready; exec sleep 60")).ok());
+  const pid_t first = static_cast<pid_t>(std::stol(scratch.read("pids")));
+  kill(first, SIGKILL);
+  std::string how;
+  const auto pids = [&] { return scratch.read("pids"); };
+  for (int i = 0; i < 200 && std::count(pids().begin(), pids().end(), '\n') < 2; ++i) {
+    supervisor.tend([&](const std::string& name, const std::string& reason) { how = name + " " + reason; });
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  CHECK(how == "child was killed by Killed");
+  const std::string text = pids();
+  REQUIRE(std::count(text.begin(), text.end(), '\n') == 2);
+  const pid_t second = static_cast<pid_t>(std::stol(text.substr(text.find('\n') + 1)));
+  CHECK(kill(second, 0) == 0);
+  supervisor.stop();
+  CHECK(kill(second, 0) != 0);
+}

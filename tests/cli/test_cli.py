@@ -1,0 +1,119 @@
+"""The command line against a real service: what it prints, its exit codes, and what bad input gets."""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from quarry_service import Service, counting_graph, safetensors, tensor_bytes  # noqa: E402
+
+QUARRY = Path(os.environ["QUARRY_BIN"]) / "quarry"
+
+
+class CommandLine(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.service = Service()
+        cls.graph = cls.service.data / "count.json"
+        cls.graph.write_text(json.dumps(counting_graph(4)))
+        cls.x = cls.service.data / "x.safetensors"
+        cls.x.write_bytes(safetensors({"x": ("I32", [4], struct.pack("<4i", 1, 2, 3, 4))}))
+        cls.job_flags = [str(cls.graph), "--input", f"x={cls.x}", "--carry", "x=x_next", "--steps", "10", "--keep", "total=each"]
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.service.__exit__()
+
+    def run_quarry(self, *arguments, code=0, environment=None):
+        command = [str(QUARRY), "--config", str(self.service.config), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **(environment or {})}, timeout=60)
+        self.assertEqual(done.returncode, code, f"{command}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def json_of(self, *arguments, code=0):
+        return json.loads(self.run_quarry("--json", *arguments, code=code).stdout)
+
+    def totals(self, path):
+        return list(struct.unpack("<10i", tensor_bytes(Path(path).read_bytes())))
+
+    def test_a_submitted_job_and_a_local_run_give_the_same_results(self):
+        job = self.json_of("submit", *self.job_flags, "--watch")
+        self.assertEqual(job["state"], "succeeded")
+        remote = self.json_of("get", job["id"], "--to", str(self.service.data / "remote"))
+        local = self.json_of("run", *self.job_flags, "--device", "interpreter", "--to", str(self.service.data / "local"))
+        expected = [10 + 4 * step for step in range(1, 11)]
+        self.assertEqual(self.totals(remote[0]["file"]), expected)
+        self.assertEqual(self.totals(local["outputs"][0]["file"]), expected)
+
+    def test_a_quote_has_its_lines_and_charges_nothing(self):
+        before = self.service.balance()
+        quote = self.json_of("quote", *self.job_flags)
+        self.assertEqual([line["item"] for line in quote["lines"]][0], "compute")
+        self.assertIn("compute", self.run_quarry("quote", *self.job_flags).stdout)
+        self.assertEqual(self.service.balance(), before)
+
+    def test_the_job_its_bill_the_usage_and_the_account_agree(self):
+        self.run_quarry("submit", *self.job_flags, "--watch")
+        job = self.json_of("job", "last")
+        self.assertEqual(job["id"], self.json_of("jobs")["jobs"][0]["id"])
+        self.assertEqual(job["bill"]["spent"], job["spent"])
+        self.assertTrue(any(line["job"] == job["id"] for line in self.json_of("usage")["segments"]))
+        self.assertIn("available", self.run_quarry("account", "--ledger").stdout)
+        self.assertIn("succeeded", self.run_quarry("jobs").stdout)
+
+    def test_graph_inspect_and_devices_work_without_a_service(self):
+        facts = self.json_of("graph", "inspect", str(self.graph), "--carry", "x=x_next")
+        self.assertTrue(facts["id"].startswith("graph_"))
+        self.assertEqual(facts["id"], self.service.put_graph(counting_graph(4)))
+        names = [device["device"] for device in self.json_of("devices")]
+        self.assertIn("interpreter", names)
+        self.assertIn("opencl:0", names)
+
+    def test_output_that_is_piped_has_no_colour(self):
+        for command in (["jobs"], ["account"], ["devices"]):
+            self.assertNotIn("\x1b", self.run_quarry(*command).stdout)
+
+    def test_exit_codes_tell_scripts_what_went_wrong(self):
+        self.run_quarry("submit", code=2)
+        self.run_quarry("no-such-command", code=2)
+        self.run_quarry("job", "job_00000000000000000000000000", code=4)
+        self.run_quarry("account", code=5, environment={"QUARRY_API_KEY": "qk_live_wrong"})
+        self.run_quarry("account", code=7, environment={"QUARRY_SERVER": "https://127.0.0.1:1"})
+        costly = ["--steps", "2000000000", "--checkpoint-every", "1000000"]
+        done = self.run_quarry("submit", *[f for f in self.job_flags if f not in ("--steps", "10", "--keep", "total=each")], *costly, code=6)
+        self.assertIn("balance", done.stderr)
+
+    def test_a_bad_graph_is_refused_by_node_and_shape(self):
+        graph = counting_graph(4)
+        graph["nodes"][1]["shape"] = [5]
+        bad = self.service.data / "bad.json"
+        bad.write_text(json.dumps(graph))
+        done = self.run_quarry("graph", "inspect", str(bad), code=3)
+        self.assertIn("/nodes/2", done.stderr)
+        self.assertIn("[4]", done.stderr)
+        error = self.json_of("graph", "inspect", str(bad), code=3)["error"]
+        self.assertEqual(error["code"], "shape_mismatch")
+
+    def test_a_broken_safetensors_file_is_refused(self):
+        bad = self.service.data / "bad.safetensors"
+        bad.write_bytes(b"\xff" * 7)
+        self.run_quarry("run", str(self.graph), "--input", f"x={bad}", code=3)
+        bad.write_bytes(safetensors({"x": ("I32", [4], bytes(16))})[:-1])
+        self.run_quarry("run", str(self.graph), "--input", f"x={bad}", code=3)
+        self.run_quarry("submit", str(self.graph), "--input", f"x={bad}", code=3)
+
+    def test_the_demo_learns_to_two_percent_and_bills(self):
+        demo = self.json_of("demo")
+        self.assertLess(demo["loss"] / demo["optimum"], 1.02)
+        self.assertGreaterEqual(demo["loss"] / demo["optimum"], 0.98)
+        self.assertEqual(len(demo["losses"]), 300)
+        self.assertEqual(len(demo["words"]), 10)
+        self.assertEqual(demo["bill"]["spent"], demo["job"]["spent"])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
