@@ -1,4 +1,5 @@
-// Runs a graph for steps on one device: plan, load, step loop, results. Shared by the worker's executor and by `quarry run`.
+// Runs a graph for steps on one device: plan, load, step loop, results. Shared by the worker's executor and by `quarry
+// run`.
 #pragma once
 
 #include <chrono>
@@ -36,6 +37,10 @@ struct Program {
   std::vector<Keep> keep;
 };
 
+/// Checks names, shapes, counts and steps against the graph: "invalid_program", the detail names the input, output or
+/// field.
+Status validate(const Program& program);
+
 /// Bytes of an input, carried value or fed tensor, read by offset; may be a mapped file, memory or several extents.
 class ByteSource {
  public:
@@ -49,7 +54,9 @@ struct StepReport {
   int64_t steps_done;  ///< of this call
   int64_t steps_total;
 };
-/// Called as steps are known to be finished (not necessarily after each); return false to stop between launches.
+/// Called as steps are known to be finished, about ten times a second and at the end of advance(), also inside a long
+/// step (whose report then repeats the step before it). Return false to stop between launches: the run is then spent
+/// until reset().
 using Observer = std::function<bool(const StepReport&)>;
 
 struct Timings {
@@ -63,9 +70,11 @@ class Run {
   virtual ~Run() = default;
   /// Sets a plain input, a carried input's starting value, or a fed tensor. Every input must be set before advance().
   virtual Status set_input(const std::string& name, std::shared_ptr<ByteSource> source) = 0;
-  /// Runs steps [from, from + count). Returns false when the observer stopped it.
+  /// Runs steps [from, from + count), within the program's; a later call goes on where the last one ended. Returns
+  /// false when the observer stopped it.
   virtual Result<bool> advance(int64_t from, int64_t count, const Observer& observer) = 0;
-  /// Bytes of a carried input's current value, and of a kept output: [shape] for Last, [steps advanced so far, ...shape] for Each.
+  /// Bytes of a carried input's current value, and of a kept output: [shape] for Last, [steps advanced so far,
+  /// ...shape] for Each.
   virtual Result<std::vector<std::byte>> carried(const std::string& input) = 0;
   virtual Result<std::vector<std::byte>> kept(const std::string& output) = 0;
   virtual Timings timings() const = 0;
@@ -73,7 +82,8 @@ class Run {
   virtual Status reset(uint64_t seed) = 0;
 };
 
-/// Plans memory and compiles every kernel; refuses a plan over `memory_limit_bytes` before anything runs ("memory_bound_exceeded").
+/// Plans memory and compiles every kernel; refuses a plan over `memory_limit_bytes` before anything runs
+/// ("memory_bound_exceeded").
 Result<std::unique_ptr<Run>> prepare(device::Device& device, Program program, uint64_t memory_limit_bytes);
 
 }  // namespace quarry::run
