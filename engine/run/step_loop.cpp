@@ -282,9 +282,7 @@ Status StepLoop::check_values() const {
 }
 
 Result<std::vector<std::byte>> StepLoop::fetch(BufferRange from) {
-  if (spent_)
-    return Problem{"run_stopped", "the run was stopped or failed inside a step; its values are not of one step", "",
-                   ""};
+  if (spent_) return stopped();
   std::vector<std::byte> bytes(from.bytes);
   if (!bytes.empty()) QUARRY_TRY(device_.copy_out(bytes, from));
   return bytes;
@@ -300,9 +298,7 @@ Result<std::vector<std::byte>> StepLoop::kept(const std::string& output) {
   const auto keep = std::ranges::find(program_.keep, output, &Keep::output);
   if (keep == program_.keep.end()) return Problem{"unknown_output", "'" + output + "' is no kept output", "", ""};
   if (keep->mode == KeepMode::Last) return fetch(range(graph_.find_output(output), 1 - parity_));
-  if (spent_)
-    return Problem{"run_stopped", "the run was stopped or failed inside a step; its values are not of one step", "",
-                   ""};
+  QUARRY_TRY(check_values());
   return *kept_each_.values(output);
 }
 
