@@ -81,7 +81,7 @@ bool is_plain_text(std::string_view text) {
   return std::ranges::none_of(text, is_control) && is_utf8(text);
 }
 
-std::string quoted(std::string_view text) {
+std::string quote(std::string_view text) {
   return "\"" + printable(text) + "\"";
 }
 
@@ -99,17 +99,22 @@ std::string json_pointer(std::string_view parent, std::string_view member) {
 }
 
 std::string suggestion(std::string_view word, std::span<const std::string_view> known) {
+  constexpr size_t kMaxCompared = 1000;  // a stranger may have chosen both the word and the names
   std::string_view nearest;
   size_t least = SIZE_MAX;
-  for (std::string_view candidate : known) {
-    if (word.size() > kMaxQuotedBytes) break;
+  for (std::string_view candidate : known.first(std::min(known.size(), kMaxCompared))) {
+    // At most a third of the letters may differ: further away the list helps more than a guess.
+    const size_t most = std::max<size_t>(1, candidate.size() / 3);
+    const size_t longer = std::max(word.size(), candidate.size()), shorter = std::min(word.size(), candidate.size());
+    if (longer > kMaxQuotedBytes || longer - shorter > most) continue;
     const size_t distance = edit_distance(word, candidate);
-    if (distance < least) least = distance, nearest = candidate;
+    if (distance <= most && distance < least) least = distance, nearest = candidate;
   }
-  // At most a third of the letters may differ: further away the list helps more than a guess.
-  if (least <= std::max<size_t>(1, nearest.size() / 3)) return "did you mean " + quoted(nearest) + "?";
+  if (!nearest.empty()) return "did you mean " + quote(nearest) + "?";
+  constexpr size_t kMaxListed = 32;
   std::string list = "known are ";
-  for (size_t i = 0; i < known.size(); ++i) list += (i > 0 ? ", " : "") + std::string(known[i]);
+  for (size_t i = 0; i < std::min(known.size(), kMaxListed); ++i) list += (i > 0 ? ", " : "") + printable(known[i]);
+  if (known.size() > kMaxListed) list += ", ...";
   return list;
 }
 

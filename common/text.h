@@ -13,12 +13,13 @@ bool is_utf8(std::string_view text);
 bool is_plain_text(std::string_view text);
 
 /// The text in double quotes for a message: cut after 64 bytes, and what is not plain text shown as '?'.
-std::string quoted(std::string_view text);
+std::string quote(std::string_view text);
 
-/// `parent` + "/" + the member by RFC 6901, made printable like quoted().
+/// `parent` + "/" + the member by RFC 6901, made printable like quote().
 std::string json_pointer(std::string_view parent, std::string_view member);
 
-/// How to go on after an unknown word: `did you mean "axes"?` if a known one is near, else `known are a, b, c`.
+/// How to go on after an unknown word: `did you mean "axes"?` if a known one is near, else `known are a, b, c` (32 at
+/// most).
 std::string suggestion(std::string_view word, std::span<const std::string_view> known);
 
 }  // namespace quarry

@@ -202,7 +202,7 @@ NodeId Builder::input(std::string_view text, DType dtype, std::span<const int64_
   const std::string pointer = "/nodes/" + std::to_string(size()) + "/name";
   if (!s.has_valid_name(text, "the name of an INPUT", pointer)) return kNoNode;
   if (s.input_names.contains(text)) {
-    return s.refuse(Op::Input, "duplicate_name", quoted(text) + " is there already: use that node again", "/name");
+    return s.refuse(Op::Input, "duplicate_name", quote(text) + " is there already: use that node again", "/name");
   }
   const auto index = static_cast<uint32_t>(s.graph.names_.size());
   const NodeId id = s.append(Op::Input, dtype, shape, kNoNode, kNoNode, index);
@@ -264,7 +264,7 @@ void Builder::output(std::string_view text, NodeId node) {
   State& s = *state_;
   if (!s.has_valid_name(text, "the name of an output", "/outputs")) return;
   const std::string pointer = json_pointer("/outputs", text);
-  const std::string called = "output " + quoted(text) + " ";
+  const std::string called = "output " + quote(text) + " ";
   if (node >= size()) return fail({"unknown_node", called + "refers to a node that is not there", pointer, ""});
   if (s.output_names.contains(text)) return fail({"duplicate_name", called + "is there already", pointer, ""});
   if (s.graph.outputs_.size() >= kMaxOutputs)

@@ -18,14 +18,14 @@ std::string to_text(std::span<const int64_t> values) {
 
 std::string Builder::State::shape_text(NodeId id) const {
   const std::string_view label = graph.label(id);
-  const std::string called = label.empty() ? "" : " " + quoted(label);
+  const std::string called = label.empty() ? "" : " " + quote(label);
   return to_text(shape(id)) + " (node " + std::to_string(id) + called + ")";
 }
 
 NodeId Builder::State::refuse(Op op, std::string_view code, const std::string& detail, std::string_view place) {
   if (problem) return kNoNode;
   const std::string index = std::to_string(graph.size());
-  const std::string called = next_label.empty() ? "" : " " + quoted(next_label);
+  const std::string called = next_label.empty() ? "" : " " + quote(next_label);
   problem = Problem{std::string(code), "node " + index + called + ": " + std::string(name(op)) + " " + detail,
                     "/nodes/" + index + std::string(place), ""};
   return kNoNode;

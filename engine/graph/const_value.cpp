@@ -54,24 +54,24 @@ Result<uint64_t> from_decimal(DType dtype, std::string_view digits) {
   if (is_float(dtype)) {
     double value = 0;
     const auto [stop, error] = std::from_chars(digits.data(), end, value);
-    if (error != std::errc() || stop != end) return invalid(dtype, quoted(digits) + " is past the greatest f64");
+    if (error != std::errc() || stop != end) return invalid(dtype, quote(digits) + " is past the greatest f64");
     return from_float_checked(dtype, value);
   }
   int64_t value = 0;
   const auto [stop, error] = std::from_chars(digits.data(), end, value);
-  if (error != std::errc() || stop != end) return invalid(dtype, quoted(digits) + " is not within 64 bits");
+  if (error != std::errc() || stop != end) return invalid(dtype, quote(digits) + " is not within 64 bits");
   return from_integer_checked(dtype, value);
 }
 
 Result<uint64_t> from_text(DType dtype, std::string_view text) {
   if (text == "nan" || text == "inf" || text == "-inf") {
-    if (!is_float(dtype)) return invalid(dtype, quoted(text) + " needs a floating-point dtype");
+    if (!is_float(dtype)) return invalid(dtype, quote(text) + " needs a floating-point dtype");
     return text == "nan" ? nan_bits(dtype) : infinity_bits(dtype, text.front() == '-');
   }
   if (text.starts_with("0x")) return from_hexadecimal(dtype, text.substr(2));
   const std::string_view digits = text.starts_with('-') ? text.substr(1) : text;
   const bool is_decimal = !digits.empty() && std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; });
-  if (!is_decimal) return invalid(dtype, quoted(text) + " is no value");
+  if (!is_decimal) return invalid(dtype, quote(text) + " is no value");
   return from_decimal(dtype, text);
 }
 

@@ -86,7 +86,7 @@ bool GraphReader::refuse(std::string_view code, const std::string& detail, const
 
 bool GraphReader::refuse_node(std::string_view code, const std::string& detail, std::string_view place) {
   const std::string index = number_text(builder_.size());
-  const std::string called = node_.label.empty() ? "" : " " + quoted(node_.label);
+  const std::string called = node_.label.empty() ? "" : " " + quote(node_.label);
   return refuse(code, "node " + index + called + ": " + detail, "/nodes/" + index + std::string(place));
 }
 
@@ -193,7 +193,7 @@ bool GraphReader::op(std::string_view text) {
   if (const auto op = parse_op(text)) return node_.op = *op, true;
   std::array<std::string_view, kOps> known;
   for (int i = 0; i < kOps; ++i) known[static_cast<size_t>(i)] = name(static_cast<Op>(i));
-  return refuse_node("unknown_op", "there is no op " + quoted(text) + "; " + suggestion(text, known), "/op");
+  return refuse_node("unknown_op", "there is no op " + quote(text) + "; " + suggestion(text, known), "/op");
 }
 
 bool GraphReader::dtype(std::string_view text) {
@@ -202,7 +202,7 @@ bool GraphReader::dtype(std::string_view text) {
     return refuse_node("reserved", std::string(text) + " is reserved for a later version", "/dtype");
   std::array<std::string_view, kDTypes> known;
   for (int i = 0; i < kDTypes; ++i) known[static_cast<size_t>(i)] = name(static_cast<DType>(i));
-  return refuse_node("unknown_dtype", "there is no dtype " + quoted(text) + "; " + suggestion(text, known), "/dtype");
+  return refuse_node("unknown_dtype", "there is no dtype " + quote(text) + "; " + suggestion(text, known), "/dtype");
 }
 
 bool GraphReader::start_object(size_t) {
@@ -296,7 +296,7 @@ bool GraphReader::top_key(std::string_view key) {
     top_present_ |= bit;
     return true;
   }
-  return refuse("unknown_field", "a graph has no field " + quoted(key) + "; " + suggestion(key, kTopNames),
+  return refuse("unknown_field", "a graph has no field " + quote(key) + "; " + suggestion(key, kTopNames),
                 json_pointer("", key));
 }
 
@@ -310,7 +310,7 @@ bool GraphReader::node_key(std::string_view key) {
     node_.present |= bit;
     return true;
   }
-  return refuse_node("unknown_field", "a node has no field " + quoted(key) + "; " + suggestion(key, kFieldNames),
+  return refuse_node("unknown_field", "a node has no field " + quote(key) + "; " + suggestion(key, kFieldNames),
                      json_pointer("", key));
 }
 

@@ -8,6 +8,7 @@ namespace quarry::graph {
 
 inline constexpr size_t kMaxNodes = 1'000'000;
 inline constexpr size_t kMaxTextBytes = size_t{128} << 20;
+inline constexpr size_t kMaxDocumentBytes = size_t{8} << 20;  ///< of a job document
 inline constexpr int kMaxNesting = 16;
 inline constexpr int kMaxRank = 16;
 inline constexpr int64_t kMaxVirtualElements = int64_t{1} << 62;  ///< of any value

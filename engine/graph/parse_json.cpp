@@ -1,7 +1,7 @@
 #include <nlohmann/json.hpp>
 
-#include "common/text.h"
 #include "engine/graph/graph_reader.h"
+#include "engine/graph/strict_json.h"
 
 namespace quarry::graph {
 
@@ -10,18 +10,7 @@ namespace {
 /// The events go straight to the reader; only syntax errors are worded here.
 struct JsonEvents : GraphReader {
   bool parse_error(size_t position, const std::string&, const nlohmann::json::exception& error) {
-    // "[json.exception.parse_error.101] parse error at line 1, column 5: syntax error while parsing ..."
-    const std::string_view what = error.what();
-    const size_t start = std::min(what.find("] "), what.size() - 2) + 2;
-    return malformed("malformed_json", "byte " + std::to_string(position) + ": " + quoted_reason(what.substr(start)));
-  }
-
- private:
-  /// The reason may quote the text itself, at any length: it is cut and made printable.
-  static std::string quoted_reason(std::string_view reason) {
-    if (const size_t comma = reason.find(": "); comma != std::string_view::npos) reason.remove_prefix(comma + 2);
-    const std::string text = quoted(reason);
-    return text.substr(1, text.size() - 2);
+    return malformed("malformed_json", syntax_problem(position, error.what()));
   }
 };
 
