@@ -1,0 +1,19 @@
+// The weights of tariff version 1: what one element of each op counts. A published version never changes.
+#pragma once
+
+#include "engine/graph/graph.h"
+
+namespace quarry::meter {
+
+/// The weighted count of one element, before the width factor: per output element, for a reduce per input element.
+/// Movement and sources other than RAND count 0. Idioms are not seen here.
+int weight(const graph::Graph& graph, graph::NodeId id);
+
+/// 0 for operands of 16 bits or less, 1 for 32, 2 for 64. A CAST counts at the wider of its source and target.
+int width_class(const graph::Graph& graph, graph::NodeId id);
+
+constexpr int width_factor(int width_class) {
+  return 1 << width_class;
+}
+
+}  // namespace quarry::meter
