@@ -37,7 +37,7 @@ class MemoryPlanner {
 
   Result<MemoryPlan> run(uint64_t limit_bytes) {
     place_inputs();
-    place_stored_values();
+    place_stored_values(limit_bytes);
     if (too_large_ || plan_.bytes_ > limit_bytes) return over_limit(plan_.bytes_, limit_bytes);
     return std::move(plan_);
   }
@@ -62,7 +62,7 @@ class MemoryPlanner {
     }
   }
 
-  void place_stored_values() {
+  void place_stored_values(uint64_t limit_bytes) {
     std::vector<Lifetime> lifetimes;
     std::vector<NodeId> nodes;
     const auto last_reads = last_readers();
@@ -80,7 +80,7 @@ class MemoryPlanner {
     }
     for (const Lifetime& lifetime : lifetimes) too_large_ |= lifetime.bytes > kMaxPlanBytes / (lifetimes.size() + 1);
     if (too_large_) return;
-    const Packing packing = pack(lifetimes);
+    const Packing packing = pack(lifetimes, limit_bytes - std::min(limit_bytes, plan_.bytes_));
     for (size_t i = 0; i < nodes.size(); ++i) {
       const Slot slot{plan_.bytes_ + packing.offsets[i], value_bytes(graph_, nodes[i])};
       plan_.slots_[nodes[i]] = {slot, slot};

@@ -3,13 +3,15 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <random>
 #include <utility>
 
 namespace quarry::run {
 namespace {
 
-// Above this the order by size, quadratic in the number of values, would take longer than compiling them.
-constexpr size_t kMaxValuesBySize = 8192;
+// Placing in a given order is quadratic in the number of values: above this it would take longer than compiling them.
+constexpr size_t kMaxValuesByOrder = 4096;
+constexpr int kMaxAttempts = 64;
 
 std::vector<size_t> births(std::span<const Lifetime> values) {
   std::vector<size_t> order(values.size());
@@ -84,10 +86,9 @@ Packing pack_by_birth(std::span<const Lifetime> values) {
   return packing;
 }
 
-Packing pack_by_size(std::span<const Lifetime> values) {
+// Places the values in this order, each at the lowest offset where nothing that lives with it lies.
+Packing pack_in_order(std::span<const Lifetime> values, const std::vector<size_t>& order) {
   Packing packing{std::vector<uint64_t>(values.size(), 0), 0};
-  std::vector<size_t> order = births(values);
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return values[a].bytes > values[b].bytes; });
   std::vector<size_t> placed;  // by ascending offset
   for (const size_t value : order) {
     const Lifetime& wanted = values[value];
@@ -107,13 +108,33 @@ Packing pack_by_size(std::span<const Lifetime> values) {
   return packing;
 }
 
+// What to place first: the larger the key, the earlier.
+double key(const Lifetime& value, int rule) {
+  const auto life = static_cast<double>(value.last - value.first + 1);
+  const auto bytes = static_cast<double>(value.bytes);
+  return rule == 0 ? bytes : rule == 1 ? bytes * life : life;
+}
+
 }  // namespace
 
-Packing pack(std::span<const Lifetime> values) {
-  Packing by_birth = pack_by_birth(values);
-  if (values.size() > kMaxValuesBySize || by_birth.bytes == peak_bytes(values)) return by_birth;
-  Packing by_size = pack_by_size(values);
-  return by_size.bytes < by_birth.bytes ? by_size : by_birth;
+Packing pack(std::span<const Lifetime> values, uint64_t enough_bytes) {
+  Packing best = pack_by_birth(values);
+  const uint64_t peak = peak_bytes(values);
+  enough_bytes = std::max(enough_bytes, peak);
+  if (values.size() > kMaxValuesByOrder) return best;
+  std::mt19937 variation(1);  // its sequence is fixed by the standard: the same plan on every host
+  for (int attempt = 0; attempt < kMaxAttempts && best.bytes > enough_bytes; ++attempt) {
+    std::vector<double> keys;
+    for (const Lifetime& value : values) {
+      const double factor = attempt < 3 ? 1 : 0.5 + static_cast<double>(variation()) * 0x1p-32;
+      keys.push_back(key(value, attempt % 3) * factor);
+    }
+    std::vector<size_t> order = births(values);
+    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return keys[a] > keys[b]; });
+    Packing packing = pack_in_order(values, order);
+    if (packing.bytes < best.bytes) best = std::move(packing);
+  }
+  return best;
 }
 
 uint64_t peak_bytes(std::span<const Lifetime> values) {

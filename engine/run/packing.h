@@ -19,9 +19,10 @@ struct Packing {
   uint64_t bytes = 0;             ///< of the whole arena
 };
 
-/// The better of two classic orders: best fit as values are born, and largest first into the lowest gap. Either alone
-/// can lose an eighth to fragments where the other does not.
-Packing pack(std::span<const Lifetime> values);
+/// Tries one order of placement after the other until the arena has at most `enough_bytes`, and gives the smallest
+/// found: as values are born into the best fit, then, into the lowest gap, by size, by size times life and by life, and
+/// last small variations of these. One order alone often loses more than an eighth to fragments. Deterministic.
+Packing pack(std::span<const Lifetime> values, uint64_t enough_bytes);
 
 /// The most bytes that live at one time: what no packing can be below.
 uint64_t peak_bytes(std::span<const Lifetime> values);

@@ -172,11 +172,15 @@ Status StepLoop::set_input(const std::string& name, std::shared_ptr<ByteSource> 
                    "input '" + name + "' needs " + std::to_string(slices) + " x " + std::to_string(each) +
                        " bytes but " + (source ? std::to_string(source->size()) : "none") + " were given",
                    "/inputs/" + name, "Give a tensor of the input's shape and dtype."};
-  input_is_set_[input] = true;
-  if (fed == feeds_[0].end()) return load_value(input, range(input, parity_), *source);
+  if (fed == feeds_[0].end()) {
+    QUARRY_TRY(load_value(input, range(input, parity_), *source));
+    input_is_set_[input] = true;
+    return {};
+  }
   const auto place = static_cast<size_t>(fed - feeds_[0].begin());
   for (auto& feeds : feeds_) feeds[place].source = source;
   staging_.resize(std::max<size_t>(staging_.size(), each));
+  input_is_set_[input] = true;
   return {};
 }
 
@@ -282,7 +286,7 @@ Status StepLoop::check_values() const {
 }
 
 Result<std::vector<std::byte>> StepLoop::fetch(BufferRange from) {
-  if (spent_) return stopped();
+  QUARRY_TRY(check_values());
   std::vector<std::byte> bytes(from.bytes);
   if (!bytes.empty()) QUARRY_TRY(device_.copy_out(bytes, from));
   return bytes;
