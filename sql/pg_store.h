@@ -10,6 +10,8 @@ namespace quarry::sql {
 
 inline constexpr int kMaxConflicts = 10;  ///< repeats of a transaction that lost a race, before the caller hears of it
 inline constexpr int32_t kMaxPage = 1'000;
+/// Every backend of this version runs every dtype.
+inline constexpr uint32_t kEveryDtype = UINT32_MAX;
 
 class PgStore final : public Store {
  public:
@@ -56,6 +58,7 @@ class PgStore final : public Store {
   std::vector<wire::ReadyJob> load_ready() override;
   std::vector<RunningAttempt> load_running() override;
   std::vector<wire::SessionUp> load_sessions() override;
+  std::vector<wire::Lease> load_leases(const std::vector<wire::Fence>& fences) override;
   std::vector<wire::Lease> lease(int64_t leader_epoch, const std::vector<Placement>& batch) override;
   std::vector<FailureOutcome> expire_sessions(int64_t leader_epoch,
                                               const std::vector<wire::SessionKey>& sessions) override;
@@ -97,8 +100,6 @@ class PgStore final : public Store {
       }
     }
   }
-  /// True while `epoch` leads; the leader row stays locked against a successor until the transaction ends.
-  static void queue_leader_check(Transaction& tx, int64_t epoch);
   void report_devices(Transaction& tx, BoxId box, const wire::Hello& hello);
   void read_slices(Transaction& tx, BoxId box, OpenedSession& opened);
 

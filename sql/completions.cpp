@@ -1,0 +1,244 @@
+// How attempts and jobs end: completions, failures, cancels.
+#include <algorithm>
+
+#include "sql/pg_store.h"
+
+namespace quarry::sql {
+namespace {
+
+constexpr Statement kIncarnation = "select incarnation from cluster";
+constexpr Statement kReadAttempts =
+    "select " QUARRY_ATTEMPT_COLUMNS
+    ", u.n from unnest($1::uuid[], $2::int4[], $3::int4[]) with ordinality u(job, segment, attempt, n) "
+    "join attempt a on a.job = u.job and a.segment = u.segment and a.attempt = u.attempt";
+constexpr Statement kFailedElsewhere =
+    "select u.n from unnest($1::uuid[], $2::int4[], $3::int4[], $4::text[]) with ordinality u(job, segment, attempt, "
+    "code, n) "
+    "join attempt a on a.job = u.job and a.segment = u.segment and a.attempt = u.attempt "
+    "where exists (select from attempt p where p.job = u.job and p.segment = u.segment and p.failure_code = u.code and "
+    "p.owner <> a.owner)";
+constexpr Statement kCurrentAttempts =
+    "select " QUARRY_ATTEMPT_COLUMNS
+    " from unnest($1::uuid[]) u(job) join job j on j.id = u.job "
+    "join attempt a on a.job = j.id and a.segment = j.segment and a.attempt = j.attempt";
+
+/// Jobs and attempts that a batch of fences names, the jobs locked.
+struct Named {
+  uint64_t incarnation = 0;
+  JobMap jobs;
+  std::map<size_t, StoredAttempt> attempts;  ///< by position in the batch
+
+  /// The attempt at position n while it is its job's current one and the fence is not stale; else nullptr.
+  const StoredAttempt* current(size_t n, const wire::Fence& fence) {
+    const StoredAttempt* attempt = known(n, fence);
+    const auto job = jobs.find(fence.job);
+    if (attempt == nullptr || !attempt->live() || job == jobs.end()) return nullptr;
+    const bool is_current = job->second.state == JobState::Running && job->second.segment == fence.segment &&
+                            job->second.attempt == fence.attempt && incarnation == fence.incarnation;
+    return is_current ? attempt : nullptr;
+  }
+  /// The attempt at position n when the fence is its own, whatever became of it.
+  const StoredAttempt* known(size_t n, const wire::Fence& fence) const {
+    const auto attempt = attempts.find(n);
+    return attempt != attempts.end() && attempt->second.fence() == fence ? &attempt->second : nullptr;
+  }
+};
+
+struct FenceColumns {
+  std::vector<JobId> jobs;
+  std::vector<int32_t> segments, attempts;
+  void add(const wire::Fence& fence) {
+    jobs.push_back(fence.job);
+    segments.push_back(fence.segment);
+    attempts.push_back(fence.attempt);
+  }
+};
+
+/// Queues the reads; read_named() takes the first kNamedReads answers.
+constexpr size_t kNamedReads = 4;
+void queue_named(Connection::Transaction& tx, const FenceColumns& columns) {
+  queue_locked_jobs(tx, columns.jobs);
+  tx.queue(kIncarnation);
+  tx.queue(kReadAttempts, columns.jobs, columns.segments, columns.attempts);
+}
+Named read_named(const std::vector<Rows>& answers) {
+  Named named;
+  named.jobs = locked_jobs(answers[1]);
+  named.incarnation = answers[2].get<uint64_t>(0, 0);
+  for (size_t row = 0; row < answers[3].size(); ++row)
+    named.attempts[answers[3].get<size_t>(row, kAttemptColumnCount) - 1] = attempt_from(answers[3], row);
+  return named;
+}
+/// Later items of the batch that name the same attempt see how this one ended.
+void mark(Named& named, const wire::Fence& fence, AttemptState state) {
+  for (auto& [n, attempt] : named.attempts)
+    if (attempt.fence() == fence) attempt.state = state;
+}
+
+bool inline_values_match(const std::vector<wire::Produced>& values) {
+  return std::all_of(values.begin(), values.end(), [](const wire::Produced& value) {
+    if (!value.inline_bytes) return true;
+    return value.inline_bytes->size() <= wire::kMaxInlineOutputBytes && value.inline_bytes->size() == value.bytes &&
+           sha256(*value.inline_bytes) == value.blob;
+  });
+}
+
+CompletionOutcome complete_one(Named& named, size_t n, const wire::Completion& completion, JobChanges& changes) {
+  CompletionOutcome outcome{};
+  outcome.result.fence = completion.fence;
+  outcome.result.code = "stale_fence";
+  const auto found = named.jobs.find(completion.fence.job);
+  if (found == named.jobs.end()) return outcome;
+  StoredJob& job = found->second;
+  const StoredAttempt* attempt = named.current(n, completion.fence);
+  const StoredAttempt* known = named.known(n, completion.fence);
+  if (attempt != nullptr && (!inline_values_match(completion.kept) || !inline_values_match(completion.carried))) {
+    outcome.result.code = "blob_missing";
+  } else if (attempt != nullptr) {
+    changes.accept_segment(job, *attempt, completion);
+    mark(named, completion.fence, AttemptState::Accepted);
+    outcome.result.accepted = true;
+    outcome.result.code = "accepted";
+  } else if (known != nullptr && known->state == AttemptState::Accepted) {
+    outcome.result.accepted = true;
+    outcome.result.code = "already_accepted";
+  }
+  outcome.job_ended = is_terminal(job.state);
+  outcome.state = job.state;
+  outcome.account = job.account;
+  // Also for a repeat: the answer that named the next segment may have been lost.
+  if (outcome.result.accepted && job.state == JobState::Queued && job.segment == completion.fence.segment + 1)
+    outcome.next = ready_job(job);
+  return outcome;
+}
+
+bool blames_graph(const std::string& code) {
+  return code == "graph_error" || code == "executor_crashed" || code == "time_limit" || code == "out_of_memory";
+}
+EndReason attempt_end_reason(const std::string& code) {
+  if (code == "graph_error") return EndReason::GraphError;
+  return code == "cancelled" ? EndReason::Drained : EndReason::DeviceError;
+}
+
+FailureOutcome fail_one(Named& named, size_t n, const wire::AttemptFailure& failure, bool failed_elsewhere,
+                        JobChanges& changes) {
+  FailureOutcome outcome{};
+  outcome.fence = failure.fence;
+  const StoredAttempt* known = named.known(n, failure.fence);
+  const auto found = named.jobs.find(failure.fence.job);
+  if (const StoredAttempt* attempt = named.current(n, failure.fence)) {
+    StoredJob& job = found->second;
+    const std::string code = clean_text(failure.code, 64);
+    changes.end_attempt(*attempt, {.state = AttemptState::Failed,
+                                   .reason = attempt_end_reason(code),
+                                   .code = code,
+                                   .detail = failure.detail,
+                                   .schedules_hash = {}});
+    if (failed_elsewhere && blames_graph(code))
+      changes.end(job, JobState::Failed, EndReason::GraphError, code + ": " + failure.detail, true, attempt->owner);
+    else if (job.attempt >= kMaxAttempts)
+      changes.end(job, JobState::Failed, EndReason::AttemptsExhausted, code + ": " + failure.detail, false, {});
+    else
+      changes.requeue(job, attempt_end_reason(code));
+    mark(named, failure.fence, AttemptState::Failed);
+  } else {
+    outcome.stale = known == nullptr || known->state != AttemptState::Failed;
+  }
+  if (found == named.jobs.end()) return outcome;
+  const StoredJob& job = found->second;
+  outcome.job_ended = is_terminal(job.state);
+  outcome.state = job.state;
+  outcome.account = job.account;
+  const bool still_here = job.segment == failure.fence.segment && job.attempt == failure.fence.attempt;
+  if (!outcome.stale && job.state == JobState::Queued && still_here) outcome.next = ready_job(job);
+  return outcome;
+}
+
+CancelOutcome cancel_one(JobMap& jobs, const std::map<JobId, StoredAttempt>& attempts, const CancelRequest& request,
+                         JobChanges& changes) {
+  const auto found = jobs.find(request.job);
+  if (found == jobs.end() || found->second.account != request.account)
+    return {CancelOutcome::Kind::NotFound, {}, {}, {}};
+  StoredJob& job = found->second;
+  if (is_terminal(job.state)) return {CancelOutcome::Kind::AlreadyEnded, job.state, {}, {}};
+  CancelOutcome outcome{CancelOutcome::Kind::Cancelled, JobState::Cancelled, {}, {}};
+  const auto attempt = attempts.find(job.id);
+  std::optional<AccountId> payee;
+  if (attempt != attempts.end()) {
+    payee = attempt->second.owner;
+    if (attempt->second.live()) {
+      outcome.running = attempt->second.fence();
+      outcome.session = attempt->second.session;
+      changes.end_attempt(attempt->second, {.state = AttemptState::Cancelled,
+                                            .reason = EndReason::Cancelled,
+                                            .code = {},
+                                            .detail = {},
+                                            .schedules_hash = {}});
+    }
+  }
+  changes.end(job, JobState::Cancelled, EndReason::Cancelled, "", true, payee);
+  return outcome;
+}
+
+}  // namespace
+
+std::vector<CompletionOutcome> PgStore::complete(const std::vector<wire::Completion>& batch) {
+  return transact([&](Transaction& tx) {
+    FenceColumns columns;
+    for (const auto& completion : batch) columns.add(completion.fence);
+    queue_named(tx, columns);
+    Named named = read_named(tx.flush());
+    JobChanges changes;
+    std::vector<CompletionOutcome> outcomes;
+    for (size_t n = 0; n < batch.size(); ++n) outcomes.push_back(complete_one(named, n, batch[n], changes));
+    changes.write(tx, clock_.wall(), random_);
+    return outcomes;
+  });
+}
+
+std::vector<FailureOutcome> PgStore::fail(const std::vector<wire::AttemptFailure>& batch) {
+  return transact([&](Transaction& tx) {
+    FenceColumns columns;
+    std::vector<std::string> codes;
+    for (const auto& failure : batch) {
+      columns.add(failure.fence);
+      codes.push_back(clean_text(failure.code, 64));
+    }
+    queue_named(tx, columns);
+    tx.queue(kFailedElsewhere, columns.jobs, columns.segments, columns.attempts, codes);
+    const auto answers = tx.flush();
+    Named named = read_named(answers);
+    std::vector<bool> failed_elsewhere(batch.size());
+    for (size_t row = 0; row < answers[kNamedReads].size(); ++row)
+      failed_elsewhere[answers[kNamedReads].get<size_t>(row, 0) - 1] = true;
+    JobChanges changes;
+    std::vector<FailureOutcome> outcomes;
+    for (size_t n = 0; n < batch.size(); ++n)
+      outcomes.push_back(fail_one(named, n, batch[n], failed_elsewhere[n], changes));
+    changes.write(tx, clock_.wall(), random_);
+    return outcomes;
+  });
+}
+
+std::vector<CancelOutcome> PgStore::cancel(const std::vector<CancelRequest>& batch) {
+  return transact([&](Transaction& tx) {
+    std::vector<JobId> ids;
+    for (const auto& request : batch) ids.push_back(request.job);
+    queue_locked_jobs(tx, ids);
+    tx.queue(kCurrentAttempts, ids);
+    const auto answers = tx.flush();
+    JobMap jobs = locked_jobs(answers[1]);
+    std::map<JobId, StoredAttempt> attempts;
+    for (size_t row = 0; row < answers[2].size(); ++row) {
+      const StoredAttempt attempt = attempt_from(answers[2], row);
+      attempts[attempt.job] = attempt;
+    }
+    JobChanges changes;
+    std::vector<CancelOutcome> outcomes;
+    for (const auto& request : batch) outcomes.push_back(cancel_one(jobs, attempts, request, changes));
+    changes.write(tx, clock_.wall(), random_);
+    return outcomes;
+  });
+}
+
+}  // namespace quarry::sql

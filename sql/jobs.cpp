@@ -1,0 +1,355 @@
+// Submissions and what is read of jobs.
+#include <algorithm>
+#include <set>
+
+#include "sql/pg_store.h"
+#include "sql/stored_json.h"
+#include "sql/tariff.h"
+
+namespace quarry::sql {
+namespace {
+
+// An account's submissions are decided under the lock of its balances: the same account cannot spend twice, nor use a
+// key twice.
+constexpr Statement kLockBalances =
+    "select b.account, b.book, b.amount from unnest($1::uuid[]) u(account) join balance b on b.account = u.account and "
+    "b.book in (0, 1) "
+    "order by b.account, b.book for update of b";
+constexpr Statement kKnownJobs =
+    "select u.n from unnest($1::uuid[], $2::uuid[]) with ordinality u(id, account, n) join job j on j.id = u.id and "
+    "j.account = u.account";
+constexpr Statement kKnownKeys =
+    "select u.n, i.request_sha256, i.status, i.answer from unnest($1::uuid[], $2::text[]) with ordinality u(account, "
+    "key, n) "
+    "join idempotency i on i.account = u.account and i.key = u.key and i.created_at > business_now() - interval '48 "
+    "hours'";
+constexpr Statement kInsertKeys =
+    "insert into idempotency (account, key, request_sha256, status, answer, created_at) "
+    "select u.*, t.now from unnest($1::uuid[], $2::text[], $3::bytea[], $4::int4[], $5::text[]) u, (select "
+    "business_now() as now) t "
+    "on conflict (account, key) do update set request_sha256 = excluded.request_sha256, status = excluded.status, "
+    "answer = excluded.answer, created_at = excluded.created_at where idempotency.created_at <= business_now() - "
+    "interval '48 hours'";
+constexpr Statement kInsertJobs =
+    "insert into job (id, account, graph, tariff, memory_bound_bytes, dtypes, first_step, steps, steps_per_segment, "
+    "step_flops, "
+    "step_weighted16, step_weighted32, step_weighted64, step_bytes, step_stored_values, bytes_in, bytes_out, "
+    "byte_hours, per_pflop, "
+    "per_gib_in, per_gib_out, per_gib_hour, take_ppm, limit_amount, submitted_at, state) "
+    "select u.*, t.now, 1 from unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::int2[], $5::int8[], $6::int8[], "
+    "$7::int8[], $8::int8[], "
+    "$9::int8[], $10::numeric[], $11::numeric[], $12::numeric[], $13::numeric[], $14::numeric[], $15::int8[], "
+    "$16::int8[], $17::int8[], "
+    "$18::int8[], $19::numeric[], $20::numeric[], $21::numeric[], $22::numeric[], $23::int4[], $24::numeric[]) u, "
+    "(select business_now() as now) t returning micros(submitted_at)";
+constexpr Statement kInsertSpecs =
+    "insert into job_spec (job, document, inputs) select * from unnest($1::uuid[], $2::text[], $3::text[])";
+// An id older than the floor under which every job has ended (tests, badly set clocks) pulls the floor down.
+constexpr Statement kLowerFloor = "update queue_floor set floor = $1 where floor > $1";
+
+constexpr Statement kJob = "select " QUARRY_JOB_COLUMNS
+                           ", s.document from job j join job_spec s on s.job = j.id "
+                           "where j.account = $1 and j.id = $2";
+constexpr Statement kJobs = "select " QUARRY_JOB_COLUMNS
+                            ", s.document from job j join job_spec s on s.job = j.id "
+                            "where j.account = $1 and j.id < $2 order by j.id desc limit $3";
+constexpr Statement kOutputs = "select outputs from segment s where s.job = $1 and s.revision = 0 order by s.segment";
+constexpr Statement kFindKey =
+    "select request_sha256, status, answer from idempotency "
+    "where account = $1 and key = $2 and created_at > business_now() - interval '48 hours'";
+
+using Kind = SubmitOutcome::Kind;
+
+SubmitOutcome repeated(const Idempotency& asked, const Digest& stored, int status, std::string answer) {
+  SubmitOutcome outcome{};
+  outcome.kind = stored == asked.request_sha256 ? Kind::Repeated : Kind::KeyReused;
+  if (outcome.kind == Kind::Repeated) {
+    outcome.answer = std::move(answer);
+    outcome.answer_status = status;
+  }
+  return outcome;
+}
+
+StoredJob stored_job(const NewJob& job) {
+  StoredJob stored;
+  stored.id = job.id;
+  stored.account = job.account;
+  stored.graph = job.graph;
+  stored.tariff = job.tariff;
+  stored.memory_bound_bytes = job.memory_bound_bytes;
+  stored.dtypes = job.dtypes;
+  stored.first_step = job.first_step;
+  stored.steps = job.steps;
+  stored.steps_per_segment = job.steps_per_segment;
+  stored.step = job.step;
+  stored.prices = job.prices;
+  stored.limit = job.limit;
+  return stored;
+}
+
+/// One batch of submissions: decided in order, written together.
+class SubmitBatch {
+ public:
+  explicit SubmitBatch(const std::vector<Submission>& batch) : batch_(batch), outcomes_(batch.size()) {}
+
+  void read(Connection::Transaction& tx);
+  void decide();
+  void write(Connection::Transaction& tx, WallTime now, RandomSource& random);
+  std::vector<SubmitOutcome> take() { return std::move(outcomes_); }
+
+ private:
+  SubmitOutcome decide_one(size_t n);
+  void queue_jobs(Connection::Transaction& tx) const;
+  void queue_keys(Connection::Transaction& tx) const;
+
+  const std::vector<Submission>& batch_;
+  std::vector<SubmitOutcome> outcomes_;
+  std::vector<size_t> accepted_;  ///< newly, in order
+  std::map<AccountId, Money> available_;
+  std::set<size_t> known_;                 ///< submissions whose jobs exist: the answer to their commit was lost
+  std::map<size_t, SubmitOutcome> keyed_;  ///< submissions whose key has an answer
+  std::map<std::pair<AccountId, std::string>, size_t> keys_in_batch_;
+};
+
+void SubmitBatch::read(Connection::Transaction& tx) {
+  std::set<AccountId> distinct;
+  std::vector<AccountId> accounts;
+  std::vector<JobId> first_jobs;
+  std::vector<std::string> keys;
+  for (const auto& submission : batch_) {
+    distinct.insert(submission.account);
+    accounts.push_back(submission.account);
+    first_jobs.push_back(submission.jobs.empty() ? JobId{} : submission.jobs.front().id);
+    keys.push_back(submission.idempotency.key);
+  }
+  tx.queue(kLockBalances, std::vector<AccountId>(distinct.begin(), distinct.end()));
+  tx.queue(kKnownJobs, first_jobs, accounts);
+  tx.queue(kKnownKeys, accounts, keys);
+  const auto answers = tx.flush();
+  for (size_t row = 0; row < answers[0].size(); ++row)
+    if (answers[0].get<int32_t>(row, 1) == static_cast<int32_t>(market::Book::Available))
+      available_[answers[0].get<AccountId>(row, 0)] = answers[0].get<Money>(row, 2);
+  for (size_t row = 0; row < answers[1].size(); ++row) known_.insert(answers[1].get<size_t>(row, 0) - 1);
+  for (size_t row = 0; row < answers[2].size(); ++row) {
+    const size_t n = answers[2].get<size_t>(row, 0) - 1;
+    if (batch_[n].idempotency.key.empty()) continue;
+    keyed_[n] = repeated(batch_[n].idempotency, answers[2].get<Digest>(row, 1), answers[2].get<int32_t>(row, 2),
+                         answers[2].get<std::string>(row, 3));
+  }
+}
+
+void SubmitBatch::decide() {
+  for (size_t n = 0; n < batch_.size(); ++n) outcomes_[n] = decide_one(n);
+}
+
+SubmitOutcome SubmitBatch::decide_one(size_t n) {
+  const Submission& submission = batch_[n];
+  SubmitOutcome outcome{};
+  outcome.kind = Kind::Accepted;
+  if (known_.contains(n)) {
+    for (const auto& job : submission.jobs) outcome.ready.push_back(ready_job(stored_job(job)));
+    return outcome;
+  }
+  if (const auto keyed = keyed_.find(n); keyed != keyed_.end()) return keyed->second;
+  const std::pair key(submission.account, submission.idempotency.key);
+  if (!key.second.empty()) {
+    if (const auto earlier = keys_in_batch_.find(key); earlier != keys_in_batch_.end()) {
+      const Submission& first = batch_[earlier->second];
+      return repeated(submission.idempotency, first.idempotency.request_sha256, first.answer_status, first.answer);
+    }
+  }
+  for (const auto& job : submission.jobs) outcome.needed += job.limit;
+  Money& available = available_[submission.account];
+  outcome.available = available;
+  if (outcome.needed > available) {
+    outcome.kind = Kind::InsufficientBalance;
+    return outcome;
+  }
+  available -= outcome.needed;
+  accepted_.push_back(n);
+  if (!key.second.empty()) keys_in_batch_[key] = n;
+  return outcome;
+}
+
+void SubmitBatch::write(Connection::Transaction& tx, WallTime now, RandomSource& random) {
+  if (accepted_.empty()) return;
+  LedgerChanges ledger;
+  EventChanges events;
+  JobId oldest{};
+  bool any = false;
+  for (const size_t n : accepted_) {
+    for (const auto& job : batch_[n].jobs) {
+      ledger.add({.kind = market::EventKind::Reserve,
+                  .renter = job.account,
+                  .owner = {},
+                  .operator_account = kOperatorAccount,
+                  .amount = job.limit,
+                  .charge = {}},
+                 job.id, kWholeJob);
+      events.add(job.account, job.id, "job.queued", payload({{"segment", "0"}}));
+      if (!any || job.id < oldest) oldest = job.id;
+      any = true;
+    }
+  }
+  ledger.assign_ids(now, random);
+  queue_keys(tx);
+  if (!any) return;
+  queue_jobs(tx);
+  tx.queue(kLowerFloor, oldest);
+  ledger.queue(tx);
+  events.queue(tx);
+}
+
+void SubmitBatch::queue_keys(Connection::Transaction& tx) const {
+  std::vector<AccountId> accounts;
+  std::vector<std::string> keys, answers;
+  std::vector<Digest> digests;
+  std::vector<int> statuses;
+  for (const size_t n : accepted_) {
+    const Submission& submission = batch_[n];
+    if (submission.idempotency.key.empty()) continue;
+    accounts.push_back(submission.account);
+    keys.push_back(submission.idempotency.key);
+    digests.push_back(submission.idempotency.request_sha256);
+    statuses.push_back(submission.answer_status);
+    answers.push_back(submission.answer);
+  }
+  if (!keys.empty()) tx.queue(kInsertKeys, accounts, keys, digests, statuses, answers);
+}
+
+void SubmitBatch::queue_jobs(Connection::Transaction& tx) const {
+  std::vector<JobId> ids;
+  std::vector<AccountId> accounts;
+  std::vector<Digest> graphs;
+  std::vector<int32_t> tariffs;
+  std::vector<uint64_t> memory, stored, bytes_in, bytes_out, byte_hours;
+  std::vector<uint32_t> dtypes, takes;
+  std::vector<int64_t> first, steps, per_segment;
+  std::vector<Flops> flops, weighted16, weighted32, weighted64;
+  std::vector<std::string> bytes, documents, inputs;
+  std::vector<Money> pflop, gib_in, gib_out, gib_hour, limits;
+  for (const size_t n : accepted_) {
+    for (const auto& job : batch_[n].jobs) {
+      ids.push_back(job.id), accounts.push_back(job.account), graphs.push_back(job.graph),
+          tariffs.push_back(job.tariff);
+      memory.push_back(job.memory_bound_bytes), dtypes.push_back(job.dtypes), first.push_back(job.first_step);
+      steps.push_back(job.steps), per_segment.push_back(job.steps_per_segment), flops.push_back(job.step.flops);
+      weighted16.push_back(job.step.weighted16), weighted32.push_back(job.step.weighted32),
+          weighted64.push_back(job.step.weighted64);
+      bytes.push_back(to_decimal(job.step.bytes)), stored.push_back(job.step.stored_values);
+      bytes_in.push_back(job.bytes_in), bytes_out.push_back(job.bytes_out), byte_hours.push_back(job.byte_hours);
+      pflop.push_back(job.prices.per_pflop), gib_in.push_back(job.prices.per_gib_in),
+          gib_out.push_back(job.prices.per_gib_out);
+      gib_hour.push_back(job.prices.per_gib_hour), takes.push_back(job.prices.take_ppm), limits.push_back(job.limit);
+      documents.push_back(job.document), inputs.push_back(inputs_to_json(job.inputs));
+    }
+  }
+  tx.queue(kInsertJobs, ids, accounts, graphs, tariffs, memory, dtypes, first, steps, per_segment, flops, weighted16,
+           weighted32, weighted64, bytes, stored, bytes_in, bytes_out, byte_hours, pflop, gib_in, gib_out, gib_hour,
+           takes, limits);
+  tx.queue(kInsertSpecs, ids, documents, inputs);
+}
+
+JobRow row_from(const Rows& rows, size_t row) {
+  StoredJob job = job_from(rows, row);
+  JobRow out;
+  out.id = job.id;
+  out.account = job.account;
+  out.graph = job.graph;
+  out.document = rows.get<std::string>(row, kJobColumnCount);
+  out.state = job.state;
+  out.end_reason = job.end_reason;
+  out.failure_detail = job.failure_detail;
+  out.submitted_at = job.submitted_at;
+  out.started_at = job.started_at;
+  out.ended_at = job.ended_at;
+  out.first_step = job.first_step;
+  out.steps = job.steps;
+  out.steps_per_segment = job.steps_per_segment;
+  out.steps_accepted = job.steps_accepted;
+  out.segment = job.segment;
+  out.attempt = job.attempt;
+  out.metered = job_metered(job.step, job.steps);
+  out.limit = job.limit;
+  out.spent = job.spent;
+  out.prices = job.prices;
+  return out;
+}
+
+/// A value kept "each" is its segments' pieces in order; one kept "last" is the newest.
+std::vector<OutputRow> outputs_from(const Rows& segments, const std::string& document) {
+  const auto each = outputs_kept_each(document);
+  std::map<std::string, std::vector<wire::Extent>> outputs;
+  for (size_t row = 0; row < segments.size(); ++row) {
+    for (const auto& [name, value] : values_from_json(segments.text(row, 0))) {
+      auto& extents = outputs[name];
+      if (std::find(each.begin(), each.end(), name) == each.end()) extents.clear();
+      extents.push_back({value.blob, 0, value.bytes});
+    }
+  }
+  std::vector<OutputRow> list;
+  for (auto& [name, extents] : outputs) list.push_back({name, std::move(extents)});
+  return list;
+}
+
+}  // namespace
+
+std::vector<SubmitOutcome> PgStore::submit(const std::vector<Submission>& batch) {
+  return transact([&](Transaction& tx) {
+    SubmitBatch submissions(batch);
+    submissions.read(tx);
+    submissions.decide();
+    submissions.write(tx, clock_.wall(), random_);
+    return submissions.take();
+  });
+}
+
+std::optional<JobRow> PgStore::job(AccountId account, JobId job) {
+  return transact([&](Transaction& tx) -> std::optional<JobRow> {
+    tx.queue(kJob, account, job);
+    tx.queue(kOutputs, job);
+    const auto rows = tx.flush();
+    if (rows[0].empty()) return std::nullopt;
+    JobRow found = row_from(rows[0], 0);
+    found.outputs = outputs_from(rows[1], found.document);
+    return found;
+  });
+}
+
+std::vector<JobRow> PgStore::jobs(AccountId account, const Page& page, std::string& next) {
+  JobId before;
+  before.bytes.fill(0xff);
+  if (!page.after.empty()) {
+    const auto parsed = JobId::parse(page.after);
+    if (!parsed) throw std::invalid_argument("this cursor was not given out by the list of jobs");
+    before = *parsed;
+  }
+  const int32_t limit = std::clamp(page.limit, 1, kMaxPage);
+  return transact([&](Transaction& tx) {
+    const Rows rows = tx.query(kJobs, account, before, limit + 1);
+    std::vector<JobRow> list;
+    next.clear();
+    for (size_t row = 0; row < rows.size() && row < static_cast<size_t>(limit); ++row)
+      list.push_back(row_from(rows, row));
+    if (rows.size() > list.size()) next = list.back().id.to_string();
+    return list;
+  });
+}
+
+std::optional<SubmitOutcome> PgStore::find_idempotent(AccountId account, const Idempotency& idempotency) {
+  return transact([&](Transaction& tx) -> std::optional<SubmitOutcome> {
+    const Rows rows = tx.query(kFindKey, account, idempotency.key);
+    if (rows.empty()) return std::nullopt;
+    return repeated(idempotency, rows.get<Digest>(0, 0), rows.get<int32_t>(0, 1), rows.get<std::string>(0, 2));
+  });
+}
+
+void PgStore::store_idempotent(AccountId account, const Idempotency& idempotency, int status,
+                               const std::string& answer) {
+  transact([&](Transaction& tx) {
+    tx.queue(kInsertKeys, std::vector{account}, std::vector{idempotency.key}, std::vector{idempotency.request_sha256},
+             std::vector{status}, std::vector{answer});
+  });
+}
+
+}  // namespace quarry::sql

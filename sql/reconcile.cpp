@@ -1,0 +1,129 @@
+// The reconciler: re-derives every balance from the entries, every charge from the meter records, and every state from
+// its history, in one snapshot. Each check is a query that returns a sentence for each thing that disagrees.
+#include "sql/pg_store.h"
+
+namespace quarry::sql {
+namespace {
+
+constexpr Statement kSnapshot = "set transaction isolation level repeatable read read only";
+
+constexpr Statement kChecks[] = {
+    // Money.
+    "select 'balance ' || coalesce(b.account, e.account) || ' book ' || coalesce(b.book, e.book) || ' is ' || "
+    "coalesce(b.amount, 0) || "
+    "', its entries sum to ' || coalesce(e.amount, 0) from balance b full join "
+    "(select account, book, sum(amount) as amount from entry group by account, book) e on e.account = b.account and "
+    "e.book = b.book "
+    "where coalesce(b.amount, 0) <> coalesce(e.amount, 0)",
+    "select 'the entries of transfer ' || transfer || ' sum to ' || sum(amount) from entry group by transfer having "
+    "sum(amount) <> 0",
+    "select 'transfer ' || t.id || ' moves ' || coalesce(e.amount, 0) || ' of its account, its lines ' || "
+    "coalesce(l.amount, 0) "
+    "from transfer t left join (select transfer, account, -sum(amount) filter (where (book = 1) = (kind.id <> 1) and "
+    "book in (0, 1)) "
+    "as amount from entry e join transfer x on x.id = e.transfer join ledger_kind kind on kind.id = x.kind "
+    "where e.account = x.account group by transfer, e.account) e on e.transfer = t.id "
+    "left join (select transfer, sum(amount) as amount from transfer_line group by transfer) l on l.transfer = t.id "
+    "where t.kind in (1, 2, 3) and coalesce(e.amount, 0) <> coalesce(l.amount, 0)",
+    "select 'account ' || account || ' has ' || amount || ' reserved, its open jobs hold ' || held from ("
+    "select b.account, b.amount, coalesce((select sum(j.limit_amount - j.spent) from job j where j.account = b.account "
+    "and j.state < 4), 0) "
+    "as held from balance b where b.book = 1) x where amount <> held",
+    // Jobs against their lines, records and states.
+    "select 'job ' || j.id || ' was reserved ' || coalesce(l.reserved, -1) || ', its limit is ' || j.limit_amount from "
+    "job j left join "
+    "(select job, sum(amount) as reserved from transfer_line where kind = 1 group by job) l on l.job = j.id "
+    "where coalesce(l.reserved, -1) <> j.limit_amount",
+    "select 'job ' || j.id || ' spent ' || j.spent || ', was charged ' || coalesce(l.charged, 0) || ' and metered ' || "
+    "coalesce(m.charge, 0) "
+    "from job j left join (select job, sum(amount) as charged from transfer_line where kind = 2 group by job) l on "
+    "l.job = j.id "
+    "left join (select job, sum(charge) as charge from meter group by job) m on m.job = j.id "
+    "where j.spent <> coalesce(l.charged, 0) or j.spent <> coalesce(m.charge, 0)",
+    "select 'job ' || j.id || ' in state ' || j.state || ' released ' || coalesce(l.released, -1) || ' of ' || "
+    "(j.limit_amount - j.spent) "
+    "from job j left join (select job, sum(amount) as released from transfer_line where kind = 3 group by job) l on "
+    "l.job = j.id "
+    "where coalesce(l.released, -1) <> case when j.state >= 4 then j.limit_amount - j.spent else -1 end",
+    "select 'job ' || j.id || ' accepted ' || j.steps_accepted || ' steps, its meter records hold ' || "
+    "coalesce(m.steps, 0) from job j "
+    "left join (select job, sum(steps) as steps from meter group by job) m on m.job = j.id where j.steps_accepted <> "
+    "coalesce(m.steps, 0)",
+    "select 'segment ' || coalesce(s.segment, m.segment) || ' of job ' || coalesce(s.job, m.job) || ' lacks its meter "
+    "record or its outcome' "
+    "from segment s full join (select * from meter where segment >= 0) m on m.job = s.job and m.segment = s.segment "
+    "and m.revision = s.revision where s.job is null or m.job is null",
+    "select 'job ' || j.id || ' runs without a live attempt, or has one and does not run' from job j left join attempt "
+    "a "
+    "on a.job = j.id and a.segment = j.segment and a.attempt = j.attempt and a.state in (0, 1, 2) where (j.state = 2) "
+    "<> (a.job is not null)",
+    "select 'attempt ' || a.attempt || ' of segment ' || a.segment || ' of job ' || a.job || ' lives but is not the "
+    "current one' "
+    "from attempt a join job j on j.id = a.job where a.state in (0, 1, 2) and (a.segment, a.attempt) <> (j.segment, "
+    "j.attempt)",
+    "select 'a row of ' || x.kind || ' names job ' || x.job || ', which does not exist' from (select 'job_spec' as "
+    "kind, job from job_spec "
+    "union select 'transfer_line', job from transfer_line union select 'segment', job from segment union select "
+    "'meter', job from meter "
+    "union select 'attempt', job from attempt) x left join job j on j.id = x.job where j.id is null",
+    // The audit log's chain.
+    "select 'audit row ' || sequence || ' does not fit the row before it' from (select *, "
+    "coalesce(lag(hash) over (order by sequence), '\\x') as previous, coalesce(lag(sequence) over (order by sequence), "
+    "0) as last "
+    "from audit_log) a where hash <> audit_hash(previous, sequence, at, act, subject, detail) or sequence <> last + 1",
+};
+
+constexpr Statement kMetered =
+    "select " QUARRY_JOB_COLUMNS
+    ", m.segment, m.metered, m.charge, m.owner_share, m.steps, m.payee is not null "
+    "from meter m join job j on j.id = m.job where (m.job, m.segment) > ($1::uuid, $2::int4) "
+    "order by m.job, m.segment limit $3";
+constexpr int32_t kMeteredPage = 10'000;
+
+/// Every charge again, from the counts and prices frozen with the job, through the market's own rule.
+void check_charges(Connection::Transaction& tx, std::vector<std::string>& wrong) {
+  JobId job{};
+  int32_t segment = INT32_MIN;
+  StoredJob current;
+  for (;;) {
+    const Rows rows = tx.query(kMetered, job, segment, kMeteredPage);
+    for (size_t row = 0; row < rows.size(); ++row) {
+      StoredJob read = job_from(rows, row);
+      if (read.id != job) {
+        current = read;
+        current.spent = Money();  // adds up again, segment by segment
+      }
+      job = read.id;
+      segment = rows.get<int32_t>(row, kJobColumnCount);
+      const SegmentWork work = segment_work(current, segment);
+      const market::Charge charge = segment_charge(current, work, rows.get<bool>(row, kJobColumnCount + 5));
+      current.spent += charge.renter;
+      if (work.work.metered != rows.get<Flops>(row, kJobColumnCount + 1) ||
+          charge.renter != rows.get<Money>(row, kJobColumnCount + 2) ||
+          charge.owner != rows.get<Money>(row, kJobColumnCount + 3) ||
+          work.steps != rows.get<int64_t>(row, kJobColumnCount + 4))
+        wrong.push_back("segment " + std::to_string(segment) + " of job " + job.to_string() + " should be charged " +
+                        charge.renter.to_string() + ", its meter record says " +
+                        rows.get<std::string>(row, kJobColumnCount + 2));
+    }
+    if (rows.size() < static_cast<size_t>(kMeteredPage)) return;
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> PgStore::reconcile() {
+  return transact([&](Transaction& tx) {
+    std::vector<std::string> wrong;
+    tx.queue(kSnapshot);
+    tx.plan_freely();
+    for (const Statement check : kChecks) {
+      const Rows rows = tx.query(check);
+      for (size_t row = 0; row < rows.size(); ++row) wrong.push_back(rows.get<std::string>(row, 0));
+    }
+    check_charges(tx, wrong);
+    return wrong;
+  });
+}
+
+}  // namespace quarry::sql

@@ -1,0 +1,289 @@
+// The scheduler's queries: leadership, rebuilding the ready queue, leases, expiry of sessions.
+#include <algorithm>
+#include <set>
+
+#include "sql/pg_store.h"
+#include "sql/stored_json.h"
+
+namespace quarry::sql {
+namespace {
+
+// The database's clock decides, for all candidates alike. The same holder keeps its epoch while its time has not run
+// out; whoever takes over, also the same holder after a lapse, gets the next one.
+constexpr Statement kLead =
+    "update leader set epoch = epoch + case when holder = $1 and expires_at > clock_timestamp() then 0 else 1 end, "
+    "holder = $1, "
+    "address = $2, expires_at = clock_timestamp() + $3::int8 * interval '1 millisecond' "
+    "where holder = $1 or expires_at <= clock_timestamp() returning epoch";
+constexpr Statement kCurrentLeader = "select epoch, holder, address from leader where expires_at > clock_timestamp()";
+constexpr Statement kResign = "update leader set expires_at = '-infinity' where epoch = $1";
+constexpr Statement kHoldLeader = "select 1 from leader where epoch = $1 and expires_at > clock_timestamp() for share";
+
+// Jobs are submitted in id order but for clocks and commits that lag: an hour's margin covers both.
+constexpr Statement kRaiseFloor =
+    "update queue_floor set floor = greatest(floor, least(coalesce((select j.id from job j where j.id >= (select floor "
+    "from queue_floor) "
+    "and j.state < 4 order by j.id limit 1), 'ffffffff-ffff-ffff-ffff-ffffffffffff'), "
+    "(rpad(lpad(to_hex((extract(epoch from now() - interval '1 hour') * 1000)::int8), 12, '0'), 32, '0'))::uuid))";
+constexpr Statement kLoadReady =
+    "select " QUARRY_JOB_COLUMNS
+    " from job j where j.id >= (select floor from queue_floor) and j.state = 1 order by j.id";
+constexpr Statement kLoadRunning =
+    "select " QUARRY_JOB_COLUMNS ", " QUARRY_ATTEMPT_COLUMNS
+    ", a.slice from job j join attempt a on a.job = j.id and a.segment = j.segment and a.attempt = j.attempt "
+    "where j.id >= (select floor from queue_floor) and j.state = 2 order by j.id";
+constexpr Statement kLoadSessions =
+    "select s.id, s.epoch, b.id, b.account, l.id, l.memory_bytes, l.slots from box_session s join box b on b.id = "
+    "s.box "
+    "left join device d on d.box = b.id left join slice l on l.device = d.id and l.retired_at is null "
+    "where s.closed_at is null order by s.epoch, d.key, l.index";
+
+constexpr Statement kHoldSessions =
+    "select s.id from unnest($1::uuid[]) u(id) join box_session s on s.id = u.id order by s.id for share of s";
+constexpr Statement kPlaces =
+    "select u.n, b.account, c.incarnation from unnest($1::uuid[], $2::int8[], $3::uuid[]) with ordinality u(session, "
+    "epoch, slice, n) "
+    "join box_session s on s.id = u.session and s.epoch = u.epoch and s.closed_at is null join box b on b.id = s.box "
+    "join slice l on l.id = u.slice and l.retired_at is null join device d on d.id = l.device and d.box = s.box "
+    "join cluster c on c.incarnation = s.incarnation where b.revoked_at is null";
+constexpr Statement kReadLeases =
+    "select " QUARRY_JOB_COLUMNS ", " QUARRY_ATTEMPT_COLUMNS
+    ", a.slice, s.document, s.inputs, coalesce(p.carried, '{}'), l.flops_per_s "
+    "from unnest($1::uuid[], $2::int4[], $3::int4[]) with ordinality u(job, segment, attempt, n) "
+    "join attempt a on a.job = u.job and a.segment = u.segment and a.attempt = u.attempt and a.state in (0, 1) "
+    "join job j on j.id = a.job join job_spec s on s.job = j.id join slice l on l.id = a.slice "
+    "left join segment p on p.job = j.id and p.segment = a.segment - 1 and p.revision = 0 order by u.n";
+
+constexpr Statement kCloseSessions =
+    "update box_session s set closed_at = business_now() from unnest($1::uuid[], $2::int8[]) u(id, epoch) "
+    "where s.id = u.id and s.epoch = u.epoch and s.closed_at is null "
+    "and exists (select from leader where epoch = $3 and expires_at > clock_timestamp())";
+// Attempts already marked lost are read as well: the answer to the commit that did it may have been lost.
+constexpr Statement kSessionJobs =
+    "select distinct a.job from unnest($1::uuid[]) u(session) join attempt a on a.session = u.session and a.state in "
+    "(0, 1, 2, 6) "
+    "and a.job >= (select floor from queue_floor) join job j on j.id = a.job and j.state in (1, 2)";
+constexpr Statement kLatestAttempts =
+    "select " QUARRY_ATTEMPT_COLUMNS
+    " from unnest($1::uuid[]) u(job) join job j on j.id = u.job "
+    "join attempt a on a.job = j.id and a.segment = j.segment and a.attempt = j.attempt order by a.job";
+
+constexpr double kTimeLimitBaseMs = 60'000, kTimeLimitFactor = 20;
+
+/// 60 s and 20 times the predicted time, as far as 32 bits of milliseconds go (49 days).
+uint32_t time_limit_ms(const Flops& metered, double flops_per_s) {
+  const double predicted_ms = static_cast<double>(metered.count) / flops_per_s * 1'000;
+  return static_cast<uint32_t>(std::min(kTimeLimitBaseMs + kTimeLimitFactor * predicted_ms, 4e9));
+}
+
+/// The columns behind those of the job.
+struct AfterJob {
+  const Rows& rows;
+  size_t row;
+  template <class T>
+  T get(int column) const {
+    return rows.get<T>(row, kJobColumnCount + column);
+  }
+  std::string_view text(int column) const { return rows.text(row, kJobColumnCount + column); }
+};
+
+wire::Lease lease_from(const Rows& rows, size_t row) {
+  const AfterJob column{rows, row};
+  StoredJob job = job_from(rows, row);
+  wire::Lease lease;
+  lease.fence = {column.get<uint64_t>(5), job.id, column.get<int32_t>(1), column.get<int64_t>(4),
+                 column.get<int32_t>(2)};
+  lease.session = column.get<SessionId>(3);
+  lease.slice = column.get<SliceId>(8);
+  job.segment = lease.fence.segment;
+  const SegmentWork work = segment_work(job, job.segment);
+  lease.graph = job.graph;
+  lease.job_document = column.get<std::string>(9);
+  lease.first_step = job.first_step + job.segment * job.steps_per_segment;
+  lease.steps = work.steps;
+  lease.last_segment = job.last_segment();
+  lease.inputs = inputs_from_json(column.text(10));
+  for (const auto& [name, value] : values_from_json(column.text(11)))
+    lease.inputs[name] = {{value.blob, 0, value.bytes}};
+  lease.memory_bound_bytes = job.memory_bound_bytes;
+  lease.time_limit_ms = time_limit_ms(work.work.metered, column.get<double>(12));
+  return lease;
+}
+
+std::vector<wire::Lease> read_leases(Connection::Transaction& tx, const std::vector<wire::Fence>& fences) {
+  std::vector<JobId> jobs;
+  std::vector<int32_t> segments, attempts;
+  for (const auto& fence : fences) {
+    jobs.push_back(fence.job);
+    segments.push_back(fence.segment);
+    attempts.push_back(fence.attempt);
+  }
+  const Rows rows = tx.query(kReadLeases, jobs, segments, attempts);
+  const std::set<wire::Fence> asked(fences.begin(), fences.end());
+  std::vector<wire::Lease> leases;
+  for (size_t row = 0; row < rows.size(); ++row) {
+    wire::Lease lease = lease_from(rows, row);
+    if (asked.contains(lease.fence)) leases.push_back(std::move(lease));
+  }
+  return leases;
+}
+
+StoredAttempt attempt_after_job(const Rows& rows, size_t row) {
+  const AfterJob column{rows, row};
+  return {column.get<JobId>(0),     column.get<int32_t>(1),
+          column.get<int32_t>(2),   column.get<SessionId>(3),
+          column.get<int64_t>(4),   column.get<uint64_t>(5),
+          column.get<AccountId>(6), static_cast<AttemptState>(column.get<int32_t>(7))};
+}
+
+}  // namespace
+
+Leader PgStore::try_lead(const std::string& holder, const std::string& address, std::chrono::milliseconds ttl) {
+  return transact([&](Transaction& tx) {
+    const Rows led = tx.query(kLead, holder, address, static_cast<int64_t>(ttl.count()));
+    if (!led.empty()) return Leader{led.get<int64_t>(0, 0), holder, address, true};
+    const Rows other = tx.query(kCurrentLeader);
+    if (other.empty()) return Leader{};
+    return Leader{other.get<int64_t>(0, 0), other.get<std::string>(0, 1), other.get<std::string>(0, 2), false};
+  });
+}
+
+std::optional<Leader> PgStore::current_leader() {
+  return transact([&](Transaction& tx) -> std::optional<Leader> {
+    const Rows rows = tx.query(kCurrentLeader);
+    if (rows.empty()) return std::nullopt;
+    return Leader{rows.get<int64_t>(0, 0), rows.get<std::string>(0, 1), rows.get<std::string>(0, 2), false};
+  });
+}
+
+void PgStore::resign(int64_t leader_epoch) {
+  transact([&](Transaction& tx) { tx.queue(kResign, leader_epoch); });
+}
+
+std::vector<wire::ReadyJob> PgStore::load_ready() {
+  return transact([&](Transaction& tx) {
+    tx.queue(kRaiseFloor);
+    const Rows rows = tx.query(kLoadReady);
+    std::vector<wire::ReadyJob> ready;
+    ready.reserve(rows.size());
+    for (size_t row = 0; row < rows.size(); ++row) ready.push_back(ready_job(job_from(rows, row)));
+    return ready;
+  });
+}
+
+std::vector<PgStore::RunningAttempt> PgStore::load_running() {
+  return transact([&](Transaction& tx) {
+    const Rows rows = tx.query(kLoadRunning);
+    std::vector<RunningAttempt> running;
+    for (size_t row = 0; row < rows.size(); ++row) {
+      const StoredAttempt attempt = attempt_after_job(rows, row);
+      running.push_back(
+          {attempt.fence(), attempt.session, AfterJob{rows, row}.get<SliceId>(8), ready_job(job_from(rows, row))});
+    }
+    return running;
+  });
+}
+
+std::vector<wire::SessionUp> PgStore::load_sessions() {
+  return transact([&](Transaction& tx) {
+    const Rows rows = tx.query(kLoadSessions);
+    std::vector<wire::SessionUp> sessions;
+    for (size_t row = 0; row < rows.size(); ++row) {
+      const wire::SessionKey key{rows.get<SessionId>(row, 0), rows.get<int64_t>(row, 1)};
+      if (sessions.empty() || sessions.back().session != key)
+        sessions.push_back({key, rows.get<BoxId>(row, 2), rows.get<AccountId>(row, 3), {}});
+      if (!rows.is_null(row, 4))
+        sessions.back().slices.push_back(
+            {rows.get<SliceId>(row, 4), rows.get<uint64_t>(row, 5), kEveryDtype, rows.get<int32_t>(row, 6)});
+    }
+    return sessions;
+  });
+}
+
+std::vector<wire::Lease> PgStore::load_leases(const std::vector<wire::Fence>& fences) {
+  return transact([&](Transaction& tx) { return read_leases(tx, fences); });
+}
+
+std::vector<wire::Lease> PgStore::lease(int64_t leader_epoch, const std::vector<Placement>& batch) {
+  return transact([&](Transaction& tx) -> std::vector<wire::Lease> {
+    std::vector<JobId> ids;
+    std::set<SessionId> distinct;
+    std::vector<SessionId> sessions;
+    std::vector<int64_t> epochs;
+    std::vector<SliceId> slices;
+    for (const auto& placement : batch) {
+      ids.push_back(placement.job);
+      distinct.insert(placement.session.id);
+      sessions.push_back(placement.session.id);
+      epochs.push_back(placement.session.epoch);
+      slices.push_back(placement.slice);
+    }
+    tx.queue(kHoldLeader, leader_epoch);
+    tx.queue(kHoldSessions, std::vector<SessionId>(distinct.begin(), distinct.end()));
+    queue_locked_jobs(tx, ids);
+    tx.queue(kPlaces, sessions, epochs, slices);
+    const auto answers = tx.flush();
+    if (answers[0].empty()) return {};
+    JobMap jobs = locked_jobs(answers[3]);
+    JobChanges changes;
+    std::vector<wire::Fence> fences;
+    for (size_t row = 0; row < answers[4].size(); ++row) {
+      const Placement& placement = batch[answers[4].get<size_t>(row, 0) - 1];
+      const auto job = jobs.find(placement.job);
+      if (job == jobs.end() || job->second.state != JobState::Queued || job->second.segment != placement.segment)
+        continue;
+      fences.push_back({answers[4].get<uint64_t>(row, 2), placement.job, placement.segment, placement.session.epoch,
+                        job->second.attempt + 1});
+      changes.lease(job->second, fences.back(), placement.session.id, placement.slice,
+                    answers[4].get<AccountId>(row, 1));
+    }
+    if (fences.empty()) return {};
+    changes.write(tx, clock_.wall(), random_);
+    return read_leases(tx, fences);
+  });
+}
+
+std::vector<FailureOutcome> PgStore::expire_sessions(int64_t leader_epoch,
+                                                     const std::vector<wire::SessionKey>& sessions) {
+  return transact([&](Transaction& tx) -> std::vector<FailureOutcome> {
+    std::vector<SessionId> ids;
+    std::vector<int64_t> epochs;
+    for (const auto& session : sessions) {
+      ids.push_back(session.id);
+      epochs.push_back(session.epoch);
+    }
+    tx.queue(kHoldLeader, leader_epoch);
+    tx.queue(kCloseSessions, ids, epochs, leader_epoch);
+    tx.queue(kSessionJobs, ids);
+    const auto found = tx.flush();
+    if (found[0].empty()) return {};
+    std::vector<JobId> affected;
+    for (size_t row = 0; row < found[2].size(); ++row) affected.push_back(found[2].get<JobId>(row, 0));
+    queue_locked_jobs(tx, affected);
+    tx.queue(kLatestAttempts, affected);
+    const auto answers = tx.flush();
+    JobMap jobs = locked_jobs(answers[1]);
+    const std::set<wire::SessionKey> expired(sessions.begin(), sessions.end());
+    JobChanges changes;
+    std::vector<FailureOutcome> outcomes;
+    for (size_t row = 0; row < answers[2].size(); ++row) {
+      const StoredAttempt attempt = attempt_from(answers[2], row);
+      StoredJob& job = jobs.at(attempt.job);
+      if (!expired.contains({attempt.session, attempt.session_epoch}) || is_terminal(job.state)) continue;
+      if (attempt.live()) {
+        changes.end_attempt(attempt, {.code = {}, .detail = {}, .schedules_hash = {}});
+        if (job.attempt >= kMaxAttempts)
+          changes.end(job, JobState::Failed, EndReason::AttemptsExhausted, "the box was lost each time", false, {});
+        else
+          changes.requeue(job, EndReason::LeaseExpired);
+      }
+      FailureOutcome outcome{attempt.fence(), false, is_terminal(job.state), job.state, job.account, {}};
+      if (job.state == JobState::Queued) outcome.next = ready_job(job);
+      outcomes.push_back(std::move(outcome));
+    }
+    changes.write(tx, clock_.wall(), random_);
+    return outcomes;
+  });
+}
+
+}  // namespace quarry::sql
