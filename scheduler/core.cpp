@@ -1,0 +1,276 @@
+#include "scheduler/core.h"
+
+#include <algorithm>
+
+#include "scheduler/core_data.h"
+
+namespace quarry::scheduler {
+namespace {
+
+using Data = State::Data;
+constexpr auto kLongestSleep = std::chrono::seconds(1);
+constexpr int kMostBoxesTried = 8;  // for one placement, when retried segments avoid the least busy ones
+constexpr int kMaxPauseDoublings = 16;
+
+/// Applies events one after the other; every handler first asks whether the event still fits what is known.
+class Reactor {
+ public:
+  Reactor(Data& data, Instant now, Decisions& decisions) : data_(data), now_(now), decisions_(decisions) {}
+
+  void operator()(const JobReady& event) { ready(event.job, BoxId{}); }
+  void operator()(const JobCancelled& event);
+  void operator()(const SessionOpened& event);
+  void operator()(const SessionSeen& event) {
+    if (Session* session = data_.fleet.find(event.session)) data_.fleet.saw(*session, now_);
+  }
+  void operator()(const SessionUnreachable& event) {
+    if (Session* session = data_.fleet.find(event.session)) data_.fleet.set_reachable(*session, false);
+  }
+  void operator()(const SessionClosed& event);
+  void operator()(const AttemptEnded& event);
+  void operator()(const PlacementCommitted& event);
+  void operator()(const PlacementRefused& event);
+  void operator()(const AttemptFound& event);
+  void operator()(const Census& event);
+
+ private:
+  void ready(const wire::ReadyJob& job, BoxId failed_on);
+  void judge(Slice& slice, const wire::AttemptEnded& ended);
+  Attempt* attempt(JobId job) {
+    const auto at = data_.attempts.find(job);
+    return at == data_.attempts.end() ? nullptr : &at->second;
+  }
+
+  Data& data_;
+  const Instant now_;
+  Decisions& decisions_;
+};
+
+void Reactor::ready(const wire::ReadyJob& job, BoxId failed_on) {
+  if (const Waiting* known = data_.queue.find(job.job)) {
+    if (known->job.segment >= job.segment) return;
+    data_.dequeue(job.job);
+  }
+  if (const Attempt* known = attempt(job.job)) {
+    if (known->job.segment >= job.segment) return;
+    data_.release(job.job);  // its segment was accepted, unheard
+  }
+  const Requirement needs{job.account, job.memory_bound_bytes, job.dtypes};
+  data_.enqueue(job, failed_on == BoxId{} ? failed_on : data_.worth_avoiding(failed_on, needs), now_);
+}
+
+void Reactor::operator()(const JobCancelled& event) {
+  if (data_.queue.find(event.job)) data_.dequeue(event.job);
+  Attempt* running = attempt(event.job);
+  if (!running) return;
+  if (!running->fence) {
+    running->cancelled = true;
+    return;
+  }
+  decisions_.cancels.push_back({*running->fence, running->slice->session->key});
+  data_.release(event.job);
+}
+
+void Reactor::operator()(const SessionOpened& event) {
+  const wire::SessionUp& up = event.session;
+  if (data_.closed.contains(up.session)) {
+    decisions_.expire.push_back(up.session);  // again: whoever still holds it did not hear
+    return;
+  }
+  if (Session* known = data_.fleet.find(up.session)) {
+    if (known->expiring) return;
+    data_.fleet.saw(*known, now_);
+    data_.fleet.set_reachable(*known, event.reachable);
+    return;
+  }
+  if (Session* other = data_.fleet.newest_of(up.box)) {
+    if (other->key.epoch > up.session.epoch) {
+      decisions_.expire.push_back(up.session);
+      return;
+    }
+    // The box started anew: what the older session ran is gone, so its segments need not wait for the lease to end.
+    if (!other->expiring) {
+      data_.fleet.start_expiring(*other);
+      decisions_.expire.push_back(other->key);
+    }
+  }
+  data_.open_session(up, event.reachable, now_);
+}
+
+void Reactor::operator()(const SessionClosed& event) {
+  BoxId box;
+  if (Session* session = data_.fleet.find(event.session)) {
+    box = session->box;
+    data_.close_session(*session);
+  }
+  for (const auto& job : event.requeued) ready(job, box);
+}
+
+// A slice that fails one segment after the other rests a little, or it would use up every job's attempts in no time.
+void Reactor::judge(Slice& slice, const wire::AttemptEnded& ended) {
+  if (ended.accepted) slice.failures = 0;
+  if (ended.accepted || ended.code == "cancelled" || ended.code == "graph_error") return;
+  if (++slice.failures < 2) return;
+  const int doublings = std::min(slice.failures - 2, kMaxPauseDoublings);
+  data_.fleet.pause(slice, now_ + std::min(data_.rules.first_pause * (1 << doublings), data_.rules.longest_pause));
+}
+
+void Reactor::operator()(const AttemptEnded& event) {
+  const wire::AttemptEnded& ended = event.ended;
+  BoxId failed_on;
+  if (const Attempt* running = attempt(ended.fence.job); running && running->fence == ended.fence) {
+    Slice& slice = *running->slice;
+    if (!ended.accepted) failed_on = slice.session->box;
+    data_.release(ended.fence.job);
+    judge(slice, ended);
+  }
+  if (ended.next) ready(*ended.next, failed_on);
+}
+
+void Reactor::operator()(const PlacementCommitted& event) {
+  Attempt* placed = attempt(event.fence.job);
+  if (!placed || placed->fence || placed->job.segment != event.fence.segment) return;
+  placed->fence = event.fence;
+  if (placed->cancelled) (*this)(JobCancelled{event.fence.job});
+}
+
+// The job is forgotten: it was cancelled, or is where another message or the next poll will tell.
+void Reactor::operator()(const PlacementRefused& event) {
+  const Attempt* placed = attempt(event.job);
+  if (placed && !placed->fence && placed->slice->session->key == event.session) data_.release(event.job);
+}
+
+void Reactor::operator()(const AttemptFound& event) {
+  Session* session = data_.fleet.find(event.session);
+  if (!session || session->slices.empty() || attempt(event.fence.job)) return;
+  if (data_.queue.find(event.fence.job)) data_.dequeue(event.fence.job);
+  Slice* slice = session->slice(event.slice);
+  data_.place(event.job, slice ? *slice : session->slices.front());
+  data_.attempts.at(event.fence.job).fence = event.fence;
+}
+
+void Reactor::operator()(const Census& event) {
+  const std::set<wire::Fence> running(event.running.begin(), event.running.end());
+  const std::set<wire::SessionKey> open(event.sessions.begin(), event.sessions.end());
+  std::vector<Session*> closed;
+  std::vector<JobId> ended;
+  for (const auto& [id, known] : data_.fleet.sessions()) {
+    if (!open.contains(known.key) && known.opened <= event.asked && !known.expiring)
+      closed.push_back(data_.fleet.find(known.key));
+    for (const JobId job : known.jobs)
+      if (const Attempt* placed = attempt(job); placed->fence && !running.contains(*placed->fence))
+        ended.push_back(job);
+  }
+  for (const JobId job : ended) data_.release(job);
+  for (Session* session : closed) data_.close_session(*session);
+}
+
+// --- placing ---
+struct Choice {
+  Rank rank;
+  Slice* slice = nullptr;
+
+  bool better_than(const Choice& other) const {
+    if (!other.slice || rank != other.rank) return !other.slice || rank < other.rank;
+    const int64_t load = int64_t{slice->placed} * other.slice->slots,
+                  other_load = int64_t{other.slice->placed} * slice->slots;
+    return load != other_load ? load < other_load : slice->kind->memory_bytes < other.slice->kind->memory_bytes;
+  }
+};
+
+// The first segment in the order of service that fits the class, and the least busy slice that it does not avoid.
+Choice choose_in(const Queue& queue, const SliceClass& kind) {
+  int tried = 0;
+  BoxId last;
+  for (Slice* slice : kind.free) {
+    const BoxId box = slice->session->box;
+    if (tried > 0 && box == last) continue;
+    if (++tried > kMostBoxesTried) break;
+    last = box;
+    for (const auto& [rank, group] : kind.groups)
+      if (const auto first = queue.first_for(*group, box)) return {*first, slice};
+  }
+  return {};
+}
+
+void place_what_fits(Data& data, Decisions& decisions) {
+  while (decisions.placements.size() < data.rules.max_placements) {
+    Choice best;
+    for (const auto& [key, kind] : data.fleet.classes())
+      if (!kind.free.empty() && !kind.groups.empty())
+        if (const Choice choice = choose_in(data.queue, kind); choice.slice && choice.better_than(best)) best = choice;
+    if (!best.slice) return;
+    const wire::ReadyJob job = data.queue.find(best.rank.job)->job;
+    data.dequeue(job.job);
+    data.place(job, *best.slice);
+    decisions.placements.push_back({job.job, job.segment, best.slice->session->key, best.slice->id});
+  }
+}
+
+// --- time ---
+void end_avoidance(Data& data, Instant now) {
+  while (!data.avoiding.empty() && data.avoiding.front().first <= now) {
+    data.queue.stop_avoiding(data.avoiding.front().second);
+    data.avoiding.pop_front();
+  }
+}
+
+void expire_silent_sessions(Data& data, Instant now, Decisions& decisions) {
+  // A process that stood still for a while has not read the heartbeats that wait in its sockets: everyone gets a whole
+  // lease again.
+  if (data.last_step && now - *data.last_step > data.rules.lease_ttl / 2)
+    data.no_expiry_before = now + data.rules.lease_ttl;
+  data.last_step = now;
+  if (now < data.no_expiry_before) return;
+  for (Session* session :
+       data.fleet.unseen_since({now.micros - std::chrono::microseconds(data.rules.lease_ttl).count()})) {
+    data.fleet.start_expiring(*session);
+    decisions.expire.push_back(session->key);
+  }
+}
+
+}  // namespace
+
+State::State(Rules rules) : data_(std::make_unique<Data>()) {
+  data_->rules = rules;
+}
+State::~State() = default;
+State::State(State&&) noexcept = default;
+State& State::operator=(State&&) noexcept = default;
+
+size_t State::waiting() const {
+  return data_->queue.size();
+}
+size_t State::placed() const {
+  return data_->attempts.size();
+}
+size_t State::sessions() const {
+  return data_->fleet.sessions().size();
+}
+
+std::vector<wire::Fence> State::running(SessionId session) const {
+  std::vector<wire::Fence> fences;
+  const auto at = data_->fleet.sessions().find(session);
+  if (at == data_->fleet.sessions().end()) return fences;
+  for (const JobId job : at->second.jobs)
+    if (const auto& fence = data_->attempts.at(job).fence) fences.push_back(*fence);
+  return fences;
+}
+
+Decisions step(State& state, std::span<const Event> events, Instant now) {
+  Data& data = state.data();
+  Decisions decisions;
+  for (const Event& event : events) std::visit(Reactor(data, now, decisions), event);
+  end_avoidance(data, now);
+  const auto pause_ends = data.fleet.end_pauses(now);
+  expire_silent_sessions(data, now, decisions);
+  place_what_fits(data, decisions);
+
+  const bool full = decisions.placements.size() >= data.rules.max_placements;
+  Instant wake = full ? now : now + kLongestSleep;
+  if (pause_ends) wake = std::min(wake, *pause_ends);
+  decisions.wake = wake;
+  return decisions;
+}
+
+}  // namespace quarry::scheduler

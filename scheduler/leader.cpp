@@ -1,0 +1,220 @@
+#include "scheduler/leader.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+namespace quarry::scheduler {
+namespace {
+
+constexpr size_t kLoadChunk = 10'000;     // events of one step while the queue is rebuilt
+constexpr size_t kMaxPlacements = 2'000;  // of one transaction
+constexpr auto kWorkingSleep = std::chrono::seconds(1);
+
+// The queue was read last: what it has again no longer runs as the list of attempts says.
+void drop_requeued(Snapshot& snapshot) {
+  std::map<JobId, int32_t> running;
+  for (const auto& found : snapshot.running) running.emplace(found.fence.job, found.fence.segment);
+  std::set<JobId> requeued;
+  for (const auto& job : snapshot.ready)
+    if (const auto at = running.find(job.job); at != running.end() && job.segment >= at->second)
+      requeued.insert(job.job);
+  std::erase_if(snapshot.running, [&](const auto& found) { return requeued.contains(found.fence.job); });
+}
+
+}  // namespace
+
+Leader::Leader(int64_t epoch, Snapshot snapshot, Rules rules, Timing timing, Instant now)
+    : epoch_(epoch),
+      timing_(timing),
+      state_(rules),
+      next_census_(now + timing.census_every),
+      next_find_ready_(now + timing.find_ready_every) {
+  drop_requeued(snapshot);
+  // A session is reachable when a server says that it has it.
+  for (auto& session : snapshot.sessions) events_.push_back(SessionOpened{std::move(session), false});
+  for (auto& found : snapshot.running)
+    events_.push_back(AttemptFound{found.fence, {found.session, found.fence.session_epoch}, found.slice, found.job});
+  for (auto& job : snapshot.ready) {
+    events_.push_back(JobReady{job});
+    if (events_.size() >= kLoadChunk) decide(now);
+  }
+  decide(now);
+}
+
+/// One overload a message; those that a server does not send close its link.
+struct Leader::Receiver {
+  Leader& leader;
+  PeerId peer;
+
+  void operator()(wire::ServerHello& hello) const {
+    if (hello.oldest_version > wire::kVersion || hello.newest_version < wire::kOldestVersion) {
+      leader.send_.push_back(
+          {peer, wire::Refusal{"version", "This scheduler speaks other versions; release them in order."}});
+      leader.close_.push_back(peer);
+      return;
+    }
+    leader.peers_.insert(peer);
+    leader.link_changed();
+    leader.send_.push_back({peer, wire::SchedulerHello{std::min(hello.newest_version, wire::kVersion), leader.epoch_}});
+  }
+  void operator()(wire::JobsReady& ready) const {
+    for (auto& job : ready.jobs) leader.events_.push_back(JobReady{job});
+  }
+  void operator()(wire::SessionUp& up) const {
+    leader.routes_[up.session.id] = {peer, up.session};
+    for (const auto& fence : leader.state_.running(up.session.id)) leader.next_.send_again.push_back(fence);
+    leader.events_.push_back(SessionOpened{std::move(up)});
+  }
+  void operator()(wire::SessionsSeen& seen) const {
+    for (const auto& session : seen.sessions) leader.events_.push_back(SessionSeen{session});
+  }
+  void operator()(wire::SessionDown& down) const {
+    const auto at = leader.routes_.find(down.session.id);
+    if (at == leader.routes_.end() || at->second.peer != peer) return;  // it came back over another server already
+    leader.routes_.erase(at);
+    leader.events_.push_back(SessionUnreachable{down.session});
+  }
+  void operator()(wire::AttemptsEnded& ended) const {
+    for (auto& attempt : ended.attempts) leader.events_.push_back(AttemptEnded{std::move(attempt)});
+  }
+  void operator()(wire::CancelRequested& cancelled) const {
+    for (const JobId job : cancelled.jobs) leader.events_.push_back(JobCancelled{job});
+  }
+  template <class Other>
+  void operator()(Other&) const {
+    leader.send_.push_back({peer, wire::Refusal{"unexpected_message", "A server does not send this to a scheduler."}});
+    leader.close_.push_back(peer);
+  }
+};
+
+void Leader::message(PeerId peer, wire::Message message) {
+  if (!peers_.contains(peer) && !std::holds_alternative<wire::ServerHello>(message)) {
+    send_.push_back({peer, wire::Refusal{"hello_expected", "A server says hello first."}});
+    close_.push_back(peer);
+    return;
+  }
+  std::visit(Receiver{*this, peer}, message);
+}
+
+void Leader::link_changed() {
+  links_changed_ = recheck_ = true;
+}
+
+void Leader::peer_gone(PeerId peer) {
+  if (peers_.erase(peer) == 0) return;
+  link_changed();
+  std::erase_if(routes_, [&](const auto& entry) {
+    if (entry.second.peer != peer) return false;
+    events_.push_back(SessionUnreachable{entry.second.session});
+    return true;
+  });
+}
+
+void Leader::send(const wire::SessionKey& session, wire::Message message) {
+  if (const auto at = routes_.find(session.id); at != routes_.end())
+    send_.push_back({at->second.peer, std::move(message)});
+}
+
+// One message a server. A lease whose session no server has now is sent when the session comes back.
+void Leader::send_leases(std::vector<wire::Lease> leases) {
+  std::map<PeerId, wire::Leases> by_peer;
+  for (auto& lease : leases)
+    if (const auto at = routes_.find(lease.session); at != routes_.end())
+      by_peer[at->second.peer].leases.push_back(std::move(lease));
+  for (auto& [peer, message] : by_peer) send_.push_back({peer, std::move(message)});
+}
+
+void Leader::answer_placements(const std::vector<sql::Placement>& placements, std::vector<wire::Lease> leases) {
+  std::set<std::pair<JobId, int32_t>> held;
+  for (const auto& lease : leases) {
+    held.emplace(lease.fence.job, lease.fence.segment);
+    events_.push_back(PlacementCommitted{lease.fence});
+  }
+  for (const auto& placement : placements)
+    if (!held.contains({placement.job, placement.segment}))
+      events_.push_back(PlacementRefused{placement.job, placement.session});
+  send_leases(std::move(leases));
+}
+
+void Leader::answer_expiries(const std::vector<wire::SessionKey>& sessions,
+                             const std::vector<sql::FailureOutcome>& outcomes) {
+  if (sessions.empty()) return;
+  std::map<int64_t, SessionClosed> closed;
+  for (const auto& session : sessions) closed[session.epoch].session = session;
+  for (const auto& outcome : outcomes)
+    if (outcome.next) closed[outcome.fence.session_epoch].requeued.push_back(*outcome.next);
+  for (auto& [epoch, event] : closed) {
+    routes_.erase(event.session.id);
+    events_.push_back(std::move(event));
+  }
+  for (const PeerId peer : peers_) send_.push_back({peer, wire::SessionsExpired{sessions}});
+}
+
+void Leader::answer(Answer answer, Instant now) {
+  working_ = false;
+  answer_expiries(answer.work.expire, answer.expired);
+  answer_placements(answer.work.place, std::move(answer.leases));
+  send_leases(std::move(answer.sent_again));
+  if (answer.work.census) {
+    decide(now);  // what was committed before the census must be known before it is compared
+    Census census{answer.work.asked, {}, {}};
+    for (const auto& attempt : answer.running) census.running.push_back(attempt.fence);
+    for (const auto& session : answer.sessions) census.sessions.push_back(session.session);
+    events_.push_back(std::move(census));
+  }
+  for (const auto& job : answer.ready) {
+    events_.push_back(JobReady{job});
+    if (events_.size() >= kLoadChunk) decide(now);
+  }
+}
+
+void Leader::decide(Instant now) {
+  const Decisions decisions = step(state_, events_, now);
+  events_.clear();
+  wake_ = decisions.wake;
+  for (const auto& placement : decisions.placements)
+    next_.place.push_back({placement.job, placement.segment, placement.session, placement.slice});
+  next_.expire.insert(next_.expire.end(), decisions.expire.begin(), decisions.expire.end());
+  for (const auto& cancel : decisions.cancels) send(cancel.session, wire::Cancels{{cancel.fence}, "cancelled"});
+}
+
+void Leader::ask_what_was_missed(Instant now) {
+  const bool idle = state_.waiting() == 0;
+  if (std::exchange(recheck_, false)) next_census_ = std::min(next_census_, idle ? now : now + timing_.settle);
+  if (now < next_census_) return;
+  next_census_ = now + timing_.census_every;
+  next_.census = true;
+  if (!idle && !links_changed_ && now < next_find_ready_) return;
+  next_find_ready_ = now + timing_.find_ready_every;
+  links_changed_ = false;
+  next_.find_ready = true;
+}
+
+Turn Leader::turn(Instant now) {
+  Turn turn;
+  if (!working_) ask_what_was_missed(now);
+  decide(now);
+  if (!working_ && !next_.empty()) {
+    working_ = true;
+    turn.work = take_work(now);
+  }
+  turn.send = std::exchange(send_, {});
+  turn.close = std::exchange(close_, {});
+  turn.wake = working_ ? now + kWorkingSleep : std::min(wake_, next_census_);
+  return turn;
+}
+
+Work Leader::take_work(Instant now) {
+  Work work = std::exchange(next_, {});
+  work.asked = now;
+  std::sort(work.expire.begin(), work.expire.end());
+  work.expire.erase(std::unique(work.expire.begin(), work.expire.end()), work.expire.end());
+  if (work.place.size() > kMaxPlacements) {
+    next_.place.assign(work.place.begin() + kMaxPlacements, work.place.end());
+    work.place.resize(kMaxPlacements);
+  }
+  return work;
+}
+
+}  // namespace quarry::scheduler
