@@ -1,0 +1,125 @@
+// How an agent comes to serve: executors start, the device is measured once, the gate is dialled.
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "wire/cbor.h"
+#include "worker/agent.h"
+
+namespace quarry::worker {
+namespace {
+
+// Bounds of wire/fields.h.
+constexpr size_t kMaxCodeBytes = 64, kMaxLabelBytes = 256;
+constexpr const char* kSoftware = "quarry-worker 0.1.0";
+
+void log_sandbox(const Ready& ready) {
+  for (const SandboxLayer& layer : ready.sandbox) {
+    if (!layer.applied)
+      spdlog::warn("the executor runs without one layer of its sandbox, {}: {}",
+                   wire::clip_text(layer.name, kMaxLabelBytes), wire::clip_text(layer.detail, kMaxLabelBytes));
+  }
+}
+
+}  // namespace
+
+Agent::Agent(boost::asio::io_context& io, AgentOptions options, BlobCache& cache, RandomSource& random,
+             Handlers handlers)
+    : io_(io),
+      options_(std::move(options)),
+      cache_(cache),
+      handlers_(std::move(handlers)),
+      gate_(io, options_.gate, options_.tls, random,
+            {[this] { return make_hello(); },
+             [this](const wire::Welcome& welcome, bool resumed) { session(welcome, resumed); },
+             [this](wire::Message message) { received(std::move(message)); },
+             [this] { return static_cast<int32_t>(attempts_.size()); }}),
+      fetcher_(cache, [this](const wire::Message& message) { return gate_.send(message); }),
+      uploader_([this](const wire::Message& message) { return gate_.send(message); }),
+      ready_(options_.slices.size()),
+      progress_timer_(io),
+      drain_limit_(io) {
+  for (size_t i = 0; i < options_.slices.size(); ++i)
+    slices_.push_back(std::make_unique<Slice>(io, options_.slices[i], slice_handlers(i)));
+}
+
+Slice::Handlers Agent::slice_handlers(size_t slice) {
+  Slice::Handlers handlers;
+  handlers.on_ready = [this, slice](const Ready& ready) { slice_ready(slice, ready); };
+  handlers.on_cannot_serve = [this](const std::string& detail) {
+    spdlog::error("the executor cannot serve: {}", detail);
+    if (!dialled_) handlers_.on_fatal(detail);  // later it is tried again: a driver may be under repair
+  };
+  handlers.on_progress = [this](uint64_t ticket, int64_t done, int64_t total) { progressed(ticket, done, total); };
+  handlers.on_done = [this](uint64_t ticket, LocalResult result) { finished(ticket, std::move(result)); };
+  handlers.on_failed = [this](uint64_t ticket, const std::string& code, const std::string& detail) {
+    failed(ticket, code, detail);
+  };
+  handlers.on_calibrated = [this](const Calibrated& figures) { calibrated(figures); };
+  return handlers;
+}
+
+void Agent::start() {
+  for (const auto& slice : slices_) slice->start();
+}
+
+void Agent::slice_ready(size_t slice, const Ready& ready) {
+  if (!ready_[slice]) {
+    ready_[slice] = ready;
+    spdlog::info("slice {} of {} is {} ({}), {} units, {} MiB", slice, options_.device_key,
+                 wire::clip_text(ready.device_name, kMaxLabelBytes), wire::clip_text(ready.backend, kMaxCodeBytes),
+                 ready.compute_units, ready.memory_bytes >> 20);
+    log_sandbox(ready);
+  }
+  if (slice == 0 && !rate_card_) {
+    rate_card_ = load_rate_card(options_.rate_card_file, rate_card_subject(options_.device_key, ready));
+    if (!rate_card_) {
+      spdlog::info("measuring the rate card of {}", options_.device_key);
+      slices_[0]->calibrate();
+    }
+  }
+  dial_when_ready();
+}
+
+void Agent::calibrated(const Calibrated& figures) {
+  if (rate_card_) return;
+  rate_card_ = RateCard{{"f32_flops_per_s", figures.f32_flops_per_s}, {"bytes_per_s", figures.bytes_per_s}};
+  spdlog::info("{}: {:.3g} f32 FLOP/s, {:.3g} bytes/s", options_.device_key, figures.f32_flops_per_s,
+               figures.bytes_per_s);
+  if (auto saved =
+          save_rate_card(options_.rate_card_file, rate_card_subject(options_.device_key, *ready_[0]), *rate_card_);
+      !saved.ok())
+    spdlog::warn("the rate card is measured again at the next start: {}", saved.problem().detail);
+  dial_when_ready();
+}
+
+void Agent::dial_when_ready() {
+  const bool all = std::all_of(ready_.begin(), ready_.end(), [](const auto& ready) { return ready.has_value(); });
+  if (!all || !rate_card_ || dialled_) return;
+  dialled_ = true;
+  gate_.start();
+}
+
+wire::Hello Agent::make_hello() const {
+  const Ready& first = *ready_[0];
+  wire::DeviceReport device;
+  device.key = options_.device_key;
+  device.name = wire::clip_text(first.device_name, kMaxLabelBytes);
+  device.backend = wire::clip_text(first.backend, kMaxCodeBytes);
+  device.driver = wire::clip_text(first.driver, kMaxLabelBytes);
+  device.rate_card = *rate_card_;
+  for (size_t i = 0; i < slices_.size(); ++i) {
+    const ExecutorSpec& spec = options_.slices[i];
+    device.slices.push_back(
+        {static_cast<int32_t>(i), spec.first_unit, ready_[i]->compute_units, ready_[i]->memory_bytes});
+    device.compute_units += ready_[i]->compute_units;
+    device.memory_bytes += ready_[i]->memory_bytes;
+  }
+  wire::Hello hello;
+  hello.software = kSoftware;
+  hello.devices.push_back(std::move(device));
+  hello.slots_per_slice = options_.slots_per_slice;
+  return hello;
+}
+
+}  // namespace quarry::worker

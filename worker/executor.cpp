@@ -1,0 +1,187 @@
+#include "worker/executor.h"
+
+#include <spdlog/spdlog.h>
+
+#include "worker/calibration.h"
+
+namespace quarry::worker {
+namespace {
+
+using std::chrono::milliseconds;
+
+/// How often a running job looks for a cancel, and how often it tells its progress.
+constexpr milliseconds kLookEvery{2}, kProgressEvery{50};
+/// Small outputs share the JobDone up to this; the rest goes in memory files.
+constexpr size_t kMaxInlineTotal = kMaxLocalMessageBytes / 2;
+
+Problem broken(const std::string& detail) {
+  return {"local_protocol", detail, "", ""};
+}
+
+/// The typed failures of wire::AttemptFailure. What the engine calls otherwise is about the graph or its inputs.
+std::string failure_code(const std::string& problem) {
+  if (problem == "out_of_memory" || problem == "memory_bound_exceeded") return "out_of_memory";
+  if (problem == "device_error" || problem == "compile_failed" || problem == "system_error") return "device_error";
+  if (problem == "cancelled" || problem == "graph_mismatch") return problem;
+  return "graph_error";
+}
+
+std::string shortened(std::string text) {
+  if (text.size() > kMaxDetailBytes) text.resize(kMaxDetailBytes);
+  return text;
+}
+
+uint64_t nanoseconds_since(const Clock& clock, Instant start) {
+  return static_cast<uint64_t>(std::chrono::nanoseconds(clock.now() - start).count());
+}
+
+}  // namespace
+
+Executor::Executor(FileDescriptor socket, device::Device& device, uint64_t memory_bytes, const Clock& clock)
+    : socket_(std::move(socket)),
+      device_(device),
+      memory_bytes_(memory_bytes),
+      clock_(clock),
+      programs_(device, memory_bytes) {}
+
+Status Executor::serve() {
+  while (!closed_) {
+    if (auto status = receive(jobs_.empty() && !calibrate_); !status.ok()) closed_ = status.problem();
+    if (closed_) break;
+    if (calibrate_) {
+      calibrate_ = false;
+      send(measure_rate_card(device_, memory_bytes_, clock_));
+    }
+    if (!jobs_.empty()) run_next_job();
+  }
+  return closed_->code == "closed" ? Status() : Status(*closed_);
+}
+
+Status Executor::receive(bool wait) {
+  while (true) {
+    QUARRY_ASSIGN(std::optional<Packet> packet, receive_packet(socket_.get(), wait));
+    if (!packet) return {};
+    QUARRY_ASSIGN(ToExecutor message, decode_to_executor(packet->bytes));
+    QUARRY_TRY(std::visit([&](auto& m) { return handle(std::move(m), std::move(packet->descriptors)); }, message));
+    wait = false;  // and whatever else is there already
+  }
+}
+
+Status Executor::handle(AttachBlobs message, std::vector<FileDescriptor> files) {
+  if (attached_ticket_ != message.ticket) attached_.clear();
+  attached_ticket_ = message.ticket;
+  if (attached_.size() + files.size() > kMaxBlobsPerJob) return broken("a job has too many blobs");
+  for (const FileDescriptor& file : files) {
+    QUARRY_ASSIGN(MappedBlob blob, MappedBlob::map(file));
+    attached_.push_back(std::move(blob));
+  }
+  return {};
+}
+
+Status Executor::handle(StartJob message, std::vector<FileDescriptor>) {
+  if (attached_.empty() || attached_ticket_ != message.ticket) return broken("a job came without its graph");
+  jobs_.push_back({std::move(message), std::move(attached_)});
+  attached_.clear();
+  return {};
+}
+
+Status Executor::handle(CancelJob message, std::vector<FileDescriptor>) {
+  for (Job& job : jobs_)
+    if (job.start.ticket == message.ticket) job.cancelled = true;
+  return {};
+}
+
+Status Executor::handle(Calibrate, std::vector<FileDescriptor>) {
+  calibrate_ = true;
+  return {};
+}
+
+void Executor::run_next_job() {
+  Job& job = jobs_.front();  // receive() only appends while it runs, which moves no other element of a deque
+  auto done = job.cancelled ? Result<JobDone>(Problem{"cancelled", "cancelled before it started", "", ""}) : run(job);
+  if (done.ok()) {
+    send(*done);
+  } else {
+    send(JobFailed{job.start.ticket, failure_code(done.problem().code), shortened(done.problem().detail)});
+  }
+  jobs_.pop_front();
+}
+
+Result<JobDone> Executor::run(Job& job) {
+  const StartJob& start = job.start;
+  QUARRY_ASSIGN(const graph::JobDocument document, graph::parse_job(start.job_document));
+  if (document.stage.graph != start.graph)
+    return Problem{"graph_error", "the job document names another graph", "", ""};
+  std::map<std::string, std::shared_ptr<run::ByteSource>> sources;
+  std::map<std::string, uint64_t> input_bytes;
+  for (const LocalInput& input : start.inputs) {
+    QUARRY_ASSIGN(sources[input.name], make_byte_source(input, job.blobs));
+    input_bytes[input.name] = sources[input.name]->size();
+  }
+  const Instant before_compile = clock_.now();
+  QUARRY_ASSIGN(
+      const ProgramCache::Prepared prepared,
+      programs_.prepare(start.graph, job.blobs.front().bytes(), document, start.memory_bound_bytes, input_bytes));
+  JobDone done{.ticket = start.ticket};
+  if (prepared.compiled) done.compile_ns = nanoseconds_since(clock_, before_compile);
+  for (const auto& [name, source] : sources) QUARRY_TRY(prepared.run->set_input(name, source));
+
+  const Instant before_steps = last_look_ = last_progress_ = clock_.now();
+  QUARRY_ASSIGN(const bool finished,
+                prepared.run->advance(start.first_step, start.steps,
+                                      [&](const run::StepReport& report) { return observe(job, report); }));
+  if (!finished || job.cancelled) return Problem{"cancelled", "cancelled while it ran", "", ""};
+  Outputs outputs;
+  QUARRY_TRY(collect(job, document, prepared, outputs));
+  done.device_ns = nanoseconds_since(clock_, before_steps);
+  done.outputs = std::move(outputs.small);
+  return done;
+}
+
+bool Executor::observe(Job& job, const run::StepReport& report) {
+  const Instant now = clock_.now();
+  if (now - last_look_ < kLookEvery) return true;
+  last_look_ = now;
+  if (auto status = receive(false); !status.ok()) closed_ = status.problem();
+  if (now - last_progress_ >= kProgressEvery) {
+    last_progress_ = now;
+    send(JobProgress{job.start.ticket, report.steps_done, report.steps_total});
+  }
+  return !job.cancelled && !closed_;
+}
+
+Status Executor::collect(const Job& job, const graph::JobDocument& document, const ProgramCache::Prepared& prepared,
+                         Outputs& outputs) {
+  const uint64_t ticket = job.start.ticket;
+  for (const run::Keep& keep : *prepared.keep) {
+    if (keep.mode == run::KeepMode::Last && !job.start.last_segment) continue;
+    QUARRY_ASSIGN(auto bytes, prepared.run->kept(keep.output));
+    QUARRY_TRY(give(ticket, false, keep.output, std::move(bytes), outputs));
+  }
+  if (job.start.last_segment) return {};
+  for (const auto& [input, output] : document.stage.carry) {
+    QUARRY_ASSIGN(auto bytes, prepared.run->carried(input));
+    QUARRY_TRY(give(ticket, true, input, std::move(bytes), outputs));
+  }
+  return {};
+}
+
+Status Executor::give(uint64_t ticket, bool carried, const std::string& name, std::vector<std::byte> bytes,
+                      Outputs& outputs) {
+  if (bytes.size() <= kMaxLocalInlineBytes && outputs.small_bytes + bytes.size() <= kMaxInlineTotal) {
+    outputs.small_bytes += bytes.size();
+    outputs.small.push_back({carried, name, std::move(bytes)});
+    return {};
+  }
+  std::vector<FileDescriptor> files;
+  QUARRY_ASSIGN(files.emplace_back(), make_memory_file("quarry-output", bytes));
+  send(JobOutput{ticket, carried, name, bytes.size()}, std::move(files));
+  return {};
+}
+
+void Executor::send(const FromExecutor& message, std::vector<FileDescriptor> files) {
+  Packet packet{encode(message), std::move(files)};
+  if (auto sent = send_packet(socket_.get(), packet, true); !sent.ok()) closed_ = sent.problem();
+}
+
+}  // namespace quarry::worker

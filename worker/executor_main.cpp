@@ -1,0 +1,81 @@
+// quarry-executor: started by the agent with its socket as descriptor 3, never by hand.
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+
+#include "common/log.h"
+#include "worker/executor.h"
+#include "worker/sandbox.h"
+
+namespace {
+
+using namespace quarry;
+using namespace quarry::worker;
+
+constexpr int kSocket = 3;
+
+struct Options {
+  std::string device, cache;
+  uint32_t first_unit = 0, units = 0, user_id = 0;
+  uint64_t memory_bytes = 0;
+};
+
+/// Flags are the agent's; a person who starts this program by hand is told so.
+Options parse(int argc, char** argv) {
+  Options options;
+  CLI::App app("Runs jobs on one slice of a device. Started by quarry-worker, with its socket as descriptor 3.");
+  app.add_option("--device", options.device, "device selector, e.g. opencl:0")->required();
+  app.add_option("--cache", options.cache, "directory of compiled kernels")->required();
+  app.add_option("--first-unit", options.first_unit, "first compute unit of the slice");
+  app.add_option("--units", options.units, "compute units of the slice; 0: the whole device");
+  app.add_option("--memory", options.memory_bytes, "memory quota in bytes; 0: all of the device's");
+  app.add_option("--user", options.user_id, "numeric user to become when started by root")->required();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    std::exit(app.exit(error));
+  }
+  return options;
+}
+
+uint64_t physical_memory_bytes() {
+  return static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+int refuse(const FileDescriptor& socket, const std::string& detail) {
+  Packet packet{encode(FromExecutor(CannotServe{detail.substr(0, kMaxDetailBytes)})), {}};
+  (void)send_packet(socket.get(), packet, true);
+  return 1;
+}
+
+Ready describe(const device::Properties& properties, uint64_t memory_bytes, std::vector<SandboxLayer> sandbox) {
+  return {properties.name, properties.backend,       properties.driver,
+          memory_bytes,    properties.compute_units, std::move(sandbox)};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const Options options = parse(argc, argv);
+  std::signal(SIGPIPE, SIG_IGN);
+  FileDescriptor socket(kSocket);
+  const uint64_t process_memory = options.memory_bytes != 0 ? options.memory_bytes : physical_memory_bytes();
+  std::vector<SandboxLayer> sandbox = enter_sandbox({options.user_id, options.cache, process_memory});
+  start_logging("quarry-executor");
+
+  auto device = device::open_device(options.device, {options.cache, options.first_unit, options.units});
+  if (!device.ok()) return refuse(socket, device.problem().detail);
+  const device::Properties& properties = (*device)->properties();
+  const uint64_t memory_bytes =
+      options.memory_bytes != 0 ? std::min(options.memory_bytes, properties.memory_bytes) : properties.memory_bytes;
+  Packet ready{encode(FromExecutor(describe(properties, memory_bytes, std::move(sandbox)))), {}};
+  if (!send_packet(socket.get(), ready, true).ok()) return 1;
+
+  const SystemClock clock;
+  const Status served = Executor(std::move(socket), **device, memory_bytes, clock).serve();
+  if (served.ok()) return 0;
+  spdlog::error("{}", served.problem().detail);
+  return 1;
+}

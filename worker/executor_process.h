@@ -1,0 +1,69 @@
+// One executor process as the agent sees it: started with nothing but its socket, read and written without blocking,
+// killed and reaped.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "worker/local_protocol.h"
+
+namespace quarry::worker {
+
+struct ExecutorSpec {
+  std::string program;  ///< path of quarry-executor
+  std::string device;   ///< selector
+  std::string cache;    ///< directory of compiled kernels; made when it is missing
+  uint32_t first_unit = 0, units = 0;
+  uint64_t memory_bytes = 0;  ///< 0: all of the device's
+  uint32_t user_id = 0;       ///< becomes this user when the agent is root
+};
+
+/// Executors of slice n become user kFirstExecutorUser + n: above what Debian, systemd and container tools hand out,
+/// below 2^31.
+inline constexpr uint32_t kFirstExecutorUser = 1'999'000'000;
+
+class ExecutorProcess : public std::enable_shared_from_this<ExecutorProcess> {
+ public:
+  struct Handlers {
+    /// A message that passed decoding; whether it makes sense is for the receiver to judge.
+    std::function<void(FromExecutor, std::vector<FileDescriptor>)> on_message;
+    /// Once, when the process has ended and everything it sent was delivered.
+    std::function<void(const std::string& reason)> on_exit;
+  };
+  static Result<std::shared_ptr<ExecutorProcess>> start(boost::asio::io_context& io, const ExecutorSpec& spec,
+                                                        Handlers handlers);
+  ExecutorProcess(boost::asio::io_context& io, int pid, FileDescriptor socket, FileDescriptor process,
+                  Handlers handlers);
+  ~ExecutorProcess();
+
+  void send(const ToExecutor& message, std::vector<FileDescriptor> files = {});
+  /// Ends the process; on_exit follows with `reason`.
+  void kill(const std::string& reason);
+  /// Forgets the handlers and ends the process.
+  void abandon();
+  int pid() const { return pid_; }
+
+ private:
+  void watch();
+  void wait_readable();
+  void wait_writable();
+  bool deliver(size_t at_most);
+  void part();
+  void exited();
+
+  int pid_;
+  Handlers handlers_;
+  boost::asio::posix::stream_descriptor socket_, process_;
+  boost::asio::steady_timer parting_;  ///< from its socket closing to its end
+  std::deque<Packet> unsent_;
+  bool writing_ = false, reaped_ = false;
+  std::string kill_reason_;
+};
+
+}  // namespace quarry::worker

@@ -1,0 +1,140 @@
+#include "worker/program_cache.h"
+
+namespace quarry::worker {
+namespace {
+
+/// Beyond this a program's kernels are found again in the compiler's cache on disk.
+constexpr size_t kMaxPrograms = 64;
+
+Problem graph_error(const std::string& detail) {
+  return {"graph_error", detail, "", ""};
+}
+
+uint64_t value_bytes(const graph::Graph& graph, graph::NodeId node) {
+  return static_cast<uint64_t>(graph.elements(node)) * static_cast<uint64_t>(graph::byte_size(graph[node].dtype));
+}
+
+/// How many slices a fed tensor has. Slices without bytes leave the number open: then there are as many as the job
+/// reads.
+Result<int64_t> fed_slices(const graph::Graph& graph, const graph::Stage& stage, const std::string& input,
+                           uint64_t bytes) {
+  const graph::NodeId node = graph.find_input(input);
+  if (node == graph::kNoNode) return graph_error("the fed input " + input + " is not in the graph");
+  const uint64_t slice = value_bytes(graph, node);
+  if (slice == 0) return stage.first_step + stage.steps;
+  if (bytes == 0 || bytes % slice != 0) return graph_error("the bytes fed to " + input + " are not whole slices");
+  return static_cast<int64_t>(bytes / slice);
+}
+
+// Text that tells two programs apart: every part carries its length, so no name can imitate a separator.
+void append_part(std::string& key, std::string_view part) {
+  key.append(std::to_string(part.size())).append(":").append(part);
+}
+void append_part(std::string& key, int64_t part) {
+  append_part(key, std::to_string(part));
+}
+
+std::string shape_key(const Digest& graph_id, const graph::Stage& stage,
+                      const std::map<std::string, uint64_t>& input_bytes) {
+  std::string key = to_hex(graph_id);
+  append_part(key, stage.first_step);
+  append_part(key, stage.steps);
+  append_part(key, static_cast<int64_t>(stage.carry.size()));
+  for (const auto& [input, output] : stage.carry) append_part(key, input), append_part(key, output);
+  append_part(key, static_cast<int64_t>(stage.feed.size()));
+  for (const auto& [input, feed] : stage.feed) {
+    const auto bytes = input_bytes.find(input);
+    append_part(key, input), append_part(key, feed.wrap ? "wraps" : "");
+    append_part(key, bytes == input_bytes.end() ? "none" : std::to_string(bytes->second));
+  }
+  for (const auto& [output, keep] : stage.keep)
+    append_part(key, output), append_part(key, keep == graph::KeepSpec::Each ? "each" : "last");
+  return key;
+}
+
+}  // namespace
+
+Result<run::Program> make_program(std::shared_ptr<const graph::NormalGraph> graph, const graph::JobDocument& job,
+                                  const std::map<std::string, uint64_t>& input_bytes) {
+  run::Program program;
+  program.graph = graph;
+  program.seed = job.seed;
+  program.first_step = job.stage.first_step;
+  program.steps = job.stage.steps;
+  program.carry.assign(job.stage.carry.begin(), job.stage.carry.end());
+  for (const auto& [input, feed] : job.stage.feed) {
+    const auto bytes = input_bytes.find(input);
+    if (bytes == input_bytes.end()) return graph_error("the fed input " + input + " has no bytes");
+    QUARRY_ASSIGN(const int64_t count, fed_slices(graph->graph, job.stage, input, bytes->second));
+    program.feed.push_back({input, count, feed.wrap});
+  }
+  for (const auto& [output, keep] : job.stage.keep)
+    program.keep.push_back({output, keep == graph::KeepSpec::Each ? run::KeepMode::Each : run::KeepMode::Last});
+  if (program.keep.empty())
+    for (const graph::Output& output : graph->graph.outputs())
+      program.keep.push_back({output.name, run::KeepMode::Last});
+  return program;
+}
+
+ProgramCache::~ProgramCache() {
+  while (!entries_.empty()) drop_oldest();
+}
+
+Result<ProgramCache::Prepared> ProgramCache::prepare(const Digest& graph_id, std::span<const std::byte> graph_cbor,
+                                                     const graph::JobDocument& job, uint64_t memory_bound_bytes,
+                                                     const std::map<std::string, uint64_t>& input_bytes) {
+  std::string key = shape_key(graph_id, job.stage, input_bytes);
+  const auto known = by_key_.find(key);
+  const bool compiled = known == by_key_.end();
+  if (compiled) {
+    QUARRY_ASSIGN(auto graph, load_graph(graph_id, graph_cbor));
+    if (auto status = graph::check_job(job, graph->graph); !status.ok()) return graph_error(status.problem().detail);
+    QUARRY_ASSIGN(run::Program program, make_program(graph, job, input_bytes));
+    QUARRY_ASSIGN(auto run, plan(program, memory_bound_bytes));
+    const uint64_t arena = run->timings().arena_bytes;
+    entries_.push_front({key, std::move(run), graph, std::move(program.keep), arena});
+    by_key_.emplace(std::move(key), entries_.begin());
+  } else {
+    entries_.splice(entries_.begin(), entries_, known->second);
+  }
+  Entry& entry = entries_.front();
+  QUARRY_TRY(entry.run->reset(job.seed));
+  return Prepared{entry.run.get(), entry.graph, &entry.keep, compiled};
+}
+
+Result<std::shared_ptr<const graph::NormalGraph>> ProgramCache::load_graph(const Digest& id,
+                                                                           std::span<const std::byte> cbor) {
+  for (const Entry& entry : entries_)
+    if (entry.graph->id == id) return entry.graph;
+  auto parsed = graph::parse_cbor(cbor);
+  if (!parsed.ok()) return Problem{"graph_mismatch", "the graph cannot be read: " + parsed.problem().detail, "", ""};
+  auto normal = std::make_shared<const graph::NormalGraph>(graph::normalise(*parsed));
+  if (normal->id != id) return Problem{"graph_mismatch", "the graph does not have the id of its job", "", ""};
+  return std::shared_ptr<const graph::NormalGraph>(std::move(normal));
+}
+
+Result<std::unique_ptr<run::Run>> ProgramCache::plan(const run::Program& program, uint64_t memory_bound_bytes) {
+  while (!entries_.empty() && (entries_.size() >= kMaxPrograms || arena_bytes() + memory_bound_bytes > memory_bytes_))
+    drop_oldest();
+  auto run = run::prepare(device_, program, memory_bytes_ - arena_bytes());
+  const bool memory =
+      !run.ok() && (run.problem().code == "memory_bound_exceeded" || run.problem().code == "out_of_memory");
+  if (!memory || entries_.empty()) return run;
+  while (!entries_.empty()) drop_oldest();  // what was kept only for speed must not fail a job
+  return run::prepare(device_, program, memory_bytes_);
+}
+
+uint64_t ProgramCache::arena_bytes() const {
+  uint64_t sum = 0;
+  for (const Entry& entry : entries_) sum += entry.arena_bytes;
+  return sum;
+}
+
+void ProgramCache::drop_oldest() {
+  // Zeroed before its memory goes back to the driver, which may hand it to the next tenant as it is.
+  (void)entries_.back().run->reset(0);
+  by_key_.erase(entries_.back().key);
+  entries_.pop_back();
+}
+
+}  // namespace quarry::worker

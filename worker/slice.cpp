@@ -1,0 +1,242 @@
+#include "worker/slice.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+
+#include "wire/cbor.h"
+
+namespace quarry::worker {
+namespace {
+
+using boost::system::error_code;
+using std::chrono::milliseconds;
+
+/// No launch is predicted over 250 ms; one that has not ended after this never will.
+constexpr std::chrono::seconds kCancelLimit{10};
+constexpr milliseconds kFirstRestart{100}, kLongestRestart{30'000};
+constexpr size_t kMaxOutputsHeld = 32'768;
+constexpr std::array<std::string_view, 5> kExecutorCodes{"cancelled", "device_error", "graph_error", "graph_mismatch",
+                                                         "out_of_memory"};
+
+}  // namespace
+
+Slice::Slice(boost::asio::io_context& io, ExecutorSpec spec, Handlers handlers)
+    : io_(io),
+      spec_(std::move(spec)),
+      handlers_(std::move(handlers)),
+      time_limit_(io),
+      cancel_limit_(io),
+      restart_(io) {}
+
+Slice::~Slice() {
+  if (executor_) executor_->abandon();
+}
+
+void Slice::start() {
+  launch();
+}
+
+void Slice::launch() {
+  if (stopped_) return;
+  ready_ = false;
+  kill_code_.clear();
+  ExecutorProcess::Handlers handlers;
+  handlers.on_message = [this](FromExecutor message, std::vector<FileDescriptor> files) {
+    std::visit([&](auto& m) { handle(m, std::move(files)); }, message);
+  };
+  handlers.on_exit = [this](const std::string& reason) { executor_ended(reason); };
+  auto started = ExecutorProcess::start(io_, spec_, std::move(handlers));
+  if (started.ok()) {
+    executor_ = *started;
+    return;
+  }
+  spdlog::error("{}", started.problem().detail);
+  restart_later();
+}
+
+void Slice::calibrate() {
+  if (executor_) executor_->send(Calibrate{});
+}
+
+void Slice::submit(LocalJob job) {
+  jobs_.push_back({std::move(job), {}, false});
+  if (!ready_) return;  // handed over when the executor has started
+  if (jobs_.size() == 1) watch_front();
+  hand_over(jobs_.back());
+}
+
+void Slice::hand_over(Held& held) {
+  const uint64_t ticket = held.job.start.ticket;
+  std::vector<FileDescriptor> files;
+  for (size_t i = 0; i < held.job.blobs.size(); ++i) {
+    auto file = held.job.blobs[i].open();
+    if (!file.ok()) return kill("device_error", "the box cannot open its cached blobs");
+    files.push_back(std::move(*file));
+    if (files.size() == kMaxDescriptors || i + 1 == held.job.blobs.size())
+      executor_->send(AttachBlobs{ticket}, std::exchange(files, {}));
+  }
+  executor_->send(held.job.start);
+  if (held.cancelled) executor_->send(CancelJob{ticket});
+}
+
+/// The time limit counts from when a job comes to the front of a running executor.
+void Slice::watch_front() {
+  cancel_limit_.cancel();
+  if (jobs_.empty() || !ready_) {
+    time_limit_.cancel();
+    return;
+  }
+  time_limit_.expires_after(milliseconds(jobs_.front().job.time_limit_ms));
+  time_limit_.async_wait([this](error_code error) {
+    if (!error) kill("time_limit", "the attempt took longer than its limit");
+  });
+}
+
+void Slice::cancel(uint64_t ticket) {
+  const auto at =
+      std::find_if(jobs_.begin(), jobs_.end(), [&](const Held& held) { return held.job.start.ticket == ticket; });
+  if (at == jobs_.end() || at->cancelled) return;
+  at->cancelled = true;
+  if (ready_) executor_->send(CancelJob{ticket});
+  if (at != jobs_.begin()) return;
+  cancel_limit_.expires_after(kCancelLimit);
+  cancel_limit_.async_wait([this](error_code error) {
+    if (!error) kill("cancelled", "cancelled while it ran");
+  });
+}
+
+void Slice::kill(const std::string& code, const std::string& detail) {
+  if (!executor_ || !kill_code_.empty()) return;
+  kill_code_ = code;
+  kill_detail_ = detail;
+  executor_->kill(code);
+}
+
+void Slice::stop(const std::string& code, const std::string& detail) {
+  stopped_ = true;
+  restart_.cancel();
+  time_limit_.cancel();
+  cancel_limit_.cancel();
+  if (executor_) std::exchange(executor_, nullptr)->abandon();
+  ready_ = false;
+  while (!jobs_.empty()) end_front([&](Held held) { handlers_.on_failed(held.job.start.ticket, code, detail); });
+}
+
+void Slice::executor_ended(const std::string& reason) {
+  executor_.reset();
+  const bool was_ready = std::exchange(ready_, false);
+  time_limit_.cancel();
+  if (was_ready) {
+    spdlog::warn("the executor of {} {}", spec_.device, reason);
+    if (!jobs_.empty())
+      end_front([&](Held held) {
+        const uint64_t ticket = held.job.start.ticket;
+        if (kill_code_.empty())
+          return handlers_.on_failed(ticket, "executor_crashed", "the process that ran the job " + reason);
+        handlers_.on_failed(ticket, kill_code_, kill_detail_);
+      });
+  }
+  restart_later();
+}
+
+void Slice::restart_later() {
+  if (stopped_) return;
+  // The first restart is at once: one crash is a job's affair. Crashes without a finished job between them are the
+  // device's.
+  const auto wait = fruitless_starts_ == 0
+                        ? milliseconds(0)
+                        : std::min(kLongestRestart, kFirstRestart * (1 << std::min(fruitless_starts_, 10)));
+  ++fruitless_starts_;
+  restart_.expires_after(wait);
+  restart_.async_wait([this](error_code error) {
+    if (!error) launch();
+  });
+}
+
+void Slice::end_front(const std::function<void(Held)>& report) {
+  Held held = std::move(jobs_.front());
+  jobs_.pop_front();
+  watch_front();
+  report(std::move(held));
+}
+
+bool Slice::is_front(uint64_t ticket) {
+  if (!jobs_.empty() && jobs_.front().job.start.ticket == ticket) return true;
+  protocol_error("spoke of a job that does not run");
+  return false;
+}
+
+void Slice::protocol_error(const std::string& what) {
+  kill("executor_crashed", "the process that ran the job " + what);
+}
+
+void Slice::handle(const Ready& message, std::vector<FileDescriptor>) {
+  if (ready_) return protocol_error("started twice");
+  ready_ = true;
+  handlers_.on_ready(message);
+  for (Held& held : jobs_) {
+    held.result = {};
+    hand_over(held);
+  }
+  watch_front();
+}
+
+void Slice::handle(const CannotServe& message, std::vector<FileDescriptor>) {
+  handlers_.on_cannot_serve(wire::clip_text(message.detail, kMaxDetailBytes));
+}
+
+void Slice::handle(const JobProgress& message, std::vector<FileDescriptor>) {
+  if (!is_front(message.ticket)) return;
+  if (message.steps_done < 0 || message.steps_done > message.steps_total ||
+      message.steps_total > jobs_.front().job.start.steps)
+    return protocol_error("reported impossible progress");
+  handlers_.on_progress(message.ticket, message.steps_done, message.steps_total);
+}
+
+void Slice::handle(const JobOutput& message, std::vector<FileDescriptor> files) {
+  if (!is_front(message.ticket)) return;
+  const auto bytes = files.size() == 1 ? regular_file_bytes(files[0].get()) : Result<uint64_t>(Problem{});
+  LocalResult& result = jobs_.front().result;
+  if (!bytes.ok() || *bytes != message.bytes || result.outputs.size() >= kMaxOutputsHeld ||
+      !wire::is_plain_text(message.name))
+    return protocol_error("gave a malformed output");
+  result.outputs.push_back({message.carried, message.name, message.bytes, std::move(files[0]), {}});
+}
+
+void Slice::handle(JobDone& message, std::vector<FileDescriptor>) {
+  if (!is_front(message.ticket)) return;
+  LocalResult& result = jobs_.front().result;
+  for (InlineOutput& output : message.outputs) {
+    if (result.outputs.size() >= kMaxOutputsHeld || !wire::is_plain_text(output.name))
+      return protocol_error("gave a malformed output");
+    const uint64_t bytes = output.bytes.size();
+    result.outputs.push_back({output.carried, std::move(output.name), bytes, {}, std::move(output.bytes)});
+  }
+  constexpr uint64_t kMaxNanoseconds = INT64_MAX;
+  result.device_ns = std::min(message.device_ns, kMaxNanoseconds);
+  result.compile_ns = std::min(message.compile_ns, kMaxNanoseconds);
+  fruitless_starts_ = 0;
+  end_front([&](Held held) { handlers_.on_done(held.job.start.ticket, std::move(held.result)); });
+}
+
+void Slice::handle(const JobFailed& message, std::vector<FileDescriptor>) {
+  if (!is_front(message.ticket)) return;
+  const bool known = std::find(kExecutorCodes.begin(), kExecutorCodes.end(), message.code) != kExecutorCodes.end();
+  if (!known) return protocol_error("failed in an unknown way");
+  fruitless_starts_ = 0;
+  end_front([&](const Held& held) {
+    handlers_.on_failed(held.job.start.ticket, message.code, wire::clip_text(message.detail, kMaxDetailBytes));
+  });
+}
+
+void Slice::handle(const Calibrated& message, std::vector<FileDescriptor>) {
+  const bool sane = message.f32_flops_per_s >= 0 && message.bytes_per_s >= 0 && message.f32_flops_per_s < 1e18 &&
+                    message.bytes_per_s < 1e18;
+  if (!sane) return protocol_error("measured an impossible rate");
+  handlers_.on_calibrated(message);
+}
+
+}  // namespace quarry::worker
