@@ -1,17 +1,19 @@
-// The OpenCL backend: every device of every installable client driver, found through the ICD loader at run time.
+// The opencl backend: any device that the ICD loader finds. PoCL makes a processor one.
 #pragma once
 
 #include <memory>
 #include <string_view>
 #include <vector>
 
+#include "common/result.h"
 #include "engine/device/device.h"
 
 namespace quarry::device {
 
-/// Empty where there is no loader or no driver.
+/// Empty where no platform is installed.
 std::vector<DeviceInfo> list_opencl_devices();
-/// `selector`: "opencl" (the first device), "opencl:0", "opencl:name-part".
+
+/// `selector`: "opencl" (the first device), "opencl:1" (by number), "opencl:name-part".
 Result<std::unique_ptr<Device>> open_opencl_device(std::string_view selector, const OpenOptions& options);
 
 }  // namespace quarry::device

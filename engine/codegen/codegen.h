@@ -1,0 +1,63 @@
+// Loop nest -> source text. A Schedule says how the loops run; the heuristic picks one from the nest and the target;
+// generate() prints it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/lower/loop_nest.h"
+
+namespace quarry::codegen {
+
+/// What of a device decides how a kernel is written.
+struct Target {
+  bool is_gpu = false;
+  uint32_t compute_units = 1;
+  uint32_t group_size = 256;  ///< work-items a group, GPUs only
+  int native_lanes = 16;      ///< f32 lanes of a processor's vector registers: 16, 8 or 4
+  bool has_f64 = true;
+};
+
+enum class ActionKind : uint8_t {
+  Vector,  ///< `amount` neighbouring points of `axis` are the lanes of one vector
+  Unroll,  ///< `amount` such vectors (or points) of `axis` are computed side by side, in registers
+  Outer,   ///< tiles of `axis` are walked outermost
+  Chunk,   ///< a work-item computes `amount` tiles one after the other
+  Local,   ///< work-items a group
+  Group,   ///< the work-items of a group share the reduction along `axis`
+  Split,   ///< `amount` parts of the reduction along `axis` run apart; a second kernel joins them
+};
+struct Action {
+  ActionKind kind;
+  int axis = -1;
+  int64_t amount = 0;
+  bool operator==(const Action&) const = default;
+};
+using Schedule = std::vector<Action>;
+std::string to_string(const Schedule& schedule);
+
+/// A good schedule at once, without measuring. Deterministic.
+Schedule choose_schedule(const lower::LoopNest& nest, const Target& target);
+
+/// One launch of a program. Arguments, in order: the result's buffer and its offset in elements (i64); for each read
+/// the same; the step (i32) if reads_step; the seed (u64) if reads_seed.
+struct Entry {
+  std::string name;
+  uint64_t work_items = 0;  ///< in all, a multiple of local
+  uint32_t local = 1;
+  bool writes_scratch = false, reads_scratch = false;  ///< the result, or the only read, is the device's scratch buffer
+  bool reads_step = false, reads_seed = false;
+  double flops = 0;  ///< estimate: lets a device keep one launch short
+};
+struct Program {
+  std::string source;
+  std::vector<Entry> entries;  ///< none: nothing to compute
+  uint64_t scratch_bytes = 0;
+};
+
+/// Deterministic: the same nest, schedule and target give the same bytes.
+Program generate(const lower::LoopNest& nest, const Schedule& schedule, const Target& target);
+Program generate(const lower::LoopNest& nest, const Target& target);  ///< with the heuristic's schedule
+
+}  // namespace quarry::codegen

@@ -1,0 +1,48 @@
+// What one op on one dtype is in the device language.
+#pragma once
+
+#include <string>
+
+#include "engine/codegen/helpers.h"
+#include "engine/graph/graph.h"
+
+namespace quarry::codegen {
+
+/// The type a dtype is computed in, e.g. "float" for f16, whose values are rounded to f16 after each op.
+std::string_view compute_type(graph::DType dtype);
+/// The type its elements have in memory.
+std::string_view storage_type(graph::DType dtype);
+
+class Operations {
+ public:
+  Operations(Helpers& helpers, bool has_f64) : helpers_(helpers), has_f64_(has_f64) {}
+
+  /// a (op) b, not yet rounded to a dtype narrower than its compute type. Operands are simple expressions of `width`.
+  std::string binary(graph::Op op, graph::DType dtype, const std::string& a, const std::string& b, int width);
+  std::string unary(graph::Op op, graph::DType dtype, const std::string& a, int width);
+  /// POW with a constant exponent that needs no general power, or empty.
+  std::string constant_power(graph::DType dtype, const std::string& a, double exponent, int width);
+  std::string cast(graph::DType to, graph::DType from, const std::string& a, int width);
+  /// Rounds a compute-type value to the dtype: the identity but for f16 and bf16.
+  std::string round(graph::DType dtype, const std::string& a, int width);
+  std::string fused_multiply_add(graph::DType dtype, const std::string& a, const std::string& b, const std::string& c,
+                                 int width);
+  /// The random word of an element (ulong); `step` and `seed` are the kernel's arguments.
+  std::string philox(const std::string& element, const std::string& stream, int width);
+  std::string literal(graph::DType dtype, uint64_t bits) const;
+  /// What a reduction starts from.
+  std::string identity(graph::Op reduce, graph::DType dtype) const;
+
+  std::string load(graph::DType dtype, const std::string& pointer, const std::string& index, int width);
+  /// One element as stored, for gathers; from_storage() makes a vector of them values.
+  std::string from_storage(graph::DType dtype, const std::string& stored, int width);
+  std::string store(graph::DType dtype, const std::string& pointer, const std::string& index, const std::string& value,
+                    int width);
+  std::string to_storage(graph::DType dtype, const std::string& value, int width);
+
+ private:
+  Helpers& helpers_;
+  bool has_f64_;
+};
+
+}  // namespace quarry::codegen

@@ -1,0 +1,348 @@
+// The heuristic: which axis the vector lanes run along, what is tiled in registers, how work is shared out. A
+// processor's choice is the least of a small cost model; its constants are cycles of an AVX-512 core, found by the
+// measurements in docs/performance.md.
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "engine/codegen/codegen.h"
+
+namespace quarry::codegen {
+
+using graph::DType;
+using graph::Op;
+using lower::AxisKind;
+using lower::Expr;
+using lower::ExprId;
+using lower::Kind;
+using lower::LoopNest;
+
+std::string to_string(const Schedule& schedule) {
+  static constexpr const char* kNames[] = {"vector", "unroll", "outer", "chunk", "local", "group", "split"};
+  std::string text;
+  for (const Action& action : schedule) {
+    text += (text.empty() ? "" : " ") + std::string(kNames[static_cast<int>(action.kind)]) + "(";
+    if (action.axis >= 0) text += "r" + std::to_string(action.axis) + (action.amount > 0 ? ", " : "");
+    text += (action.amount > 0 ? std::to_string(action.amount) : "") + ")";
+  }
+  return text;
+}
+
+namespace {
+
+constexpr double kTaskCycles = 60'000;  // about 20 us: far above the 0.2 us that PoCL needs to start a work-item
+constexpr int64_t kTasksPerUnit = 8;
+constexpr int64_t kLongestSum = 32'768;  // additions one after the other in one f32: more are split, for accuracy
+constexpr double kAddLatency = 4;        // cycles until a sum can be added to again
+
+int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+int64_t power_of_two_below(int64_t value) {
+  return int64_t{1} << (63 - __builtin_clzll(static_cast<uint64_t>(value)));
+}
+
+// What the cost model needs of the nest, gathered once.
+struct Item {
+  double cost;      // of one scalar or vector operation
+  uint64_t ranges;  // the axes it depends on
+  bool is_load;
+  std::vector<int64_t>
+      step;  // loads: elements between neighbours along each axis; kIrregular if they are not evenly spaced
+};
+constexpr int64_t kIrregular = INT64_MAX;
+
+struct Analysis {
+  std::vector<Item> items;
+  std::vector<int64_t> store_step;
+  int widest_bytes = 1;  // of a value
+};
+
+std::vector<int64_t> steps(const LoopNest& nest, ExprId index) {
+  std::vector<int64_t> result(nest.axes.size(), 0);
+  for (const lower::Term& term : nest.arena.linear(index).terms) {
+    const Expr& atom = nest.arena[term.atom];
+    for (size_t axis = 0; axis < result.size(); ++axis) {
+      if (!(atom.ranges >> axis & 1)) continue;
+      const bool plain = atom.kind == Kind::Range && result[axis] == 0;
+      result[axis] = plain ? term.coefficient : kIrregular;
+    }
+  }
+  return result;
+}
+
+double compute_cost(const Expr& expr) {
+  if (expr.kind == Kind::Random) return 60;
+  if (expr.kind != Kind::Compute) return 1;
+  switch (expr.op) {
+    case Op::Exp:
+      return 14;
+    case Op::Log:
+      return 20;
+    case Op::Pow:
+      return 80;
+    case Op::Div:
+      return graph::is_float(expr.dtype) ? 8 : 40;
+    default:
+      return 1;
+  }
+}
+
+Analysis analyse(const LoopNest& nest) {
+  Analysis analysis;
+  analysis.store_step = steps(nest, nest.store_index);
+  for (ExprId id : lower::reachable(nest.arena, std::vector<ExprId>{nest.value})) {
+    const Expr& expr = nest.arena[id];
+    if (lower::is_index(expr.kind) && expr.kind != Kind::Div && expr.kind != Kind::Mod && expr.kind != Kind::Position)
+      continue;
+    if (expr.kind == Kind::Literal) continue;
+    Item item{.cost = compute_cost(expr), .ranges = expr.ranges, .is_load = expr.kind == Kind::Load, .step = {}};
+    if (item.is_load) item.step = steps(nest, expr.a);
+    if (item.is_load && expr.b != lower::kNoExpr) item.ranges |= nest.arena[expr.b].ranges;
+    if (!lower::is_index(expr.kind) && !lower::is_condition(expr.kind)) {
+      const bool narrow = expr.dtype == DType::F16 || expr.dtype == DType::BF16;  // computed in f32
+      analysis.widest_bytes =
+          std::max(analysis.widest_bytes, narrow ? 4 : static_cast<int>(graph::byte_size(expr.dtype)));
+      if (narrow && expr.kind == Kind::Compute) item.cost += 8;  // rounding
+    }
+    analysis.items.push_back(std::move(item));
+  }
+  return analysis;
+}
+
+// One candidate: lanes along `lane_axis`, registers tiled along up to two output axes.
+struct Tiling {
+  int lane_axis = -1;
+  int64_t lanes = 1;
+  std::vector<std::pair<int, int64_t>> unroll;  // axis, copies
+  double cost = INFINITY;                       // cycles a point
+
+  int64_t copies_along(int axis) const {
+    for (const auto& [unrolled, copies] : unroll) {
+      if (unrolled == axis) return copies;
+    }
+    return 1;
+  }
+};
+
+class ProcessorHeuristic {
+ public:
+  ProcessorHeuristic(const LoopNest& nest, const Target& target)
+      : nest_(nest), target_(target), analysis_(analyse(nest)) {}
+
+  Schedule run() {
+    Tiling best = cheapest();
+    unroll_plainly(best);
+    Schedule schedule;
+    if (best.lanes > 1) schedule.push_back({ActionKind::Vector, best.lane_axis, best.lanes});
+    for (const auto& [axis, copies] : best.unroll) {
+      if (copies > 1) schedule.push_back({ActionKind::Unroll, axis, copies});
+    }
+    const bool tiled_both_ways =
+        best.unroll.size() == 2 && nest_.axes[static_cast<size_t>(best.lane_axis)].kind == AxisKind::Output;
+    if (nest_.reduce && tiled_both_ways) schedule.push_back({ActionKind::Outer, best.lane_axis, 0});
+    share_out(schedule, best);
+    return schedule;
+  }
+
+ private:
+  int axes() const { return static_cast<int>(nest_.axes.size()); }
+  const lower::Axis& axis(int i) const { return nest_.axes[static_cast<size_t>(i)]; }
+
+  int64_t lanes_for(int i) const {
+    const int64_t most = target_.native_lanes * 4 / std::max(4, analysis_.widest_bytes);
+    return std::min<int64_t>(std::max<int64_t>(most, 2), power_of_two_below(axis(i).extent));
+  }
+
+  // Operands that do not depend on an output axis are worth keeping in registers along it.
+  bool is_reused_along(int i) const {
+    if (axis(i).kind != AxisKind::Output || !nest_.reduce) return false;
+    return std::any_of(analysis_.items.begin(), analysis_.items.end(),
+                       [&](const Item& item) { return item.is_load && !(item.ranges >> i & 1); });
+  }
+
+  Tiling cheapest() const {
+    Tiling best;
+    evaluate(best, Tiling{});
+    for (int lane = 0; lane < axes(); ++lane) {
+      if (axis(lane).extent < 2) continue;
+      std::vector<int> reused;
+      for (int i = 0; i < axes(); ++i) {
+        if (is_reused_along(i)) reused.push_back(i);
+      }
+      std::stable_sort(reused.begin(), reused.end(), [&](int a, int b) {
+        if ((a == lane) != (b == lane)) return a == lane;
+        return axis(a).extent > axis(b).extent;
+      });
+      Tiling candidate{.lane_axis = lane, .lanes = lanes_for(lane), .unroll = {}};
+      const int first = !reused.empty() ? reused[0] : axis(lane).kind == AxisKind::Output && nest_.reduce ? lane : -1;
+      const int second = reused.size() > 1 ? reused[1] : -1;
+      for (int64_t u = 1; u <= most_copies(candidate, first); ++u) {
+        for (int64_t v = 1; v <= most_copies(candidate, second) && u * v <= most_sums(); ++v) {
+          candidate.unroll.clear();
+          if (first >= 0) candidate.unroll.push_back({first, u});
+          if (second >= 0) candidate.unroll.push_back({second, v});
+          evaluate(best, candidate);
+        }
+      }
+    }
+    return best;
+  }
+
+  int64_t most_sums() const { return target_.native_lanes >= 16 ? 26 : 12; }
+  int64_t most_copies(const Tiling& tiling, int i) const {
+    if (i < 0) return 1;
+    const int64_t lanes = i == tiling.lane_axis ? tiling.lanes : 1;
+    return std::min<int64_t>(i == tiling.lane_axis ? 8 : 14, std::max<int64_t>(1, axis(i).extent / lanes));
+  }
+
+  double item_cost(const Item& item, const Tiling& tiling) const {
+    double cost = item.cost;
+    const size_t lane = static_cast<size_t>(std::max(tiling.lane_axis, 0));
+    if (item.is_load && tiling.lanes > 1 && (item.ranges >> lane & 1)) {
+      if (item.step[lane] == kIrregular) cost = 1.5 * static_cast<double>(tiling.lanes);
+      if (item.step[lane] != 1 && item.step[lane] != kIrregular) cost = static_cast<double>(tiling.lanes);
+    }
+    // A value that does not vary along the lanes is one scalar for all of them; a load must then be spread.
+    for (const auto& [unrolled, copies] : tiling.unroll) {
+      if (!(item.ranges >> unrolled & 1)) cost /= static_cast<double>(copies);
+    }
+    return cost;
+  }
+
+  void evaluate(Tiling& best, Tiling candidate) const {
+    double cost = nest_.reduce ? 1 : 0, efficiency = 1;
+    for (const Item& item : analysis_.items) cost += item_cost(item, candidate);
+    int64_t sums = 1;
+    for (const auto& [unrolled, copies] : candidate.unroll) sums *= copies;
+    const bool lanes_reduce = candidate.lane_axis >= 0 && axis(candidate.lane_axis).kind == AxisKind::Reduce;
+    if (nest_.reduce) {
+      const int64_t more = lanes_reduce ? reduce_copies(candidate, sums) : 1;
+      cost = std::max(cost, kAddLatency / static_cast<double>(sums * more));
+    }
+    for (int i = 0; i < axes(); ++i) {
+      const int64_t tile = candidate.copies_along(i) * (i == candidate.lane_axis ? candidate.lanes : 1);
+      efficiency *= static_cast<double>(axis(i).extent) / static_cast<double>(ceil_div(axis(i).extent, tile) * tile);
+    }
+    const double reduced = static_cast<double>(std::max<int64_t>(1, nest_.points(AxisKind::Reduce)));
+    double store = 1;
+    if (lanes_reduce) {
+      store = 3 * std::log2(static_cast<double>(candidate.lanes)) * static_cast<double>(candidate.lanes);
+    } else if (candidate.lane_axis >= 0 && analysis_.store_step[static_cast<size_t>(candidate.lane_axis)] != 1) {
+      store = static_cast<double>(candidate.lanes);
+    }
+    candidate.cost = (cost + store / reduced) / (static_cast<double>(candidate.lanes) * efficiency);
+    if (candidate.cost < best.cost * 0.999) best = candidate;
+  }
+
+  // Copies along the lanes' reduce axis, so that enough sums are under way.
+  int64_t reduce_copies(const Tiling& tiling, int64_t sums) const {
+    const int64_t vectors = axis(tiling.lane_axis).extent / tiling.lanes;
+    int64_t copies = 1;
+    while (copies * sums < 4 && copies * 4 <= vectors) copies *= 2;
+    return copies;
+  }
+
+  void unroll_plainly(Tiling& tiling) const {
+    if (tiling.lane_axis < 0) return;
+    int64_t copies = 1;
+    if (!nest_.reduce) {
+      const int64_t vectors = axis(tiling.lane_axis).extent / tiling.lanes;
+      copies = std::min<int64_t>(analysis_.items.size() > 40 ? 1 : 2, vectors);
+    } else if (axis(tiling.lane_axis).kind == AxisKind::Reduce) {
+      int64_t sums = 1;
+      for (const auto& [unrolled, along] : tiling.unroll) sums *= along;
+      copies = reduce_copies(tiling, sums);
+    }
+    if (copies > 1) tiling.unroll.push_back({tiling.lane_axis, copies});
+  }
+
+  int64_t tile_of(const Tiling& tiling, int i) const {
+    return tiling.copies_along(i) * (i == tiling.lane_axis ? tiling.lanes : 1);
+  }
+
+  void share_out(Schedule& schedule, const Tiling& tiling) const {
+    int64_t tiles = 1, longest = -1, longest_tiles = 1, serial = 1;
+    for (int i = 0; i < axes(); ++i) {
+      const int64_t along = ceil_div(axis(i).extent, tile_of(tiling, i));
+      if (axis(i).kind == AxisKind::Output) {
+        tiles *= along;
+        continue;
+      }
+      serial *= along;
+      if (axis(i).extent / tile_of(tiling, i) > longest_tiles) {
+        longest = i;
+        longest_tiles = axis(i).extent / tile_of(tiling, i);
+      }
+    }
+    const double points = static_cast<double>(nest_.points(AxisKind::Output)) *
+                          static_cast<double>(std::max<int64_t>(1, nest_.points(AxisKind::Reduce)));
+    const double cycles = points * tiling.cost;
+    const int64_t wanted = target_.compute_units * kTasksPerUnit;
+    const int64_t tasks = std::clamp<int64_t>(static_cast<int64_t>(std::min(cycles / kTaskCycles, 1e9)), 1, wanted);
+    if (longest >= 0) {
+      const int64_t for_speed = tiles < tasks ? ceil_div(tasks, tiles) : 1;
+      const int64_t for_accuracy = graph::is_float(nest_.result) ? ceil_div(serial, kLongestSum) : 1;
+      const int64_t room = std::max<int64_t>(1, (int64_t{1} << 20) / nest_.result_elements);  // of scratch
+      const int64_t parts = std::min({std::max(for_speed, for_accuracy), longest_tiles, room});
+      if (parts > 1) {
+        schedule.push_back({ActionKind::Split, static_cast<int>(longest), parts});
+        tiles *= parts;
+      }
+    }
+    schedule.push_back({ActionKind::Chunk, -1, ceil_div(tiles, std::max<int64_t>(1, std::min(tasks, tiles)))});
+    schedule.push_back({ActionKind::Local, -1, 1});
+  }
+
+  const LoopNest& nest_;
+  const Target& target_;
+  Analysis analysis_;
+};
+
+// GPUs: neighbouring work-items on neighbouring outputs; long reductions shared by a group; contractions tiled in
+// registers.
+Schedule gpu_schedule(const LoopNest& nest, const Target& target) {
+  constexpr int64_t kTile = 4, kGroupedFrom = 128, kOutputsEnough = 16'384;
+  const Analysis analysis = analyse(nest);
+  Schedule schedule;
+  const int64_t outputs = nest.points(AxisKind::Output), reduced = nest.points(AxisKind::Reduce);
+  int longest = -1;
+  std::vector<int> reused;
+  for (int i = 0; i < static_cast<int>(nest.axes.size()); ++i) {
+    const lower::Axis& axis = nest.axes[static_cast<size_t>(i)];
+    if (axis.kind == AxisKind::Reduce) {
+      if (longest < 0 || axis.extent > nest.axes[static_cast<size_t>(longest)].extent) longest = i;
+    } else if (axis.extent >= 4 * kTile &&
+               std::any_of(analysis.items.begin(), analysis.items.end(),
+                           [&](const Item& item) { return item.is_load && !(item.ranges >> i & 1); })) {
+      reused.push_back(i);
+    }
+  }
+  if (nest.reduce && reused.size() >= 2 && outputs >= kOutputsEnough) {
+    const int across = reused.back(), down = reused[reused.size() - 2];
+    schedule.push_back({ActionKind::Vector, across, kTile});
+    schedule.push_back({ActionKind::Unroll, down, kTile});
+  } else if (nest.reduce && longest >= 0 && reduced >= kGroupedFrom && (outputs < kOutputsEnough || reduced >= 1024) &&
+             nest.axes[static_cast<size_t>(longest)].extent >= kGroupedFrom) {
+    const int64_t extent = nest.axes[static_cast<size_t>(longest)].extent;
+    const int64_t group = std::min<int64_t>(target.group_size, power_of_two_below(extent));
+    const int64_t parts =
+        std::min({ceil_div(int64_t{target.compute_units} * 4, outputs), extent / (group * 4), int64_t{1024}});
+    schedule.push_back({ActionKind::Group, longest, group});
+    if (parts > 1) schedule.push_back({ActionKind::Split, longest, parts});
+    schedule.push_back({ActionKind::Local, -1, group});
+    return schedule;
+  }
+  schedule.push_back({ActionKind::Local, -1, target.group_size});
+  return schedule;
+}
+
+}  // namespace
+
+Schedule choose_schedule(const LoopNest& nest, const Target& target) {
+  if (nest.value == lower::kNoExpr) return {};
+  if (nest.points(AxisKind::Reduce) == 0) return {{ActionKind::Chunk, -1, 1}, {ActionKind::Local, -1, 1}};
+  return target.is_gpu ? gpu_schedule(nest, target) : ProcessorHeuristic(nest, target).run();
+}
+
+}  // namespace quarry::codegen

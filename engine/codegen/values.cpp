@@ -1,0 +1,396 @@
+#include "engine/codegen/values.h"
+
+#include <bit>
+#include <cassert>
+#include <limits>
+#include <optional>
+
+namespace quarry::codegen {
+
+using graph::DType;
+using graph::Op;
+using lower::Expr;
+using lower::ExprId;
+using lower::Kind;
+using lower::kNoExpr;
+
+Values::Values(const Scheduled& scheduled, Operations& operations, bool wide_index)
+    : scheduled_(scheduled), operations_(operations), wide_index_(wide_index), ranges_(lower::kMaxRanges), scopes_(1) {
+  for (const auto* axes : {&scheduled.outputs, &scheduled.reduces}) {
+    for (const TiledAxis& axis : *axes) {
+      if (axis.unroll_range >= 0) unrolled_ranges_ |= uint64_t{1} << axis.unroll_range;
+    }
+  }
+}
+
+void Values::line(const std::string& text) {
+  text_.append(2 * scopes_.size(), ' ').append(text).append("\n");
+}
+
+void Values::open(const std::string& text) {
+  line(text + " {");
+  scopes_.emplace_back();
+}
+
+void Values::close() {
+  for (const Key& forgotten : scopes_.back()) known_.erase(forgotten);
+  scopes_.pop_back();
+  line("}");
+}
+
+std::string Values::take() {
+  return std::move(text_);
+}
+
+void Values::bind(int range, std::string text) {
+  if (range >= 0) ranges_[static_cast<size_t>(range)] = std::move(text);
+}
+
+Values::Key Values::key(ExprId id, const Copies& copies) const {
+  uint64_t packed = 0;
+  for (const auto& [range, copy] : copies) {
+    const int place = std::popcount(unrolled_ranges_ & ((uint64_t{1} << range) - 1));
+    if (at(id).ranges >> range & 1) packed |= static_cast<uint64_t>(copy + 1) << (16 * place);
+  }
+  return {id, packed};
+}
+
+bool Values::varies(ExprId id) const {
+  return scheduled_.lane_range >= 0 && (at(id).ranges >> scheduled_.lane_range & 1);
+}
+
+Printed Values::remember(const Key& key, Printed printed) {
+  if (known_.emplace(key, printed).second) scopes_.back().push_back(key);
+  return printed;
+}
+
+std::string Values::name(std::string_view type, const std::string& text) {
+  std::string variable = "v" + std::to_string(names_++);
+  line("const " + std::string(type) + " " + variable + " = " + text + ";");
+  return variable;
+}
+
+std::string Values::widened(const Printed& printed, DType dtype, int lanes) const {
+  if (printed.varying || lanes == 1) return printed.text;
+  return "(" + vector_type(compute_type(dtype), lanes) + ")(" + printed.text + ")";
+}
+
+// Indices
+// -------------------------------------------------------------------------------------------------------------------------
+
+std::string Values::sum_text(ExprId id, const Copies& copies, int except_range) {
+  const lower::Linear linear = scheduled_.nest.arena.linear(id);
+  std::string text;
+  for (const lower::Term& term : linear.terms) {
+    const Expr& atom = at(term.atom);
+    if (atom.kind == Kind::Range && atom.x == except_range) continue;
+    const std::string scale = term.coefficient == 1 ? "" : " * " + std::to_string(term.coefficient);
+    text += (text.empty() ? "" : " + ") + index(term.atom, copies).text + scale;
+  }
+  if (linear.constant != 0 || text.empty()) text += (text.empty() ? "" : " + ") + std::to_string(linear.constant);
+  return text;
+}
+
+Printed Values::index(ExprId id, const Copies& copies) {
+  const Expr& expr = at(id);
+  const bool varying = varies(id);
+  const std::string type = vector_type(index_type(), width(varying));
+  if (expr.kind == Kind::Integer) return {std::to_string(expr.x), false};
+  if (expr.kind == Kind::Range) {
+    if (auto copy = copies.find(static_cast<int>(expr.x)); copy != copies.end())
+      return {std::to_string(copy->second), false};
+    return {ranges_[static_cast<size_t>(expr.x)], varying};
+  }
+  const Key this_key = key(id, copies);
+  if (auto found = known_.find(this_key); found != known_.end()) return found->second;
+  switch (expr.kind) {
+    case Kind::Sum:
+      return remember(this_key, {name(type, sum_text(id, copies, -1)), varying});
+    case Kind::Div: {
+      const std::string numerator = index(expr.a, copies).text;
+      return remember(this_key, {name(type, numerator + " / " + std::to_string(expr.x)), varying});
+    }
+    case Kind::Mod: {
+      const std::string numerator = index(expr.a, copies).text;
+      return remember(this_key, {name(type, numerator + " % " + std::to_string(expr.x)), varying});
+    }
+    default:
+      assert(expr.kind == Kind::Position);
+      return remember(this_key, position(id, copies));
+  }
+}
+
+namespace {
+
+std::string long_literal(int64_t value) {
+  if (value == std::numeric_limits<int64_t>::min()) return "(-9223372036854775807L - 1)";
+  return std::to_string(value) + "L";
+}
+
+}  // namespace
+
+// Within compares in 64 bits: an index of any integer dtype, bounds of any size.
+Printed Values::within(ExprId id, const Copies& copies) {
+  const Expr& expr = at(id);
+  const Printed value_of = value(expr.a, copies);
+  const int lanes = width(value_of.varying);
+  const std::string type = vector_type("long", lanes);
+  const std::string wide = name(type, "convert_" + type + "(" + value_of.text + ")");
+  const std::string low = "(" + wide + " >= (" + type + ")(" + long_literal(expr.x) + "))";
+  const std::string high = "(" + wide + " < (" + type + ")(" + long_literal(expr.y) + "))";
+  return {name(vector_type("int", lanes), "convert_" + vector_type("int", lanes) + "(" + low + " & " + high + ")"),
+          value_of.varying};
+}
+
+Printed Values::position(ExprId id, const Copies& copies) {
+  const Expr& expr = at(id);
+  const Printed value_of = value(expr.a, copies);
+  const int lanes = width(value_of.varying);
+  const std::string type = vector_type("long", lanes), unsigned_long = vector_type("ulong", lanes);
+  const std::string wide = "as_" + unsigned_long + "(convert_" + type + "(" + value_of.text + "))";
+  // Unsigned: what lies below the offset becomes huge, so one comparison tests both bounds.
+  const std::string place = name(unsigned_long, wide + " - (" + unsigned_long + ")(" + long_literal(expr.x) + ")");
+  const std::string inside =
+      "convert_" + type + "(" + place + " < (" + unsigned_long + ")(" + long_literal(expr.y) + "))";
+  const std::string chosen = "select((" + unsigned_long + ")(0), " + place + ", " + inside + ")";
+  return {name(vector_type(index_type(), lanes), "convert_" + vector_type(index_type(), lanes) + "(" + chosen + ")"),
+          value_of.varying};
+}
+
+std::optional<std::string> Values::contiguous(ExprId id, const Copies& copies) {
+  int64_t step = 0;
+  for (const lower::Term& term : scheduled_.nest.arena.linear(id).terms) {
+    const Expr& atom = at(term.atom);
+    if (atom.kind == Kind::Range && atom.x == scheduled_.lane_range) {
+      step = term.coefficient;
+    } else if (varies(term.atom)) {
+      return std::nullopt;
+    }
+  }
+  if (step != 1) return std::nullopt;
+  return sum_text(id, copies, scheduled_.lane_range);
+}
+
+// Conditions
+// ----------------------------------------------------------------------------------------------------------------------
+
+Printed Values::condition(ExprId id, const Copies& copies) {
+  const Expr& expr = at(id);
+  const Key this_key = key(id, copies);
+  if (auto found = known_.find(this_key); found != known_.end()) return found->second;
+  const bool varying = varies(id);
+  const int lanes = width(varying);
+  const std::string type = vector_type("int", lanes);
+  if (expr.kind == Kind::Within) return remember(this_key, within(id, copies));
+  std::string text;
+  if (expr.kind == Kind::Between) {
+    const Printed place = index(expr.a, copies);
+    const Expr& bounded = at(expr.a);
+    if (bounded.low < expr.x) text += "(" + place.text + " >= " + std::to_string(expr.x) + ")";
+    if (bounded.high >= expr.y) {
+      text += (text.empty() ? "(" : " & (") + place.text + " < " + std::to_string(expr.y) + ")";
+    }
+    if (expr.y <= expr.x) text = "0";
+    if (wide_index_ && varying) text = "convert_" + type + "(" + text + ")";
+  } else {
+    for (const lower::Term& term : scheduled_.nest.arena.terms(id)) {
+      Printed part = condition(term.atom, copies);
+      if (varying && !part.varying)
+        part.text = "(" + type + ")(-(" + part.text + "))";  // a true scalar is 1, a true lane -1
+      text += (text.empty() ? "" : " & ") + part.text;
+    }
+    if (text.empty()) text = "1";
+  }
+  return remember(this_key, {name(type, text), varying});
+}
+
+// Values
+// --------------------------------------------------------------------------------------------------------------------------
+
+Printed Values::value(ExprId id, const Copies& copies) {
+  const Key this_key = key(id, copies);
+  if (auto found = known_.find(this_key); found != known_.end()) return found->second;
+  return remember(this_key, make_value(id, copies));
+}
+
+Printed Values::make_value(ExprId id, const Copies& copies) {
+  const Expr& expr = at(id);
+  const bool varying = varies(id);
+  const int lanes = width(varying);
+  const std::string type = vector_type(compute_type(expr.dtype), lanes);
+  switch (expr.kind) {
+    case Kind::Literal:
+      return {operations_.literal(expr.dtype, static_cast<uint64_t>(expr.x)), false};
+    case Kind::FromIndex:
+      return {name(type, "convert_" + type + "(" + index(expr.a, copies).text + ")"), varying};
+    case Kind::Load:
+      return load(id, copies);
+    case Kind::Random:
+      return random(id, copies);
+    case Kind::StepNumber:
+      return {"step", false};
+    case Kind::Compute:
+      return compute(id, copies);
+    case Kind::Cast: {
+      const DType from = at(expr.a).dtype;
+      const std::string operand = widened(value(expr.a, copies), from, lanes);
+      const std::string text = operations_.cast(expr.dtype, from, operand, lanes);
+      return {name(type, operations_.round(expr.dtype, text, lanes)), varying};
+    }
+    case Kind::Choose:
+      return choose(id, copies);
+    default:
+      assert(expr.kind == Kind::Guard);
+      return guard(id, copies);
+  }
+}
+
+namespace {
+
+std::optional<double> float_literal(const Expr& expr) {
+  if (expr.kind != Kind::Literal) return std::nullopt;
+  const uint64_t bits = static_cast<uint64_t>(expr.x);
+  switch (expr.dtype) {
+    case DType::F64:
+      return std::bit_cast<double>(bits);
+    case DType::F32:
+      return std::bit_cast<float>(static_cast<uint32_t>(bits));
+    case DType::BF16:
+      return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+    case DType::F16:
+      switch (bits & 0xffff) {  // the exponents that constant_power() knows
+        case 0x0000:
+        case 0x8000:
+          return 0.0;
+        case 0x3c00:
+          return 1.0;
+        case 0xbc00:
+          return -1.0;
+        case 0x4000:
+          return 2.0;
+        case 0x3800:
+          return 0.5;
+        case 0xb800:
+          return -0.5;
+        default:
+          return std::nullopt;
+      }
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace
+
+Printed Values::compute(ExprId id, const Copies& copies) {
+  const Expr& expr = at(id);
+  const bool varying = varies(id);
+  const int lanes = width(varying);
+  const std::string a = widened(value(expr.a, copies), expr.dtype, lanes);
+  std::string text;
+  if (expr.b == kNoExpr) {
+    text = operations_.unary(expr.op, expr.dtype, a, lanes);
+  } else {
+    if (expr.op == Op::Pow) {
+      if (auto exponent = float_literal(at(expr.b))) text = operations_.constant_power(expr.dtype, a, *exponent, lanes);
+    }
+    if (text.empty()) {
+      const std::string b = widened(value(expr.b, copies), expr.dtype, lanes);
+      text = operations_.binary(expr.op, expr.dtype, a, b, lanes);
+    }
+  }
+  return {name(vector_type(compute_type(expr.dtype), lanes), operations_.round(expr.dtype, text, lanes)), varying};
+}
+
+Printed Values::load(ExprId id, const Copies& copies) {
+  const Expr& expr = at(id);
+  const bool varying = varies(id);
+  const std::string type = vector_type(compute_type(expr.dtype), width(varying));
+  if (varying) return {name(type, load_varying(expr, copies)), true};
+  const std::string pointer = "read" + std::to_string(expr.x);
+  std::string text = operations_.load(expr.dtype, pointer, index(expr.a, copies).text, 1);
+  if (expr.b != kNoExpr) {
+    text = condition(expr.b, copies).text + " ? " + text + " : " + operations_.literal(expr.dtype, 0);
+  }
+  return {name(type, text), false};
+}
+
+std::string Values::load_varying(const Expr& expr, const Copies& copies) {
+  const int lanes = scheduled_.lanes;
+  const std::string pointer = "read" + std::to_string(expr.x);
+  const std::string zero = "(" + vector_type(compute_type(expr.dtype), lanes) + ")(0)";
+  const Printed guard = expr.b == kNoExpr ? Printed{} : condition(expr.b, copies);
+  const bool uniform_guard = expr.b != kNoExpr && !guard.varying, lane_guard = expr.b != kNoExpr && guard.varying;
+  if (!varies(expr.a)) {  // one element, wanted by some lanes
+    const std::string one = operations_.load(expr.dtype, pointer, index(expr.a, copies).text, 1);
+    const std::string safe = "any(" + guard.text + ") ? " + one + " : " + operations_.literal(expr.dtype, 0);
+    return "(" + vector_type(compute_type(expr.dtype), lanes) + ")(" + safe + ")";
+  }
+  const auto start = contiguous(expr.a, copies);
+  std::string text;
+  if (start) text = operations_.load(expr.dtype, pointer, *start, lanes);
+  if (!start || lane_guard) {
+    const std::string lane_by_lane = gather(expr, index(expr.a, copies).text, lane_guard ? guard.text : "");
+    text = start ? "all(" + guard.text + ") ? " + text + " : " + lane_by_lane : lane_by_lane;
+  }
+  return uniform_guard ? guard.text + " ? " + text + " : " + zero : text;
+}
+
+std::string Values::gather(const Expr& expr, const std::string& index_text, const std::string& mask) {
+  static constexpr char kLane[] = "0123456789abcdef";
+  const std::string pointer = "read" + std::to_string(expr.x);
+  const std::string type = vector_type(storage_type(expr.dtype), scheduled_.lanes);
+  std::string elements;
+  for (int lane = 0; lane < scheduled_.lanes; ++lane) {
+    const std::string suffix = std::string(".s") + kLane[lane];
+    std::string element = pointer + "[" + index_text + suffix + "]";
+    if (!mask.empty())
+      element = mask + suffix + " ? " + element + " : (" + std::string(storage_type(expr.dtype)) + ")0";
+    elements += (lane == 0 ? "" : ", ") + element;
+  }
+  return operations_.from_storage(expr.dtype, "(" + type + ")(" + elements + ")", scheduled_.lanes);
+}
+
+Printed Values::choose(ExprId id, const Copies& copies) {
+  const Expr& expr = at(id);
+  const bool varying = varies(id);
+  const int lanes = width(varying);
+  const Printed selector = value(expr.a, copies);
+  const std::string one = widened(value(expr.b, copies), expr.dtype, lanes);
+  const std::string zero = widened(value(expr.c, copies), expr.dtype, lanes);
+  const std::string type = vector_type(compute_type(expr.dtype), lanes);
+  const std::string selector_type = vector_type(compute_type(at(expr.a).dtype), width(selector.varying));
+  const std::string test = selector.text + " != (" + selector_type + ")(0)";
+  if (!selector.varying) return {name(type, "(" + test + ") ? " + one + " : " + zero), varying};
+  const std::string mask = "convert_" + vector_type(mask_type(compute_type(expr.dtype)), lanes) + "(" + test + ")";
+  return {name(type, "select(" + zero + ", " + one + ", " + mask + ")"), varying};
+}
+
+Printed Values::guard(ExprId id, const Copies& copies) {
+  const Expr& expr = at(id);
+  const bool varying = varies(id);
+  const int lanes = width(varying);
+  const Printed inside = condition(expr.a, copies);
+  const std::string kept = widened(value(expr.b, copies), expr.dtype, lanes);
+  const std::string type = vector_type(compute_type(expr.dtype), lanes);
+  const std::string zero = "(" + type + ")(0)";
+  if (!inside.varying) return {name(type, inside.text + " ? " + kept + " : " + zero), varying};
+  const std::string mask =
+      "convert_" + vector_type(mask_type(compute_type(expr.dtype)), lanes) + "(" + inside.text + ")";
+  return {name(type, "select(" + zero + ", " + kept + ", " + mask + ")"), varying};
+}
+
+Printed Values::random(ExprId id, const Copies& copies) {
+  const Expr& expr = at(id);
+  const bool varying = varies(id);
+  const int lanes = width(varying);
+  const std::string element = "convert_" + vector_type("ulong", lanes) + "(" + index(expr.a, copies).text + ")";
+  const std::string word = operations_.philox(element, std::to_string(expr.x) + "u", lanes);
+  const std::string type = vector_type(compute_type(expr.dtype), lanes);
+  if (expr.dtype == DType::I32) return {name(type, "as_" + type + "(" + word + ")"), varying};
+  const std::string scaled =
+      "convert_" + type + "(" + word + " >> (" + vector_type("uint", lanes) + ")(8)) * (" + type + ")(0x1p-24f)";
+  return {name(type, operations_.round(expr.dtype, scaled, lanes)), varying};
+}
+
+}  // namespace quarry::codegen

@@ -1,0 +1,78 @@
+// Prints expressions as statements: one variable per value and per point of the register tile, each computed once a
+// scope.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/codegen/operations.h"
+#include "engine/codegen/scheduled.h"
+
+namespace quarry::codegen {
+
+/// The point of the register tile: for each unrolled range, which copy.
+using Copies = std::map<int, int64_t>;
+
+struct Printed {
+  std::string text;      ///< a name or a literal: cheap to repeat
+  bool varying = false;  ///< differs between lanes: a vector; else a scalar
+};
+
+class Values {
+ public:
+  Values(const Scheduled& scheduled, Operations& operations, bool wide_index);
+
+  // Source text so far.
+  void line(const std::string& text);
+  void open(const std::string& text);  ///< "text {": values made inside are forgotten at close()
+  void close();
+  std::string take();
+
+  /// The C expression that a range stands for from now on.
+  void bind(int range, std::string text);
+
+  Printed value(lower::ExprId id, const Copies& copies);      ///< in the compute type, rounded to its dtype
+  Printed condition(lower::ExprId id, const Copies& copies);  ///< a scalar bool, or an int vector of 0 and -1
+  Printed index(lower::ExprId id, const Copies& copies);      ///< in index_type()
+  std::string index_type() const { return wide_index_ ? "long" : "int"; }
+  /// The value as a vector of `width` lanes.
+  std::string widened(const Printed& printed, graph::DType dtype, int width) const;
+  std::string name(std::string_view type, const std::string& text);  ///< a new variable
+  /// If the index runs through memory lane by lane: its scalar start.
+  std::optional<std::string> contiguous(lower::ExprId id, const Copies& copies);
+
+ private:
+  using Key = std::pair<lower::ExprId, uint64_t>;
+  Key key(lower::ExprId id, const Copies& copies) const;
+  bool varies(lower::ExprId id) const;
+  int width(bool varying) const { return varying ? scheduled_.lanes : 1; }
+  Printed remember(const Key& key, Printed printed);
+  const lower::Expr& at(lower::ExprId id) const { return scheduled_.nest.arena[id]; }
+
+  Printed make_value(lower::ExprId id, const Copies& copies);
+  Printed compute(lower::ExprId id, const Copies& copies);
+  Printed load(lower::ExprId id, const Copies& copies);
+  std::string load_varying(const lower::Expr& expr, const Copies& copies);
+  std::string gather(const lower::Expr& expr, const std::string& index, const std::string& mask);
+  Printed choose(lower::ExprId id, const Copies& copies);
+  Printed guard(lower::ExprId id, const Copies& copies);
+  Printed random(lower::ExprId id, const Copies& copies);
+  Printed position(lower::ExprId id, const Copies& copies);
+  Printed within(lower::ExprId id, const Copies& copies);
+  std::string sum_text(lower::ExprId id, const Copies& copies, int except_range);
+
+  const Scheduled& scheduled_;
+  Operations& operations_;
+  bool wide_index_;
+  std::vector<std::string> ranges_;
+  std::map<Key, Printed> known_;
+  std::vector<std::vector<Key>> scopes_;
+  std::string text_;
+  uint64_t unrolled_ranges_ = 0;
+  int names_ = 0;
+};
+
+}  // namespace quarry::codegen
