@@ -1,4 +1,5 @@
 // The table of backends: what can be opened here, and by which selector.
+#include "common/text.h"
 #include "engine/device/device.h"
 #include "engine/device/interpreter/interpreter.h"
 #include "engine/device/opencl/opencl.h"
@@ -17,8 +18,7 @@ Result<std::unique_ptr<Device>> open_device(std::string_view selector, const Ope
   if (selector == "interpreter") return open_interpreter();
   std::string known;
   for (const DeviceInfo& device : list_devices()) known += (known.empty() ? "" : ", ") + device.selector;
-  return Problem{"unknown_device", "no device is called '" + std::string(selector) + "'", "",
-                 "Use one of: " + known + "."};
+  return Problem{"unknown_device", "no device is called " + quote(selector), "", "Use one of: " + known + "."};
 }
 
 }  // namespace quarry::device

@@ -5,6 +5,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "common/text.h"
 #include "engine/graph/limits.h"
 
 namespace quarry::io {
@@ -36,8 +37,7 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
 
   bool key(std::string& text) override {
     if (place_ == Place::MetadataFields) {
-      if (!metadata_keys_.insert(text).second)
-        return refuse("the key '" + shown(text) + "' is repeated in __metadata__");
+      if (!metadata_keys_.insert(text).second) return refuse("the key " + quote(text) + " is repeated in __metadata__");
       return true;
     }
     if (place_ == Place::File) return file_key(text);
@@ -102,7 +102,7 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
   enum Field : unsigned { kNone = 0, kDType = 1, kShape = 2, kOffsets = 4, kAllFields = 7 };
 
   bool file_key(std::string& text) {
-    if (!names_.insert(text).second) return refuse("the name '" + shown(text) + "' is repeated");
+    if (!names_.insert(text).second) return refuse("the name " + quote(text) + " is repeated");
     if (text == "__metadata__") {
       place_ = Place::Metadata;
       return true;
@@ -117,8 +117,8 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
   bool tensor_key(const std::string& text) {
     const Field field = text == "dtype" ? kDType : text == "shape" ? kShape : text == "data_offsets" ? kOffsets : kNone;
     field_ = kNone;
-    if (field == kNone) return refuse("the field '" + shown(text) + "' is unknown");
-    if (seen_ & field) return refuse("the field '" + text + "' is repeated");
+    if (field == kNone) return refuse("the field " + quote(text) + " is unknown");
+    if (seen_ & field) return refuse("the field " + quote(text) + " is repeated");
     field_ = field;
     seen_ |= field;
     offsets_ = 0;
@@ -150,11 +150,15 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
     if (problem) return false;
     std::string pointer;
     if (place_ == Place::Metadata || place_ == Place::MetadataFields) pointer = "/__metadata__";
-    if (place_ == Place::Tensor || place_ == Place::Fields || place_ == Place::Array)
-      pointer = header_pointer(tensors.back().name, field_name());
+    if (place_ == Place::Tensor || place_ == Place::Fields || place_ == Place::Array) pointer = tensor_pointer();
     problem = Problem{"safetensors_header", std::move(detail), std::move(pointer),
                       "Write the file again with a safetensors library."};
     return false;
+  }
+
+  std::string tensor_pointer() const {
+    const std::string tensor = json_pointer("", tensors.back().name);
+    return field_ == kNone ? tensor : json_pointer(tensor, field_name());
   }
 
   std::string_view field_name() const {
@@ -170,8 +174,6 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
     }
   }
 
-  static std::string shown(std::string_view text) { return std::string(shortened(text)); }
-
   Place place_ = Place::Outside;
   Field field_ = kNone;
   unsigned seen_ = kNone;
@@ -181,27 +183,6 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
 };
 
 }  // namespace
-
-std::string_view shortened(std::string_view text, size_t bytes) {
-  if (text.size() <= bytes) return text;
-  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80) --bytes;
-  return text.substr(0, bytes);
-}
-
-std::string header_pointer(std::string_view name, std::string_view field) {
-  std::string pointer = "/";
-  for (const char c : shortened(name)) {
-    if (c == '~') {
-      pointer += "~0";
-    } else if (c == '/') {
-      pointer += "~1";
-    } else {
-      pointer += c;
-    }
-  }
-  if (!field.empty()) pointer.append("/").append(field);
-  return pointer;
-}
 
 Result<std::vector<DeclaredTensor>> parse_header_text(std::string_view text) {
   HeaderReader reader;

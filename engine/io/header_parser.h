@@ -24,10 +24,4 @@ struct DeclaredTensor {
 /// header.
 Result<std::vector<DeclaredTensor>> parse_header_text(std::string_view text);
 
-/// At most `bytes` of UTF-8 text, never half a character: for names of strangers in messages.
-std::string_view shortened(std::string_view text, size_t bytes = 64);
-
-/// `/name` with the escapes of RFC 6901, cut short where a hostile name is long.
-std::string header_pointer(std::string_view name, std::string_view field = {});
-
 }  // namespace quarry::io

@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "common/text.h"
 #include "common/uint128.h"
 #include "engine/io/header_parser.h"
 
@@ -50,7 +51,7 @@ uint64_t read_length(std::span<const std::byte> first_eight) {
 }
 
 Problem bad_tensor(const char* code, const DeclaredTensor& tensor, std::string_view field, std::string detail) {
-  return {code, std::move(detail), header_pointer(tensor.name, field),
+  return {code, std::move(detail), json_pointer(json_pointer("", tensor.name), field),
           "Write the file again with a safetensors library."};
 }
 
@@ -68,9 +69,8 @@ std::optional<uint64_t> tensor_bytes(const DeclaredTensor& tensor, DType dtype) 
 Result<TensorEntry> check_tensor(const DeclaredTensor& tensor, uint64_t data_start, uint64_t data_bytes) {
   const std::optional<DType> dtype = parse_spelling(tensor.dtype);
   if (!dtype) {
-    Problem problem =
-        bad_tensor("unsupported_dtype", tensor, "dtype",
-                   "the element type '" + std::string(shortened(tensor.dtype, 16)) + "' is not supported");
+    Problem problem = bad_tensor("unsupported_dtype", tensor, "dtype",
+                                 "the element type " + quote(tensor.dtype) + " is not supported");
     problem.action = "Convert the tensor to BOOL, I8, U8, I32, I64, F16, BF16, F32 or F64.";
     return problem;
   }

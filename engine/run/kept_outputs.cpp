@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <new>
 
+#include "common/text.h"
+
 namespace quarry::run {
 namespace {
 
@@ -46,7 +48,7 @@ Status KeptOutputs::reserve(int64_t steps) {
       kept.values.reserve(kept.values.size() + static_cast<uint64_t>(steps) * kept.bytes);
     } catch (const std::bad_alloc&) {
       return Problem{"out_of_memory",
-                     "output '" + name + "' of " + std::to_string(kept.bytes) + " bytes cannot be kept for " +
+                     "output " + quote(name) + " of " + std::to_string(kept.bytes) + " bytes cannot be kept for " +
                          std::to_string(steps) + " steps on this host",
                      "", "Keep only its last value, or run fewer steps."};
     }

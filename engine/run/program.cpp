@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "common/text.h"
 #include "engine/graph/limits.h"
 
 namespace quarry::run {
@@ -23,10 +24,6 @@ Problem invalid(std::string detail, std::string action = "") {
   return {"invalid_program", std::move(detail), "", std::move(action)};
 }
 
-std::string quoted(const std::string& name) {
-  return "'" + name + "'";
-}
-
 Status check_steps(const Program& program) {
   if (program.steps < 1 || program.steps > graph::kMaxSteps)
     return invalid("steps is " + std::to_string(program.steps) + "; it must be from 1 to " +
@@ -41,12 +38,12 @@ Status check_carries(const Program& program, std::set<std::string>& taken) {
   const graph::Graph& graph = program.graph->graph;
   for (const auto& [input, output] : program.carry) {
     const NodeId to = graph.find_input(input), from = graph.find_output(output);
-    if (to == graph::kNoNode) return invalid("carry names " + quoted(input) + ", which is no input of the graph");
-    if (from == graph::kNoNode) return invalid("carry names " + quoted(output) + ", which is no output of the graph");
-    if (!taken.insert(input).second) return invalid("input " + quoted(input) + " is carried or fed twice");
+    if (to == graph::kNoNode) return invalid("carry names " + quote(input) + ", which is no input of the graph");
+    if (from == graph::kNoNode) return invalid("carry names " + quote(output) + ", which is no output of the graph");
+    if (!taken.insert(input).second) return invalid("input " + quote(input) + " is carried or fed twice");
     if (graph[to].dtype != graph[from].dtype || !std::ranges::equal(graph.shape(to), graph.shape(from)))
-      return invalid("input " + quoted(input) + " is " + shown(graph[to].dtype, graph.shape(to)) + " but output " +
-                     quoted(output) + ", carried into it, is " + shown(graph[from].dtype, graph.shape(from)));
+      return invalid("input " + quote(input) + " is " + shown(graph[to].dtype, graph.shape(to)) + " but output " +
+                     quote(output) + ", carried into it, is " + shown(graph[from].dtype, graph.shape(from)));
   }
   return {};
 }
@@ -54,11 +51,11 @@ Status check_carries(const Program& program, std::set<std::string>& taken) {
 Status check_feeds(const Program& program, std::set<std::string>& taken) {
   for (const Feed& feed : program.feed) {
     if (program.graph->graph.find_input(feed.input) == graph::kNoNode)
-      return invalid("feed names " + quoted(feed.input) + ", which is no input of the graph");
-    if (!taken.insert(feed.input).second) return invalid("input " + quoted(feed.input) + " is carried or fed twice");
-    if (feed.count < 1) return invalid("the tensor fed to " + quoted(feed.input) + " has no slices");
+      return invalid("feed names " + quote(feed.input) + ", which is no input of the graph");
+    if (!taken.insert(feed.input).second) return invalid("input " + quote(feed.input) + " is carried or fed twice");
+    if (feed.count < 1) return invalid("the tensor fed to " + quote(feed.input) + " has no slices");
     if (!feed.wrap && feed.count < program.first_step + program.steps)
-      return invalid("the tensor fed to " + quoted(feed.input) + " has " + std::to_string(feed.count) +
+      return invalid("the tensor fed to " + quote(feed.input) + " has " + std::to_string(feed.count) +
                          " slices but the last step reads slice " +
                          std::to_string(program.first_step + program.steps - 1),
                      "Feed a longer tensor, run fewer steps, or set wrap.");
@@ -70,8 +67,8 @@ Status check_keeps(const Program& program) {
   std::set<std::string> kept;
   for (const Keep& keep : program.keep) {
     if (program.graph->graph.find_output(keep.output) == graph::kNoNode)
-      return invalid("keep names " + quoted(keep.output) + ", which is no output of the graph");
-    if (!kept.insert(keep.output).second) return invalid("output " + quoted(keep.output) + " is kept twice");
+      return invalid("keep names " + quote(keep.output) + ", which is no output of the graph");
+    if (!kept.insert(keep.output).second) return invalid("output " + quote(keep.output) + " is kept twice");
   }
   return {};
 }
@@ -79,13 +76,13 @@ Status check_keeps(const Program& program) {
 Problem mismatch(const graph::Graph& graph, NodeId input, const std::string& name, graph::DType dtype,
                  std::span<const int64_t> shape, const std::string& wanted) {
   return {"shape_mismatch",
-          "the tensor for input " + quoted(name) + " is " + shown(dtype, shape) + "; the graph needs " + wanted +
+          "the tensor for input " + quote(name) + " is " + shown(dtype, shape) + "; the graph needs " + wanted +
               shown(graph[input].dtype, graph.shape(input)),
-          "/inputs/" + name, "Give a tensor of that shape and dtype."};
+          json_pointer("/inputs", name), "Give a tensor of that shape and dtype."};
 }
 
 Problem unknown_input(const std::string& name) {
-  return {"unknown_input", quoted(name) + " is no input of the graph", "/inputs/" + name, ""};
+  return {"unknown_input", quote(name) + " is no input of the graph", json_pointer("/inputs", name), ""};
 }
 
 }  // namespace
@@ -109,7 +106,7 @@ Result<Program> make_program(const graph::JobDocument& job, std::shared_ptr<cons
   program.carry.assign(job.stage.carry.begin(), job.stage.carry.end());
   for (const auto& [input, spec] : job.stage.feed) {
     const auto count = feed_counts.find(input);
-    if (count == feed_counts.end()) return invalid("the number of slices fed to " + quoted(input) + " is not known");
+    if (count == feed_counts.end()) return invalid("the number of slices fed to " + quote(input) + " is not known");
     program.feed.push_back({input, count->second, spec.wrap});
   }
   for (const auto& [output, mode] : job.stage.keep)

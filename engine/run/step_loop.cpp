@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "common/text.h"
 #include "engine/run/kept_outputs.h"
 #include "engine/run/memory_plan.h"
 #include "engine/run/pacer.h"
@@ -163,15 +164,15 @@ Status StepLoop::reset(uint64_t seed) {
 Status StepLoop::set_input(const std::string& name, std::shared_ptr<ByteSource> source) {
   const NodeId input = graph_.find_input(name);
   if (input == graph::kNoNode)
-    return Problem{"unknown_input", "'" + name + "' is no input of the graph", "/inputs/" + name, ""};
+    return Problem{"unknown_input", quote(name) + " is no input of the graph", json_pointer("/inputs", name), ""};
   const uint64_t each = value_bytes(graph_, input);
   const auto fed = std::ranges::find(feeds_[0], input, &BoundFeed::input);
   const uint64_t slices = fed == feeds_[0].end() ? 1 : static_cast<uint64_t>(fed->count);
   if (!source || (each == 0 ? source->size() != 0 : source->size() % each != 0 || source->size() / each != slices))
     return Problem{"shape_mismatch",
-                   "input '" + name + "' needs " + std::to_string(slices) + " x " + std::to_string(each) +
+                   "input " + quote(name) + " needs " + std::to_string(slices) + " x " + std::to_string(each) +
                        " bytes but " + (source ? std::to_string(source->size()) : "none") + " were given",
-                   "/inputs/" + name, "Give a tensor of the input's shape and dtype."};
+                   json_pointer("/inputs", name), "Give a tensor of the input's shape and dtype."};
   if (fed == feeds_[0].end()) {
     QUARRY_TRY(load_value(input, range(input, parity_), *source));
     input_is_set_[input] = true;
@@ -215,8 +216,8 @@ Status StepLoop::check_advance(int64_t from, int64_t count) const {
                    "", "Reset the run to start elsewhere."};
   for (const auto& [input, is_set] : input_is_set_)
     if (!is_set)
-      return Problem{"missing_input", "input '" + std::string(graph_.input_name(input)) + "' was not given",
-                     "/inputs/" + std::string(graph_.input_name(input)), "Give it a tensor."};
+      return Problem{"missing_input", "input " + quote(graph_.input_name(input)) + " was not given",
+                     json_pointer("/inputs", graph_.input_name(input)), "Give it a tensor."};
   return {};
 }
 
@@ -294,13 +295,13 @@ Result<std::vector<std::byte>> StepLoop::fetch(BufferRange from) {
 
 Result<std::vector<std::byte>> StepLoop::carried(const std::string& input) {
   const bool is_carried = std::ranges::any_of(program_.carry, [&](const auto& carry) { return carry.first == input; });
-  if (!is_carried) return Problem{"unknown_input", "'" + input + "' is no carried input", "", ""};
+  if (!is_carried) return Problem{"unknown_input", quote(input) + " is no carried input", "", ""};
   return fetch(range(graph_.find_input(input), parity_));
 }
 
 Result<std::vector<std::byte>> StepLoop::kept(const std::string& output) {
   const auto keep = std::ranges::find(program_.keep, output, &Keep::output);
-  if (keep == program_.keep.end()) return Problem{"unknown_output", "'" + output + "' is no kept output", "", ""};
+  if (keep == program_.keep.end()) return Problem{"unknown_output", quote(output) + " is no kept output", "", ""};
   if (keep->mode == KeepMode::Last) return fetch(range(graph_.find_output(output), 1 - parity_));
   QUARRY_TRY(check_values());
   return *kept_each_.values(output);

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <string>
 
+#include "common/text.h"
+
 using namespace quarry;
 using namespace quarry::io;
 using graph::DType;
@@ -190,5 +192,7 @@ TEST_CASE("a hostile name is shortened in messages without splitting a character
   std::string name(63, 'a');
   for (int i = 0; i < 1000; ++i) name += "\xc3\xa9";
   const Problem problem = refusal("{\"" + name + "\":1}", 1);
-  CHECK(problem.pointer == "/" + std::string(63, 'a'));
+  CHECK(problem.pointer.size() < 80);
+  CHECK(is_utf8(problem.pointer));
+  CHECK(is_utf8(problem.detail));
 }

@@ -62,16 +62,16 @@ TEST_CASE("a feed whose length nobody gave is refused") {
 }
 
 TEST_CASE("a program that does not fit its graph is refused with the name that is wrong") {
-  CHECK(refusal([](Program& p) { p.carry[0].first = "nobody"; }).find("'nobody'") != std::string::npos);
-  CHECK(refusal([](Program& p) { p.carry[0].second = "nobody"; }).find("'nobody'") != std::string::npos);
+  CHECK(refusal([](Program& p) { p.carry[0].first = "nobody"; }).find("\"nobody\"") != std::string::npos);
+  CHECK(refusal([](Program& p) { p.carry[0].second = "nobody"; }).find("\"nobody\"") != std::string::npos);
   CHECK(refusal([](Program& p) { p.carry[0].second = "loss"; }).find("f32[3, 2]") != std::string::npos);
   CHECK(refusal([](Program& p) { p.carry.push_back({"x", "w_next"}); }).find("f32[4, 3]") != std::string::npos);
   CHECK(refusal([](Program& p) { p.carry.push_back(p.carry[0]); }).find("twice") != std::string::npos);
-  CHECK(refusal([](Program& p) { p.feed.push_back({"w", 3, true}); }).find("'w'") != std::string::npos);
-  CHECK(refusal([](Program& p) { p.feed[0].input = "nobody"; }).find("'nobody'") != std::string::npos);
+  CHECK(refusal([](Program& p) { p.feed.push_back({"w", 3, true}); }).find("\"w\"") != std::string::npos);
+  CHECK(refusal([](Program& p) { p.feed[0].input = "nobody"; }).find("\"nobody\"") != std::string::npos);
   CHECK(refusal([](Program& p) { p.feed[0].count = 0; }).find("no slices") != std::string::npos);
   CHECK(refusal([](Program& p) { p.feed[0].wrap = false; }).find("slice 9") != std::string::npos);
-  CHECK(refusal([](Program& p) { p.keep[0].output = "nobody"; }).find("'nobody'") != std::string::npos);
+  CHECK(refusal([](Program& p) { p.keep[0].output = "nobody"; }).find("\"nobody\"") != std::string::npos);
   CHECK(refusal([](Program& p) { p.keep.push_back(p.keep[0]); }).find("twice") != std::string::npos);
 }
 
@@ -87,7 +87,7 @@ TEST_CASE("tensors are checked against the input's dtype and shape before a byte
   const graph::Graph& graph = normal_graph->graph;
   CHECK(check_input(graph, "w", DType::F32, {3, 2}).ok());
   CHECK(check_input(graph, "w", DType::F32, {2, 3}).problem().detail ==
-        "the tensor for input 'w' is f32[2, 3]; the graph needs f32[3, 2]");
+        "the tensor for input \"w\" is f32[2, 3]; the graph needs f32[3, 2]");
   CHECK(check_input(graph, "w", DType::F64, {3, 2}).problem().code == "shape_mismatch");
   CHECK(check_input(graph, "nobody", DType::F32, {3, 2}).problem().code == "unknown_input");
   CHECK(feed_count(graph, "x", DType::F32, {7, 4, 3}).value() == 7);
