@@ -50,6 +50,10 @@ int weight(const graph::Graph& graph, graph::NodeId id) {
   }
 }
 
+bool is_cheap_power(const graph::Graph& graph, graph::NodeId id) {
+  return graph[id].op == Op::Pow && weight(graph, id) < kPower;
+}
+
 int width_class(const graph::Graph& graph, graph::NodeId id) {
   const graph::Node& node = graph[id];
   int64_t bytes = graph::byte_size(node.dtype);
