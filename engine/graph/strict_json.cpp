@@ -55,8 +55,10 @@ class DocumentReader {
   bool refuse(std::string code, std::string detail) {
     std::string pointer = base_;
     for (const Level& level : levels_) {
+      // The item being read already stands in its array, unless it is the very one that is refused.
+      const bool is_innermost = &level == &levels_.back();
       if (level.value->is_array())
-        pointer += "/" + std::to_string(level.value->size());
+        pointer += "/" + std::to_string(level.value->size() - (is_innermost ? 0 : 1));
       else
         pointer = json_pointer(pointer, level.key);
     }
