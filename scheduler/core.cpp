@@ -21,7 +21,10 @@ class Reactor {
   void operator()(const JobCancelled& event);
   void operator()(const SessionOpened& event);
   void operator()(const SessionSeen& event) {
-    if (Session* session = data_.fleet.find(event.session)) data_.fleet.saw(*session, now_);
+    if (Session* session = data_.fleet.find(event.session); session && !session->expiring) {
+      data_.fleet.saw(*session, now_);
+      if (!session->reachable) data_.fleet.set_reachable(*session, true);
+    }
   }
   void operator()(const SessionUnreachable& event) {
     if (Session* session = data_.fleet.find(event.session)) data_.fleet.set_reachable(*session, false);

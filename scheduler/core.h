@@ -45,7 +45,7 @@ struct SessionOpened {
 struct SessionSeen {
   wire::SessionKey session;
 };
-/// Its connection closed. The lease still runs, but nothing more is placed there until it is opened again.
+/// Its connection closed. The lease still runs, but nothing more is placed there until it is opened or seen again.
 struct SessionUnreachable {
   wire::SessionKey session;
 };

@@ -62,12 +62,15 @@ struct Leader::Receiver {
     for (auto& job : ready.jobs) leader.events_.push_back(JobReady{job});
   }
   void operator()(wire::SessionUp& up) const {
-    leader.routes_[up.session.id] = {peer, up.session};
-    for (const auto& fence : leader.state_.running(up.session.id)) leader.next_.send_again.push_back(fence);
+    leader.connected(peer, up.session);
     leader.events_.push_back(SessionOpened{std::move(up)});
   }
   void operator()(wire::SessionsSeen& seen) const {
-    for (const auto& session : seen.sessions) leader.events_.push_back(SessionSeen{session});
+    for (const auto& session : seen.sessions) {
+      // Who sees a session has its connection, even if the message that said so was overtaken.
+      if (!leader.routes_.contains(session.id)) leader.connected(peer, session);
+      leader.events_.push_back(SessionSeen{session});
+    }
   }
   void operator()(wire::SessionDown& down) const {
     const auto at = leader.routes_.find(down.session.id);
@@ -95,6 +98,11 @@ void Leader::message(PeerId peer, wire::Message message) {
     return;
   }
   std::visit(Receiver{*this, peer}, message);
+}
+
+void Leader::connected(PeerId peer, const wire::SessionKey& session) {
+  routes_[session.id] = {peer, session};
+  for (const auto& fence : state_.running(session.id)) next_.send_again.push_back(fence);
 }
 
 void Leader::link_changed() {

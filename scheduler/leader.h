@@ -54,6 +54,7 @@ class Leader {
     PeerId peer = 0;
     wire::SessionKey session;
   };
+  void connected(PeerId peer, const wire::SessionKey& session);
   void link_changed();
   void send(const wire::SessionKey& session, wire::Message message);
   void send_leases(std::vector<wire::Lease> leases);
