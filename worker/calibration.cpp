@@ -22,7 +22,8 @@ constexpr double kLongEnoughSeconds = 0.01;
 /// C = A B of n x n: SUM over k of A[i, k] * B[k, j].
 Result<graph::Graph> product_graph(int64_t n) {
   Builder b;
-  const std::array<int64_t, 3> left{n, n, 1}, right{1, n, n}, both{n, n, n}, square{n, n};
+  const std::array<int64_t, 3> left{n, n, 1}, right{1, n, n}, both{n, n, n};
+  const std::array<int64_t, 2> square{n, n};
   const std::array<int64_t, 1> middle{1};
   const NodeId x = b.input("x", DType::F32, square), y = b.input("y", DType::F32, square);
   const NodeId product = b.binary(Op::Mul, b.expand(b.reshape(x, left), both), b.expand(b.reshape(y, right), both));
