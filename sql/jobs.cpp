@@ -41,7 +41,7 @@ constexpr Statement kInsertJobs =
     "$9::int8[], $10::numeric[], $11::numeric[], $12::numeric[], $13::numeric[], $14::numeric[], $15::int8[], "
     "$16::int8[], $17::int8[], "
     "$18::int8[], $19::numeric[], $20::numeric[], $21::numeric[], $22::numeric[], $23::int4[], $24::numeric[]) u, "
-    "(select business_now() as now) t returning micros(submitted_at)";
+    "(select business_now() as now) t";
 constexpr Statement kInsertSpecs =
     "insert into job_spec (job, document, inputs) select * from unnest($1::uuid[], $2::text[], $3::text[])";
 // An id older than the floor under which every job has ended (tests, badly set clocks) pulls the floor down.
@@ -58,6 +58,8 @@ constexpr Statement kFindKey =
     "select request_sha256, status, answer from idempotency "
     "where account = $1 and key = $2 and created_at > business_now() - interval '48 hours'";
 
+constexpr Statement kNow = "select micros(business_now())";
+
 using Kind = SubmitOutcome::Kind;
 
 SubmitOutcome repeated(const Idempotency& asked, const Digest& stored, int status, std::string answer) {
@@ -70,8 +72,9 @@ SubmitOutcome repeated(const Idempotency& asked, const Digest& stored, int statu
   return outcome;
 }
 
-StoredJob stored_job(const NewJob& job) {
+wire::ReadyJob ready(const NewJob& job, WallTime now) {
   StoredJob stored;
+  stored.submitted_at = now;
   stored.id = job.id;
   stored.account = job.account;
   stored.graph = job.graph;
@@ -82,9 +85,7 @@ StoredJob stored_job(const NewJob& job) {
   stored.steps = job.steps;
   stored.steps_per_segment = job.steps_per_segment;
   stored.step = job.step;
-  stored.prices = job.prices;
-  stored.limit = job.limit;
-  return stored;
+  return ready_job(stored);
 }
 
 /// One batch of submissions: decided in order, written together.
@@ -105,6 +106,7 @@ class SubmitBatch {
   const std::vector<Submission>& batch_;
   std::vector<SubmitOutcome> outcomes_;
   std::vector<size_t> accepted_;  ///< newly, in order
+  WallTime now_;                  ///< business time of this transaction, the jobs' submitted_at
   std::map<AccountId, Money> available_;
   std::set<size_t> known_;                 ///< submissions whose jobs exist: the answer to their commit was lost
   std::map<size_t, SubmitOutcome> keyed_;  ///< submissions whose key has an answer
@@ -125,10 +127,12 @@ void SubmitBatch::read(Connection::Transaction& tx) {
   tx.queue(kLockBalances, std::vector<AccountId>(distinct.begin(), distinct.end()));
   tx.queue(kKnownJobs, first_jobs, accounts);
   tx.queue(kKnownKeys, accounts, keys);
+  tx.queue(kNow);
   const auto answers = tx.flush();
   for (size_t row = 0; row < answers[0].size(); ++row)
     if (answers[0].get<int32_t>(row, 1) == static_cast<int32_t>(market::Book::Available))
       available_[answers[0].get<AccountId>(row, 0)] = answers[0].get<Money>(row, 2);
+  now_ = answers[3].get<WallTime>(0, 0);
   for (size_t row = 0; row < answers[1].size(); ++row) known_.insert(answers[1].get<size_t>(row, 0) - 1);
   for (size_t row = 0; row < answers[2].size(); ++row) {
     const size_t n = answers[2].get<size_t>(row, 0) - 1;
@@ -146,11 +150,9 @@ SubmitOutcome SubmitBatch::decide_one(size_t n) {
   const Submission& submission = batch_[n];
   SubmitOutcome outcome{};
   outcome.kind = Kind::Accepted;
-  if (known_.contains(n)) {
-    for (const auto& job : submission.jobs) outcome.ready.push_back(ready_job(stored_job(job)));
-    return outcome;
-  }
-  if (const auto keyed = keyed_.find(n); keyed != keyed_.end()) return keyed->second;
+  if (const auto keyed = keyed_.find(n); keyed != keyed_.end() && !known_.contains(n)) return keyed->second;
+  for (const auto& job : submission.jobs) outcome.ready.push_back(ready(job, now_));
+  if (known_.contains(n)) return outcome;
   const std::pair key(submission.account, submission.idempotency.key);
   if (!key.second.empty()) {
     if (const auto earlier = keys_in_batch_.find(key); earlier != keys_in_batch_.end()) {
@@ -163,6 +165,7 @@ SubmitOutcome SubmitBatch::decide_one(size_t n) {
   outcome.available = available;
   if (outcome.needed > available) {
     outcome.kind = Kind::InsufficientBalance;
+    outcome.ready.clear();
     return outcome;
   }
   available -= outcome.needed;

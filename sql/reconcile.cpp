@@ -19,10 +19,9 @@ constexpr Statement kChecks[] = {
     "sum(amount) <> 0",
     "select 'transfer ' || t.id || ' moves ' || coalesce(e.amount, 0) || ' of its account, its lines ' || "
     "coalesce(l.amount, 0) "
-    "from transfer t left join (select transfer, account, -sum(amount) filter (where (book = 1) = (kind.id <> 1) and "
-    "book in (0, 1)) "
-    "as amount from entry e join transfer x on x.id = e.transfer join ledger_kind kind on kind.id = x.kind "
-    "where e.account = x.account group by transfer, e.account) e on e.transfer = t.id "
+    "from transfer t left join (select x.id, sum(abs(e.amount)) as amount from transfer x join entry e on e.transfer = "
+    "x.id "
+    "and e.account = x.account and e.book = 1 group by x.id) e on e.id = t.id "
     "left join (select transfer, sum(amount) as amount from transfer_line group by transfer) l on l.transfer = t.id "
     "where t.kind in (1, 2, 3) and coalesce(e.amount, 0) <> coalesce(l.amount, 0)",
     "select 'account ' || account || ' has ' || amount || ' reserved, its open jobs hold ' || held from ("

@@ -35,7 +35,8 @@ std::string inputs_to_json(const Inputs& inputs) {
 
 Inputs inputs_from_json(std::string_view text) {
   Inputs inputs;
-  for (const auto& [name, list] : parse(text).items()) {
+  const json object = parse(text);
+  for (const auto& [name, list] : object.items()) {
     auto& extents = inputs[name];
     for (const auto& item : list)
       extents.push_back({digest(item.at(0)), item.at(1).get<uint64_t>(), item.at(2).get<uint64_t>()});
@@ -51,7 +52,8 @@ std::string values_to_json(const std::vector<wire::Produced>& produced) {
 
 Values values_from_json(std::string_view text) {
   Values values;
-  for (const auto& [name, item] : parse(text).items()) values[name] = {digest(item.at(0)), item.at(1).get<uint64_t>()};
+  const json object = parse(text);
+  for (const auto& [name, item] : object.items()) values[name] = {digest(item.at(0)), item.at(1).get<uint64_t>()};
   return values;
 }
 

@@ -1,4 +1,4 @@
-#include "support/postgres.h"
+#include "tests/support/postgres.h"
 
 #include <libpq-fe.h>
 #include <stdlib.h>
