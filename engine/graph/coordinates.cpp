@@ -115,35 +115,40 @@ std::optional<Coordinates> identity_coordinates(std::span<const int64_t> shape) 
   return coordinates;
 }
 
-std::optional<Coordinates> through_movement(const Graph& graph, NodeId id, const Coordinates& coordinates) {
-  const NodeId operand = graph[id].operands[0];
-  Coordinates out = coordinates;
+bool follow_movement(const Graph& graph, NodeId id, Coordinates& at) {
   switch (graph[id].op) {
-    case Op::Reshape:
-      return reshape(graph.shape(id), graph.shape(operand), coordinates);
-    case Op::Permute:
-      for (size_t axis = 0; axis < out.size(); ++axis)
-        out[static_cast<size_t>(graph.axes(id)[axis])] = coordinates[axis];
-      return out;
+    case Op::Reshape: {
+      auto reshaped = reshape(graph.shape(id), graph.shape(graph[id].operands[0]), at);
+      if (reshaped) at = std::move(*reshaped);
+      return reshaped.has_value();
+    }
+    case Op::Permute: {
+      Coordinates permuted(at.size());
+      for (size_t axis = 0; axis < at.size(); ++axis) {
+        permuted[static_cast<size_t>(graph.axes(id)[axis])] = std::move(at[axis]);
+      }
+      at = std::move(permuted);
+      return true;
+    }
     case Op::Expand:
-      for (size_t axis = 0; axis < out.size(); ++axis) {
-        if (operand_size(graph, id, axis) == 1) out[axis] = {};
+      for (size_t axis = 0; axis < at.size(); ++axis) {
+        if (operand_size(graph, id, axis) == 1) at[axis] = {};
       }
-      return out;
+      return true;
     case Op::Pad:
-      return pads_nothing(graph.pairs(id)) ? std::optional(out) : std::nullopt;
+      return pads_nothing(graph.pairs(id));
     case Op::Shrink:
-      for (size_t axis = 0; axis < out.size(); ++axis) out[axis].constant += graph.pairs(id)[axis].before;
-      return out;
+      for (size_t axis = 0; axis < at.size(); ++axis) at[axis].constant += graph.pairs(id)[axis].before;
+      return true;
     case Op::Stride:
-      for (size_t axis = 0; axis < out.size(); ++axis) {
+      for (size_t axis = 0; axis < at.size(); ++axis) {
         const int64_t step = graph.strides(id)[axis];
-        for (Term& term : out[axis].terms) term.coefficient *= step;
-        out[axis].constant = out[axis].constant * step + (step < 0 ? operand_size(graph, id, axis) - 1 : 0);
+        for (Term& term : at[axis].terms) term.coefficient *= step;
+        at[axis].constant = at[axis].constant * step + (step < 0 ? operand_size(graph, id, axis) - 1 : 0);
       }
-      return out;
+      return true;
     default:
-      return std::nullopt;
+      return false;
   }
 }
 

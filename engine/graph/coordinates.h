@@ -1,5 +1,6 @@
-// Where a value is read: coordinates of a node's elements as functions of the coordinates of a node further up, followed downwards
-// through movement. Exact or nothing: a movement that leaves no closed form ends the walk. The recognisers of idioms.h use it.
+// Where a value is read: coordinates of a node's elements as functions of the coordinates of a node further up,
+// followed downwards through movement. Exact or nothing: a movement that leaves no closed form ends the walk. The
+// recognisers of idioms.h use it.
 #pragma once
 
 #include <optional>
@@ -29,9 +30,9 @@ using Coordinates = std::vector<Coordinate>;  ///< one per axis
 /// Each axis is its own coordinate. nullopt for shapes without elements: nothing is read there.
 std::optional<Coordinates> identity_coordinates(std::span<const int64_t> shape);
 
-/// `coordinates` are those at which the movement node `id` is read; gives those at which its operand is read. nullopt where they have no
-/// closed form here: a PAD that pads, a RESHAPE that cuts across terms.
-std::optional<Coordinates> through_movement(const Graph& graph, NodeId id, const Coordinates& coordinates);
+/// Turns the coordinates at which the movement node `id` is read into those at which its operand is read. False where
+/// they have no closed form here: a PAD that pads, a RESHAPE that cuts across terms; the coordinates are lost then.
+bool follow_movement(const Graph& graph, NodeId id, Coordinates& coordinates);
 
 bool any_depends_on(const Coordinates& coordinates, int axis);
 

@@ -161,9 +161,7 @@ std::optional<Seen> look_through(const Graph& graph, Seen from, AcceptsCast acce
   for (int i = 0; i < kIdiomReach; ++i) {
     const Node& node = graph[from.node];
     if (is_movement(node.op)) {
-      auto at = through_movement(graph, from.node, from.at);
-      if (!at) return std::nullopt;
-      from.at = std::move(*at);
+      if (!follow_movement(graph, from.node, from.at)) return std::nullopt;
     } else if (node.op != Op::Cast || !accepts(from.node)) {
       return from;
     }
@@ -201,9 +199,8 @@ bool does_not_vary(const Graph& graph, Seen from, int axis) {
     const Node& node = graph[seen.node];
     if (node.op == Op::Const || !any_depends_on(seen.at, axis)) continue;
     if (is_movement(node.op)) {
-      auto at = through_movement(graph, seen.node, seen.at);
-      if (!at) return false;
-      pending.push_back({node.operands[0], std::move(*at)});
+      if (!follow_movement(graph, seen.node, seen.at)) return false;
+      pending.push_back({node.operands[0], std::move(seen.at)});
     } else if (node.op == Op::Iota) {
       if (seen.at[static_cast<size_t>(graph.iota_axis(seen.node))].depends_on(axis)) return false;
     } else if (is_unary(node.op) || is_binary(node.op)) {

@@ -24,6 +24,13 @@ struct Reach {
   int64_t limit;
 };
 
+/// From a node down to its base: the map that went in and the one that came out. Most nodes are reached through one map
+/// alone.
+struct Walk {
+  MapId from = UINT32_MAX;
+  MapId to = UINT32_MAX;
+};
+
 class Fuser {
  public:
   explicit Fuser(const Meaning& meaning)
@@ -31,6 +38,8 @@ class Fuser {
         graph_(meaning.graph),
         maps_(meaning.graph),
         base_(graph_.size()),
+        parts_(graph_.size()),
+        walks_(graph_.size()),
         reaches_(graph_.size()),
         seen_in_(graph_.size(), 0) {
     fusion_.stored.resize(graph_.size(), false);
@@ -78,17 +87,14 @@ class Fuser {
 
   void find_bases() {
     for (NodeId id = 0; id < graph_.size(); ++id) base_[id] = is_transparent(id) ? base_[graph_[id].operands[0]] : id;
-  }
-
-  /// The different values that a node computes from, below movement.
-  std::array<NodeId, 3> bases(NodeId id) const {
-    std::array<NodeId, 3> out = meaning_.operands[id];
-    for (size_t i = 0; i < out.size(); ++i) {
-      if (out[i] == kNoNode) continue;
-      out[i] = base_[out[i]];
-      if (std::find(out.begin(), out.begin() + i, out[i]) != out.begin() + i) out[i] = kNoNode;
+    for (NodeId id = 0; id < graph_.size(); ++id) {
+      auto& parts = parts_[id] = meaning_.operands[id];
+      for (size_t i = 0; i < parts.size(); ++i) {
+        if (parts[i] == kNoNode) continue;
+        parts[i] = base_[parts[i]];
+        if (std::find(parts.begin(), parts.begin() + i, parts[i]) != parts.begin() + i) parts[i] = kNoNode;
+      }
     }
-    return out;
   }
 
   /// Whether a kernel computes the value itself, rather than loading it or making it from its index.
@@ -108,7 +114,7 @@ class Fuser {
       const NodeId id = pending_.back();
       pending_.pop_back();
       if (!visit(id)) return;
-      for (NodeId base : bases(id)) {
+      for (NodeId base : parts_[id]) {
         if (!is_fused(base) || seen_in_[base] == search_) continue;
         seen_in_[base] = search_;
         pending_.push_back(base);
@@ -137,7 +143,7 @@ class Fuser {
     std::vector<uint32_t> nodes(graph_.size(), 0);
     for (NodeId id = 0; id < graph_.size(); ++id) {
       if (!live_[id] || base_[id] != id || (graph::is_source(graph_[id].op) && graph_[id].op != Op::Rand)) continue;
-      const auto parts = bases(id);
+      const auto& parts = parts_[id];
       for (;;) {
         nodes[id] = 1;
         NodeId largest = kNoNode;
@@ -245,7 +251,12 @@ class Fuser {
     if (op == Op::Const || op == Op::Iota || op == Op::Step) {
       if (!fusion_.stored[base]) return;
     }
-    for (; id != base; id = graph_[id].operands[0]) reach.map = maps_.through(reach.map, id);
+    Walk& walk = walks_[id];
+    if (walk.from != reach.map) {
+      walk.from = walk.to = reach.map;
+      for (NodeId step = id; step != base; step = graph_[step].operands[0]) walk.to = maps_.through(walk.to, step);
+    }
+    reach.map = walk.to;
     reaches_[base].push_back(reach);
   }
 
@@ -254,7 +265,9 @@ class Fuser {
   IndexMaps maps_;
   Fusion fusion_;
   std::vector<bool> live_;
-  std::vector<NodeId> base_;  // the node itself, or what it shows through movement and widening CASTs
+  std::vector<NodeId> base_;                  // the node itself, or what it shows through movement and widening CASTs
+  std::vector<std::array<NodeId, 3>> parts_;  // the different values that a node computes from, below movement
+  std::vector<Walk> walks_;                   // the last one that began at each node
   std::vector<std::vector<Reach>> reaches_;
   std::vector<uint32_t> seen_in_;  // the search that saw the node last
   std::vector<NodeId> pending_;
