@@ -1,0 +1,116 @@
+#include "server/api/answers.h"
+
+namespace quarry::server {
+
+namespace {
+
+void write_time(JsonWriter& json, std::string_view name, const std::optional<WallTime>& time) {
+  json.key(name);
+  time ? json.string(time->rfc3339()) : json.null();
+}
+
+void write_failure(JsonWriter& json, const sql::JobRow& job) {
+  json.key("failure");
+  if (job.failure_detail.empty()) {
+    json.null();
+    return;
+  }
+  json.begin_object()
+      .field("reason", job.end_reason ? name(*job.end_reason) : "")
+      .field("detail", job.failure_detail)
+      .end_object();
+}
+
+}  // namespace
+
+std::string graph_id_text(const Digest& graph) {
+  return "graph_" + to_hex(graph);
+}
+
+void write_shape(JsonWriter& json, std::span<const int64_t> shape) {
+  json.begin_array();
+  for (const int64_t size : shape) json.number(size);
+  json.end_array();
+}
+
+void write_output(JsonWriter& json, const OutputInfo& output) {
+  json.begin_object().field("name", output.name).field("dtype", graph::name(output.dtype)).key("shape");
+  write_shape(json, output.shape);
+  json.field("bytes", output.bytes).field("keep", output.each ? "each" : "last").end_object();
+}
+
+void write_job(JsonWriter& json, const sql::JobRow& job, const std::vector<OutputInfo>* outputs,
+               const std::optional<LiveProgress>& live) {
+  const int64_t done =
+      live && !is_terminal(job.state) ? std::max(job.steps_accepted, live->steps_done) : job.steps_accepted;
+  json.begin_object().field("id", job.id.to_string()).field("state", name(job.state)).key("end_reason");
+  job.end_reason ? json.string(name(*job.end_reason)) : json.null();
+  json.field("graph", graph_id_text(job.graph)).field("steps", job.steps).field("steps_done", done);
+  json.field("submitted_at", job.submitted_at.rfc3339());
+  write_time(json, "started_at", job.started_at);
+  write_time(json, "ended_at", job.ended_at);
+  json.field("limit", job.limit.to_string()).field("spent", job.spent.to_string());
+  json.field("metered_flops", job.metered.to_string());
+  json.field("segments", segment_count(job.steps, std::max<int64_t>(job.steps_per_segment, 1)));
+  if (outputs != nullptr) {
+    json.key("outputs").begin_array();
+    for (const OutputInfo& output : *outputs) write_output(json, output);
+    json.end_array();
+  }
+  write_failure(json, job);
+  json.end_object();
+}
+
+sql::JobRow queued_row(const JobPlan& plan, WallTime now) {
+  sql::JobRow row;
+  row.id = plan.row.id;
+  row.account = plan.row.account;
+  row.graph = plan.row.graph;
+  row.state = JobState::Queued;
+  row.submitted_at = now;
+  row.first_step = plan.row.first_step;
+  row.steps = plan.row.steps;
+  row.steps_per_segment = plan.row.steps_per_segment;
+  row.metered = plan.work.metered;
+  row.limit = plan.row.limit;
+  row.prices = plan.row.prices;
+  return row;
+}
+
+void write_ledger_line(JsonWriter& json, const sql::LedgerLine& line) {
+  json.begin_object()
+      .field("transfer", line.transfer)
+      .field("at", line.at.rfc3339())
+      .field("kind", line.kind)
+      .field("book", line.book)
+      .field("amount", line.amount.to_string())
+      .key("segments")
+      .begin_array();
+  for (const auto& [job, segment] : line.segments)
+    json.begin_object().field("job", job).field("segment", segment).end_object();
+  json.end_array().end_object();
+}
+
+void write_usage_line(JsonWriter& json, const sql::UsageLine& line) {
+  const UInt128 weighted = line.work.weighted16.count + line.work.weighted32.count + line.work.weighted64.count;
+  json.begin_object()
+      .field("job", line.job.to_string())
+      .field("segment", line.segment)
+      .field("at", line.at.rfc3339())
+      .field("steps", line.steps)
+      .field("flops", line.work.flops.to_string())
+      .key("weighted")
+      .begin_object()
+      .field("bits_16", line.work.weighted16.to_string())
+      .field("bits_32", line.work.weighted32.to_string())
+      .field("bits_64", line.work.weighted64.to_string())
+      .field("total", to_decimal(weighted))
+      .end_object()
+      .field("bytes", to_decimal(line.work.bytes))
+      .field("stored_values", line.work.stored_values)
+      .field("metered_flops", line.metered.to_string())
+      .field("charge", line.charge.to_string())
+      .end_object();
+}
+
+}  // namespace quarry::server

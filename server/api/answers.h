@@ -1,0 +1,25 @@
+// The JSON of what more than one handler answers with.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "server/api/job_plan.h"
+#include "server/json_writer.h"
+#include "server/live/hub.h"
+#include "sql/store.h"
+
+namespace quarry::server {
+
+/// The job object of docs/api.md. `outputs` is left out when nullptr (lists of jobs).
+void write_job(JsonWriter& json, const sql::JobRow& job, const std::vector<OutputInfo>* outputs,
+               const std::optional<LiveProgress>& live);
+/// A planned job as the row that it becomes.
+sql::JobRow queued_row(const JobPlan& plan, WallTime now);
+void write_shape(JsonWriter& json, std::span<const int64_t> shape);
+void write_output(JsonWriter& json, const OutputInfo& output);
+void write_ledger_line(JsonWriter& json, const sql::LedgerLine& line);
+void write_usage_line(JsonWriter& json, const sql::UsageLine& line);
+std::string graph_id_text(const Digest& graph);
+
+}  // namespace quarry::server

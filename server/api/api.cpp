@@ -1,0 +1,226 @@
+#include "server/api/api.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "server/api/keys.h"
+#include "server/limits.h"
+
+namespace quarry::server {
+
+namespace {
+
+/// The path's parts where the pattern has {..}; nullopt when the path does not match.
+std::optional<std::vector<std::string>> match(std::string_view pattern, std::string_view path) {
+  std::vector<std::string> arguments;
+  while (!pattern.empty() && !path.empty()) {
+    if (pattern.front() != '/' || path.front() != '/') return std::nullopt;
+    pattern.remove_prefix(1);
+    path.remove_prefix(1);
+    const std::string_view wanted = pattern.substr(0, pattern.find('/'));
+    const std::string_view part = path.substr(0, path.find('/'));
+    if (wanted.starts_with('{')) {
+      auto decoded = http::percent_decode(part);
+      if (part.empty() || !decoded) return std::nullopt;
+      arguments.push_back(std::move(*decoded));
+    } else if (wanted != part) {
+      return std::nullopt;
+    }
+    pattern.remove_prefix(wanted.size());
+    path.remove_prefix(part.size());
+  }
+  if (!pattern.empty() || !path.empty()) return std::nullopt;
+  return arguments;
+}
+
+/// Memory of bodies that are held whole, over all connections: past its bound requests are shed.
+class BodyMemory {
+ public:
+  class Share {
+   public:
+    explicit Share(std::atomic<size_t>& used) : used_(used) {}
+    Share(const Share&) = delete;
+    ~Share() { used_ -= bytes_; }
+    bool take(size_t bytes) {
+      bytes_ += bytes;
+      return (used_ += bytes) <= kBufferedBodyBytes;
+    }
+
+   private:
+    std::atomic<size_t>& used_;
+    size_t bytes_ = 0;
+  };
+  std::atomic<size_t> used{0};
+};
+
+class InFlight {
+ public:
+  explicit InFlight(std::atomic<int64_t>& count) : count_(count) { ++count_; }
+  InFlight(const InFlight&) = delete;
+  ~InFlight() { --count_; }
+
+ private:
+  std::atomic<int64_t>& count_;
+};
+
+http::Response limited(int wait_s) {
+  return http::problem_response(429, {"rate_limited", "requests come too fast", "", "wait as Retry-After says"},
+                                wait_s);
+}
+
+http::Response stored_answer(const sql::SubmitOutcome& outcome) {
+  if (outcome.kind == sql::SubmitOutcome::Kind::KeyReused)
+    return refusal(
+        {"idempotency_key_reused", "this Idempotency-Key came with another request before", "", "use a new key"});
+  return http::Response::json(outcome.answer_status, outcome.answer);
+}
+
+}  // namespace
+
+struct Api::State {
+  explicit State(Service& the_service) : service(the_service), keys(the_service.database, the_service.clock) {}
+
+  struct Found {
+    const Route* route = nullptr;
+    std::vector<std::string> arguments;
+    std::string allowed;  ///< methods of the path, when the method is not among them
+  };
+  static Found find_route(const http::Request& request) {
+    Found found;
+    for (const Route& route : routes()) {
+      auto arguments = match(route.pattern, request.path);
+      if (!arguments) continue;
+      if (route.method == request.method) return {&route, std::move(*arguments), ""};
+      found.allowed += (found.allowed.empty() ? "" : ", ") + std::string(http::name(route.method));
+    }
+    return found;
+  }
+
+  static http::Response no_route(const http::Request& request, const Found& found) {
+    if (found.allowed.empty())
+      return refusal({"not_found", "there is nothing at " + request.path.substr(0, 200), "", "see /v1/openapi.json"});
+    auto response = refusal({"method_not_allowed", std::string(http::name(request.method)) + " is not for this path",
+                             "", "use " + found.allowed});
+    response.fields.emplace_back("Allow", found.allowed);
+    return response;
+  }
+
+  /// Checks the key and the limits that go with it; fills in who calls. nullopt: go on.
+  Awaitable<std::optional<http::Response>> admit(const Route& route, Call& call) {
+    const std::string address = "address:" + call.request.connection->address;
+    if (const auto wait = service.rates.take(address, kRatePerAddress)) co_return limited(*wait);
+    if (route.scope.empty()) co_return std::nullopt;
+    const std::string failures = "failures:" + call.request.connection->address;
+    if (service.rates.exhausted(failures, kRateOfFailedSignIns)) co_return limited(1);
+    auto key = co_await keys.authenticate(call.request);
+    if (!key) {
+      service.rates.take(failures, kRateOfFailedSignIns);
+      co_return refusal(key.problem());
+    }
+    const sql::ApiKey& known = **key;
+    if (const auto wait = service.rates.take("key:" + known.id, kRatePerKey)) co_return limited(*wait);
+    if (const auto wait = service.rates.take("account:" + known.account.uuid(), kRatePerAccount))
+      co_return limited(*wait);
+    if (std::find(known.scopes.begin(), known.scopes.end(), route.scope) == known.scopes.end())
+      co_return refusal({"missing_scope", "this key has not the scope " + std::string(route.scope), "",
+                         "use a key with the scope, or have it made"});
+    if (!hold_connection(*call.request.connection, known.id))
+      co_return refusal(
+          {"too_many_connections", "this key has too many connections open", "", "close some, or use fewer"});
+    call.account = known.account;
+    call.key_id = known.id;
+    co_return std::nullopt;
+  }
+
+  bool hold_connection(http::ConnectionState& connection, const std::string& key_id) {
+    if (connection.hold && connection.key_id == key_id) return true;
+    auto hold = service.key_connections.hold(key_id);
+    if (!hold) return false;
+    connection.key_id = key_id;
+    connection.hold = std::move(hold);
+    return true;
+  }
+
+  Awaitable<std::optional<http::Response>> read_body(const Route& route, Call& call, BodyMemory::Share& share) {
+    if (route.body != Body::Json && route.body != Body::Graph) co_return std::nullopt;
+    const size_t limit = route.body == Body::Json ? kMaxJsonBytes : kMaxGraphBytes;
+    if (!share.take(static_cast<size_t>(std::min<uint64_t>(call.request.body->length().value_or(limit), limit))))
+      co_return http::problem_response(
+          503, {"overloaded", "too many large requests at once", "", "try again after the stated time"}, 1);
+    const std::string* type = call.request.field("content-type");
+    const bool json = type != nullptr && type->starts_with("application/json");
+    const bool cbor = route.body == Body::Graph && type != nullptr && type->starts_with("application/cbor");
+    if (!json && !cbor)
+      co_return refusal(
+          {"media_type", "the body's Content-Type is not one taken here", "",
+           route.body == Body::Graph ? "send application/json or application/cbor" : "send application/json"});
+    call.body = co_await http::read_all(*call.request.body, limit);
+    co_return std::nullopt;
+  }
+
+  /// Takes the Idempotency-Key and answers a repeat.
+  Awaitable<std::optional<http::Response>> recall(const Route& route, Call& call) {
+    const std::string* key = route.method == http::Method::Post ? call.request.field("idempotency-key") : nullptr;
+    if (key == nullptr || route.scope.empty()) co_return std::nullopt;
+    if (key->empty() || key->size() > kMaxIdempotencyKeyBytes)
+      co_return refusal({"bad_header", "Idempotency-Key is not 1 to 255 bytes", "", "send a shorter key"});
+    Sha256 hash;
+    hash.update(call.request.path + "\n");
+    hash.update(call.body);
+    call.idempotency = {*key, hash.finish()};
+    const auto known =
+        co_await service.database.run([account = call.account, given = call.idempotency](sql::Store& store) {
+          return store.find_idempotent(account, given);
+        });
+    if (known) co_return stored_answer(*known);
+    co_return std::nullopt;
+  }
+
+  Awaitable<void> remember(const Route& route, const Call& call, const http::Response& response) {
+    const auto* text = std::get_if<std::string>(&response.body);
+    if (!route.creates || call.idempotency.key.empty() || response.status >= 300 || text == nullptr) co_return;
+    co_await service.database.run(
+        [account = call.account, given = call.idempotency, status = response.status,
+         answer = *text](sql::Store& store) { store.store_idempotent(account, given, status, answer); });
+  }
+
+  Awaitable<http::Response> run(const Route& route, Call& call) {
+    BodyMemory::Share share(body_memory.used);
+    if (auto refused = co_await admit(route, call)) co_return std::move(*refused);
+    if (auto refused = co_await read_body(route, call, share)) co_return std::move(*refused);
+    if (auto known = co_await recall(route, call)) co_return std::move(*known);
+    http::Response response = co_await route.handler(service, call);
+    co_await remember(route, call, response);
+    co_return response;
+  }
+
+  Service& service;
+  Keys keys;
+  BodyMemory body_memory;
+};
+
+Api::Api(Service& service) : state_(std::make_unique<State>(service)) {}
+Api::~Api() = default;
+
+Awaitable<http::Response> Api::handle(http::Request& request) {
+  const auto began = std::chrono::steady_clock::now();
+  InFlight in_flight(state_->service.metrics.requests_in_flight);
+  const auto found = State::find_route(request);
+  const auto record = [&](int status) {
+    state_->service.metrics.request(std::string(http::name(request.method)),
+                                    found.route != nullptr ? std::string(found.route->pattern) : "none", status,
+                                    std::chrono::steady_clock::now() - began);
+  };
+  try {
+    Call call{request, found.arguments};
+    http::Response response =
+        found.route == nullptr ? State::no_route(request, found) : co_await state_->run(*found.route, call);
+    record(response.status);
+    co_return response;
+  } catch (const http::RequestFailed& failure) {
+    record(failure.status);
+    throw;
+  }
+}
+
+}  // namespace quarry::server

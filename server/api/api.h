@@ -1,0 +1,35 @@
+// The table of routes and what happens before a handler runs: the limits of address, key and account, the key itself
+// and its scope, the body, the Idempotency-Key.
+#pragma once
+
+#include <memory>
+
+#include "server/api/call.h"
+
+namespace quarry::server {
+
+using HandlerFunction = Awaitable<http::Response> (*)(Service&, Call&);
+
+enum class Body { None, Json, Graph, Streamed };
+struct Route {
+  http::Method method;
+  std::string_view pattern;  ///< "/v1/jobs/{id}"; bounded, so it may label a metric
+  std::string_view scope;    ///< needed of the key; empty: no key needed
+  Body body;
+  bool creates;  ///< answers are kept under the Idempotency-Key (the submits keep theirs with the job)
+  HandlerFunction handler;
+};
+std::span<const Route> routes();
+
+class Api {
+ public:
+  explicit Api(Service& service);
+  ~Api();
+  Awaitable<http::Response> handle(http::Request& request);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace quarry::server

@@ -1,0 +1,128 @@
+#include <atomic>
+#include <charconv>
+
+#include "server/api/handlers.h"
+#include "server/limits.h"
+
+namespace quarry::server {
+
+namespace {
+
+constexpr std::chrono::milliseconds kReread{1'000};  ///< how soon an event made through another server is seen
+constexpr std::chrono::milliseconds kSettle{20};     ///< outbox rows may appear this long after their hint
+constexpr std::chrono::seconds kKeepAlive{15};
+constexpr int32_t kPage = 500;
+
+/// One server-sent event; payloads are one line of JSON.
+void append_event(std::string& out, const std::string& id, std::string_view kind, std::string_view data) {
+  if (!id.empty()) out.append("id: ").append(id).append("\n");
+  out.append("event: ").append(kind).append("\ndata: ").append(data).append("\n\n");
+}
+
+bool ends_stream(const std::string& kind) {
+  return kind == "job.succeeded" || kind == "job.failed" || kind == "job.cancelled" || kind == "job.expired";
+}
+
+class StreamCount {
+ public:
+  explicit StreamCount(std::atomic<int64_t>& count)
+      : count_(count), allowed_(++count <= static_cast<int64_t>(kMaxEventStreams)) {}
+  ~StreamCount() { --count_; }
+  StreamCount(const StreamCount&) = delete;
+  bool allowed() const { return allowed_; }
+
+ private:
+  std::atomic<int64_t>& count_;
+  bool allowed_;
+};
+
+struct EventStream {
+  Service& service;
+  AccountId account;
+  JobId job;
+  int64_t sequence;  ///< of the last event sent
+  std::shared_ptr<Hub::Subscription> changes;
+  std::shared_ptr<StreamCount> count;
+
+  /// Sends what the outbox has beyond `sequence`; true once the job's last event is out.
+  Awaitable<bool> send_durable(http::BodyWriter& writer) {
+    for (;;) {
+      const auto rows = co_await service.database.run([who = account, id = job, after = sequence](sql::Store& store) {
+        return store.job_events_after(who, id, after, kPage);
+      });
+      std::string text;
+      bool over = false;
+      for (const sql::EventRow& row : rows) {
+        append_event(text, std::to_string(row.sequence), row.kind, row.payload);
+        sequence = row.sequence;
+        over |= ends_stream(row.kind);
+      }
+      if (!text.empty()) co_await writer.write(text);
+      if (over || rows.size() < static_cast<size_t>(kPage)) co_return over;
+    }
+  }
+
+  Awaitable<void> send_progress(http::BodyWriter& writer) {
+    const auto progress = changes->take_progress();
+    if (!progress) co_return;
+    JsonWriter json;
+    json.begin_object().field("job", job.to_string()).field("steps_done", progress->steps_done);
+    json.field("steps_total", progress->steps_total).end_object();
+    std::string text;
+    append_event(text, "", "job.progress", json.take());
+    co_await writer.write(text);
+  }
+
+  Awaitable<void> run(http::BodyWriter& writer) {
+    auto spoken = std::chrono::steady_clock::now();
+    std::chrono::steady_clock::time_point reread{};
+    while (!writer.stopping()) {
+      const auto now = std::chrono::steady_clock::now();
+      const bool hinted = changes->take_changed();
+      if (hinted || now >= reread) {
+        if (co_await send_durable(writer)) co_return;
+        reread = now + (hinted ? kSettle : kReread);
+      }
+      co_await send_progress(writer);
+      if (now - spoken > kKeepAlive) {
+        co_await writer.write(std::string_view(": still here\n\n"));
+        spoken = now;
+      }
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(reread - std::chrono::steady_clock::now());
+      if (left.count() > 0) co_await changes->wait(left);
+    }
+  }
+};
+
+}  // namespace
+
+Awaitable<http::Response> get_job_events(Service& service, Call& call) {
+  const auto id = JobId::parse(call.arguments.at(0));
+  const Problem missing{"job_not_found", "there is no job " + call.arguments.at(0).substr(0, 64), "",
+                        "see GET /v1/jobs"};
+  if (!id) co_return refusal(missing);
+  int64_t after = 0;
+  if (const std::string* last = call.request.field("last-event-id")) {
+    const auto [end, error] = std::from_chars(last->data(), last->data() + last->size(), after);
+    if (error != std::errc() || end != last->data() + last->size() || after < 0)
+      co_return refusal(
+          {"bad_header", "Last-Event-ID is not an id of this stream", "", "send the last id that came, or none"});
+  }
+  auto count = std::make_shared<StreamCount>(service.metrics.event_streams);
+  if (!count->allowed())
+    co_return refusal(
+        {"too_many_streams", "too many event streams are open on this server", "", "use GET ?wait= instead"});
+  auto changes = service.hub.subscribe(*id);  // before the first read, so that nothing falls between
+  const auto job = co_await service.database.run(
+      [account = call.account, job_id = *id](sql::Store& store) { return store.job(account, job_id); });
+  if (!job) co_return refusal(missing);
+  auto stream = std::make_shared<EventStream>(
+      EventStream{service, call.account, *id, after, std::move(changes), std::move(count)});
+  http::Response response;
+  response.fields.emplace_back("Content-Type", "text/event-stream");
+  response.close = true;
+  response.body = http::StreamedBody{std::nullopt, [stream](http::BodyWriter& writer) { return stream->run(writer); }};
+  co_return response;
+}
+
+}  // namespace quarry::server

@@ -1,0 +1,193 @@
+#include <chrono>
+
+#include "server/api/answers.h"
+#include "server/api/handlers.h"
+#include "server/api/quote_token.h"
+#include "server/json_reader.h"
+#include "server/limits.h"
+
+namespace quarry::server {
+
+namespace {
+
+constexpr std::chrono::milliseconds kReread{1'000};  ///< how soon a change made through another server is seen
+
+Problem job_missing(const std::string& text) {
+  return {"job_not_found", "there is no job " + text.substr(0, 64), "", "see GET /v1/jobs"};
+}
+
+/// A quote or a limit given with a job: the quote's prices hold, and neither may be below what the job can cost.
+Status apply_terms(const Service& service, AccountId account, const std::map<std::string, std::string_view>& body,
+                   JobPlan& plan, const std::string& base) {
+  if (const auto token = body.find("quote"); token != body.end() && token->second != "null") {
+    QUARRY_ASSIGN(const std::string text, read_string(token->second, base + "/quote"));
+    QUARRY_ASSIGN(const QuoteTerms terms, read_quote(text, service.settings.quote_key, service.clock.wall()));
+    if (terms.account != account || terms.job_sha256 != sha256(plan.row.document))
+      return Problem{"quote_invalid", "the quote is for another job or account", base + "/quote",
+                     "ask for a quote of this job"};
+    plan.row.prices = terms.prices;
+    QUARRY_ASSIGN(plan.quote, market::quote(plan.work, terms.prices, plan.segments));
+    plan.row.limit = terms.limit;
+  }
+  if (const auto given = body.find("limit"); given != body.end() && given->second != "null") {
+    QUARRY_ASSIGN(const std::string text, read_string(given->second, base + "/limit"));
+    const auto limit = Money::parse(text);
+    if (!limit)
+      return Problem{"bad_amount", "limit is not a decimal amount", base + "/limit",
+                     "send dollars as a string, e.g. \"0.25\""};
+    if (*limit < plan.row.limit)
+      return Problem{"limit_too_low",
+                     "the job may cost " + plan.row.limit.to_string() + ", over the limit " + limit->to_string(),
+                     base + "/limit", "raise the limit, or run less"};
+  }
+  return {};
+}
+
+Awaitable<Result<JobPlan>> plan_submitted(Service& service, AccountId account, std::string_view json,
+                                          std::string base) {
+  QUARRY_CO_ASSIGN(const auto body, read_object(json, {"job", "quote", "limit"}, base));
+  if (!body.contains("job"))
+    co_return Problem{"missing_field", "the field 'job' is missing", base + "/job", "add the job document"};
+  QUARRY_CO_ASSIGN(JobPlan plan, co_await plan_job(service, account, body.at("job"), base + "/job"));
+  QUARRY_CO_TRY(apply_terms(service, account, body, plan, base));
+  plan.row.id = JobId::make(service.clock.wall(), service.random);
+  co_return plan;
+}
+
+http::Response insufficient(const sql::SubmitOutcome& outcome) {
+  return refusal(
+      {"insufficient_balance",
+       "the account has " + outcome.available.to_string() + " available, " + outcome.needed.to_string() + " is needed",
+       "", "add credit, or run less"});
+}
+
+/// Commits the jobs in one group with whatever else waits, tells the scheduler, answers.
+Awaitable<http::Response> submit(Service& service, sql::Submission submission) {
+  const size_t count = submission.jobs.size();
+  std::string answer = submission.answer;
+  const sql::SubmitOutcome outcome = co_await service.database.submit(std::move(submission));
+  switch (outcome.kind) {
+    case sql::SubmitOutcome::Kind::Accepted:
+      break;
+    case sql::SubmitOutcome::Kind::Repeated:
+      co_return http::Response::json(outcome.answer_status, outcome.answer);
+    case sql::SubmitOutcome::Kind::KeyReused:
+      co_return refusal(
+          {"idempotency_key_reused", "this Idempotency-Key came with another request before", "", "use a new key"});
+    case sql::SubmitOutcome::Kind::InsufficientBalance:
+      co_return insufficient(outcome);
+  }
+  service.metrics.jobs_submitted += count;
+  service.dispatch.jobs_ready(outcome.ready);
+  co_return http::Response::json(201, std::move(answer));
+}
+
+sql::Submission submission_of(Call& call) {
+  sql::Submission submission;
+  submission.account = call.account;
+  submission.idempotency = call.idempotency;
+  return submission;
+}
+
+/// The outputs that a stored job keeps; empty when its graph cannot be read.
+Awaitable<std::vector<OutputInfo>> outputs_of(Service& service, const sql::JobRow& job) {
+  const auto graph = co_await service.catalog.graph(job.graph);
+  const auto document = graph::parse_job(job.document);
+  if (!graph || !document) co_return std::vector<OutputInfo>{};
+  auto outputs = job_outputs(*document, graph->normal.graph, job.steps);
+  if (!outputs) co_return std::vector<OutputInfo>{};
+  co_return std::move(*outputs);
+}
+
+Awaitable<http::Response> job_answer(Service& service, const sql::JobRow& job) {
+  const auto outputs = co_await outputs_of(service, job);
+  JsonWriter json;
+  write_job(json, job, &outputs, service.hub.current(job.id));
+  co_return http::Response::json(200, json.take());
+}
+
+}  // namespace
+
+Awaitable<http::Response> post_job(Service& service, Call& call) {
+  QUARRY_ANSWER_ASSIGN(JobPlan plan, co_await plan_submitted(service, call.account, call.body, ""));
+  JsonWriter json;
+  write_job(json, queued_row(plan, service.clock.wall()), &plan.outputs, std::nullopt);
+  sql::Submission submission = submission_of(call);
+  submission.answer = json.take();
+  submission.jobs.push_back(std::move(plan.row));
+  co_return co_await submit(service, std::move(submission));
+}
+
+Awaitable<http::Response> post_job_batch(Service& service, Call& call) {
+  QUARRY_ANSWER_ASSIGN(const auto body, read_object(call.body, {"jobs"}));
+  if (!body.contains("jobs"))
+    co_return refusal({"missing_field", "the field 'jobs' is missing", "/jobs", "add the list of jobs"});
+  QUARRY_ANSWER_ASSIGN(const auto items, read_array(body.at("jobs"), kMaxJobsPerRequest, "/jobs"));
+  if (items.empty()) co_return refusal({"missing_field", "there are no jobs in the list", "/jobs", "add at least one"});
+  sql::Submission submission = submission_of(call);
+  const WallTime now = service.clock.wall();
+  JsonWriter json;
+  json.begin_object().key("jobs").begin_array();
+  for (size_t i = 0; i < items.size(); ++i) {
+    QUARRY_ANSWER_ASSIGN(JobPlan plan,
+                         co_await plan_submitted(service, call.account, items[i], "/jobs/" + std::to_string(i)));
+    write_job(json, queued_row(plan, now), &plan.outputs, std::nullopt);
+    submission.jobs.push_back(std::move(plan.row));
+  }
+  json.end_array().end_object();
+  submission.answer = json.take();
+  co_return co_await submit(service, std::move(submission));
+}
+
+Awaitable<http::Response> list_jobs(Service& service, Call& call) {
+  QUARRY_ANSWER_ASSIGN(const sql::Page page, page_of(call.request));
+  auto [rows, next] = co_await service.database.run([account = call.account, page](sql::Store& store) {
+    std::string after;
+    auto found = store.jobs(account, page, after);
+    return std::pair(std::move(found), std::move(after));
+  });
+  JsonWriter json;
+  json.begin_object().key("jobs").begin_array();
+  for (const sql::JobRow& job : rows) write_job(json, job, nullptr, service.hub.current(job.id));
+  json.end_array();
+  write_next(json, next);
+  json.end_object();
+  co_return http::Response::json(200, json.take());
+}
+
+Awaitable<http::Response> get_job(Service& service, Call& call) {
+  const auto id = JobId::parse(call.arguments.at(0));
+  if (!id) co_return refusal(job_missing(call.arguments.at(0)));
+  QUARRY_ANSWER_ASSIGN(const std::chrono::seconds wait, wait_of(call.request));
+  const auto until = std::chrono::steady_clock::now() + wait;
+  // Subscribed before the first read: a change between the two wakes the wait.
+  const auto changes = wait.count() > 0 ? service.hub.subscribe(*id) : nullptr;
+  for (;;) {
+    const auto job = co_await service.database.run(
+        [account = call.account, job_id = *id](sql::Store& store) { return store.job(account, job_id); });
+    if (!job) co_return refusal(job_missing(call.arguments.at(0)));
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    if (is_terminal(job->state) || left.count() <= 0) co_return co_await job_answer(service, *job);
+    const auto reread = std::chrono::steady_clock::now() + std::min(left, kReread);
+    for (auto now = std::chrono::steady_clock::now(); now < reread && !changes->take_changed();
+         now = std::chrono::steady_clock::now())
+      co_await changes->wait(std::chrono::ceil<std::chrono::milliseconds>(reread - now));
+  }
+}
+
+Awaitable<http::Response> delete_job(Service& service, Call& call) {
+  const auto id = JobId::parse(call.arguments.at(0));
+  if (!id) co_return refusal(job_missing(call.arguments.at(0)));
+  const sql::CancelOutcome outcome = co_await service.database.cancel({call.account, *id});
+  if (outcome.kind == sql::CancelOutcome::Kind::NotFound) co_return refusal(job_missing(call.arguments.at(0)));
+  if (outcome.kind == sql::CancelOutcome::Kind::Cancelled) {
+    service.dispatch.job_cancelled(*id, outcome);
+    service.hub.ended(*id);
+  }
+  const auto job = co_await service.database.run(
+      [account = call.account, job_id = *id](sql::Store& store) { return store.job(account, job_id); });
+  if (!job) co_return refusal(job_missing(call.arguments.at(0)));
+  co_return co_await job_answer(service, *job);
+}
+
+}  // namespace quarry::server

@@ -1,0 +1,192 @@
+#include <charconv>
+
+#include "server/api/download.h"
+#include "server/api/handlers.h"
+#include "server/limits.h"
+
+namespace quarry::server {
+
+namespace {
+
+Problem tensor_missing(const std::string& text) {
+  return {"tensor_not_found", "there is no tensor file " + text.substr(0, 64), "", "PUT it to /v1/tensors/{sha256}"};
+}
+
+Result<Digest> digest_of(const std::string& text) {
+  if (const auto digest = parse_digest(text)) return *digest;
+  return Problem{"bad_parameter", "the path does not end in a SHA-256 of 64 lower-case hex digits", "",
+                 "correct the path"};
+}
+
+/// Which bytes of the file this request brings.
+struct Part {
+  uint64_t begin = 0;
+  std::optional<uint64_t> end, total;  ///< of a Content-Range
+};
+
+Result<Part> part_of(const http::Request& request) {
+  Part part;
+  const std::string* field = request.field("content-range");
+  if (field == nullptr) {
+    part.total = request.body->length();
+    return part;
+  }
+  const Problem malformed{"content_range", "Content-Range is not 'bytes first-last/total'", "", "correct the field"};
+  std::string_view text = *field;
+  if (!text.starts_with("bytes ")) return malformed;
+  text.remove_prefix(6);
+  const auto number = [&text](char stop) -> std::optional<uint64_t> {
+    uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    text.remove_prefix(static_cast<size_t>(end - text.data()));
+    if (error != std::errc() || (stop != '\0' && !text.starts_with(stop))) return std::nullopt;
+    if (stop != '\0') text.remove_prefix(1);
+    return value;
+  };
+  const auto first = number('-'), last = first ? number('/') : std::nullopt, total = last ? number('\0') : std::nullopt;
+  if (!total || !text.empty() || *last < *first || *last >= *total) return malformed;
+  const auto length = request.body->length();
+  if (length && *length != *last - *first + 1)
+    return Problem{"content_range", "Content-Range and Content-Length disagree", "",
+                   "send exactly the bytes of the range"};
+  part.begin = *first;
+  part.end = *last + 1;
+  part.total = *total;
+  return part;
+}
+
+http::Response stored(int status, const Digest& digest, uint64_t bytes) {
+  JsonWriter json;
+  json.begin_object().field("sha256", to_hex(digest)).field("bytes", bytes).end_object();
+  return http::Response::json(status, json.take());
+}
+
+http::Response with_offset(http::Response response, uint64_t offset) {
+  response.fields.emplace_back("Upload-Offset", std::to_string(offset));
+  return response;
+}
+
+Problem too_large() {
+  return {"tensor_too_large", "a tensor file has at most " + std::to_string(kMaxTensorBytes) + " bytes", "",
+          "split it over several files"};
+}
+
+/// Fills a chunk from the body: fewer bytes than kFileChunkBytes only at its end.
+Awaitable<std::shared_ptr<std::vector<std::byte>>> next_chunk(http::BodyReader& body) {
+  auto chunk = std::make_shared<std::vector<std::byte>>(kFileChunkBytes);
+  size_t used = 0;
+  while (used < chunk->size()) {
+    const size_t got = co_await body.read(std::span(*chunk).subspan(used));
+    if (got == 0) break;
+    used += got;
+  }
+  chunk->resize(used);
+  co_return chunk;
+}
+
+/// Receives the body into the upload: one chunk is hashed and written while the next one arrives.
+Awaitable<Status> receive(Service& service, http::BodyReader& body, std::shared_ptr<Upload> upload, uint64_t most) {
+  std::shared_ptr<WorkPool::Task<Status>> writing;
+  uint64_t received = 0;
+  std::optional<http::RequestFailed> failed;
+  for (;;) {
+    std::shared_ptr<std::vector<std::byte>> chunk;
+    try {
+      chunk = co_await next_chunk(body);
+    } catch (http::RequestFailed& failure) {
+      failed = std::move(failure);
+    }
+    if (writing) QUARRY_CO_TRY(co_await writing->wait());
+    if (failed) throw *failed;  // after the last chunk is down: what was received can be continued from
+    if (chunk->empty()) co_return Status();
+    received += chunk->size();
+    if (received > most) co_return too_large();
+    service.metrics.bytes_uploaded += chunk->size();
+    writing = service.work.start([upload, chunk] { return upload->append(*chunk); });
+  }
+}
+
+Status check_safetensors(const Upload& upload) {
+  auto file =
+      read_tensor_file(upload.offset(), [&](uint64_t at, std::span<std::byte> into) { return upload.read(at, into); });
+  if (!file) return std::move(file).problem();
+  return {};
+}
+
+/// The account has the file: the body is read and dropped, unless the client waits to be told to send it.
+Awaitable<http::Response> already_there(Call& call, const Digest& digest, uint64_t bytes) {
+  const std::string* expect = call.request.field("expect");
+  if (expect == nullptr)
+    while (!(co_await next_chunk(*call.request.body))->empty()) {
+    }
+  co_return stored(200, digest, bytes);
+}
+
+Awaitable<http::Response> finish_upload(Service& service, AccountId account, Digest digest,
+                                        std::shared_ptr<Upload> upload) {
+  const uint64_t bytes = upload->offset();
+  const Status committed = co_await service.work.run([upload] { return upload->commit(check_safetensors); });
+  if (!committed) co_return refusal(committed.problem());
+  co_await service.database.run(
+      [account, digest, bytes](sql::Store& store) { store.put_tensor(account, digest, bytes); });
+  co_return stored(201, digest, bytes);
+}
+
+}  // namespace
+
+Awaitable<http::Response> put_tensor(Service& service, Call& call) {
+  QUARRY_ANSWER_ASSIGN(const Digest digest, digest_of(call.arguments.at(0)));
+  QUARRY_ANSWER_ASSIGN(const Part part, part_of(call.request));
+  if (part.total.value_or(0) > kMaxTensorBytes) co_return refusal(too_large());
+  if (const auto bytes = co_await service.catalog.tensor_bytes(call.account, digest))
+    co_return co_await already_there(call, digest, *bytes);
+  const std::string owner = call.account.uuid();
+  auto begun = co_await service.work.run([&blobs = service.blobs, owner, digest, part] {
+    return blobs.begin(BlobKind::Tensor, owner, digest, part.begin, part.total.value_or(0));
+  });
+  if (!begun) {
+    auto response = refusal(begun.problem());
+    if (begun.problem().code != "upload_offset") co_return response;
+    co_return with_offset(std::move(response),
+                          service.blobs.upload_offset(BlobKind::Tensor, owner, digest).value_or(0));
+  }
+  const std::shared_ptr<Upload> upload = std::move(*begun);
+  const uint64_t most = part.end ? *part.end - part.begin : kMaxTensorBytes;
+  const Status received = co_await receive(service, *call.request.body, upload, most);
+  if (!received) {
+    co_await service.work.run([upload] { upload->discard(); });
+    co_return refusal(received.problem());
+  }
+  if (part.end && upload->offset() < *part.total) {
+    QUARRY_ANSWER_TRY(co_await service.work.run([upload] { return upload->sync(); }));
+    co_return with_offset(stored(202, digest, upload->offset()), upload->offset());
+  }
+  co_return co_await finish_upload(service, call.account, digest, upload);
+}
+
+Awaitable<http::Response> head_tensor(Service& service, Call& call) {
+  QUARRY_ANSWER_ASSIGN(const Digest digest, digest_of(call.arguments.at(0)));
+  if (const auto bytes = co_await service.catalog.tensor_bytes(call.account, digest)) {
+    http::Response response;
+    response.head_length = *bytes;
+    response.fields.emplace_back("Content-Type", "application/octet-stream");
+    response.fields.emplace_back("Accept-Ranges", "bytes");
+    co_return response;
+  }
+  const auto offset = co_await service.work.run([&blobs = service.blobs, owner = call.account.uuid(), digest] {
+    return blobs.upload_offset(BlobKind::Tensor, owner, digest);
+  });
+  auto response = refusal(tensor_missing(call.arguments.at(0)));
+  co_return offset ? with_offset(std::move(response), *offset) : std::move(response);
+}
+
+Awaitable<http::Response> get_tensor(Service& service, Call& call) {
+  QUARRY_ANSWER_ASSIGN(const Digest digest, digest_of(call.arguments.at(0)));
+  const auto bytes = co_await service.catalog.tensor_bytes(call.account, digest);
+  if (!bytes) co_return refusal(tensor_missing(call.arguments.at(0)));
+  std::vector<DownloadPart> parts;
+  parts.emplace_back(wire::Extent{digest, 0, *bytes});
+  co_return download(service, call.request, std::move(parts));
+}
+
+}  // namespace quarry::server

@@ -1,0 +1,52 @@
+// The whole server in one object: what main starts and tests drive. Owns every part and the order in which they end.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "common/clock.h"
+#include "common/random.h"
+#include "market/market.h"
+#include "server/limits.h"
+
+namespace quarry::server {
+
+struct Address {
+  std::string host;
+  uint16_t port = 0;
+};
+/// "127.0.0.1:8443" or "[::1]:8443"; throws std::runtime_error naming `flag` otherwise.
+Address parse_address(const std::string& text, const std::string& flag);
+
+struct Options {
+  std::string database;
+  Address listen{"127.0.0.1", 0}, gate_listen{"127.0.0.1", 0}, metrics_listen{"127.0.0.1", 0};
+  std::filesystem::path blobs;
+  std::string tls_certificate, tls_key, authority_certificate, authority_key, quote_key_file;
+  market::Prices prices;
+  size_t io_threads = 1;
+  size_t work_threads = 2;
+  size_t database_threads = 4;
+  TimeLimits times;
+};
+
+class Application {
+ public:
+  /// Serves when it returns. Throws std::runtime_error with one clear sentence when something is missing.
+  Application(const Options& options, const Clock& clock, RandomSource& random);
+  ~Application();  ///< stop()
+  uint16_t port() const;
+  uint16_t gate_port() const;
+  uint16_t metrics_port() const;
+  /// Graceful: no new connections, requests in flight finish within a bound, what is queued for the database is
+  /// committed.
+  void stop();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace quarry::server

@@ -1,0 +1,326 @@
+#include "server/blobs/blob_store.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <list>
+#include <mutex>
+#include <stdexcept>
+
+#include "server/limits.h"
+
+namespace quarry::server {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr size_t kRememberedHashes = 64;
+
+std::string_view folder(BlobKind kind) {
+  switch (kind) {
+    case BlobKind::Tensor:
+      return "tensors";
+    case BlobKind::Graph:
+      return "graphs";
+    case BlobKind::Result:
+      return "results";
+  }
+  return "";
+}
+
+Problem storage_problem(const char* what) {
+  if (errno == ENOSPC || errno == EDQUOT)
+    return {"no_space", "the service has no room for these bytes now", "", "try again later"};
+  return {"storage_error", std::string("the bytes could not be stored: ") + what, "", "try again later"};
+}
+
+bool write_all(int file, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(file, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return false;
+    bytes = bytes.subspan(static_cast<size_t>(written));
+  }
+  return true;
+}
+
+bool read_exactly(int file, uint64_t offset, std::span<std::byte> into) {
+  while (!into.empty()) {
+    const ssize_t got = ::pread(file, into.data(), into.size(), static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    offset += static_cast<uint64_t>(got);
+    into = into.subspan(static_cast<size_t>(got));
+  }
+  return true;
+}
+
+bool sync_folder(const fs::path& path) {
+  FileHandle handle(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return handle.open() && ::fsync(handle.get()) == 0;
+}
+
+uint64_t file_bytes(int file) {
+  struct stat info {};
+  return ::fstat(file, &info) == 0 ? static_cast<uint64_t>(info.st_size) : 0;
+}
+
+bool still_named(int file, const fs::path& path) {
+  struct stat opened {
+  }, named{};
+  return ::fstat(file, &opened) == 0 && ::stat(path.c_str(), &named) == 0 && opened.st_ino == named.st_ino;
+}
+
+}  // namespace
+
+FileHandle::~FileHandle() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+FileHandle::FileHandle(FileHandle&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+FileHandle& FileHandle::operator=(FileHandle&& other) noexcept {
+  std::swap(descriptor_, other.descriptor_);
+  return *this;
+}
+
+bool OpenBlob::read(uint64_t offset, std::span<std::byte> into) const {
+  return read_exactly(file.get(), offset, into);
+}
+
+/// Hash states of unfinished uploads, so that an upload in many parts is not hashed from its start for each.
+class HashMemory {
+ public:
+  void keep(const std::string& name, uint64_t offset, Sha256 hash) {
+    std::lock_guard lock(mutex_);
+    entries_.remove_if([&](const Entry& entry) { return entry.name == name; });
+    entries_.push_front({name, offset, std::move(hash)});
+    if (entries_.size() > kRememberedHashes) entries_.pop_back();
+  }
+  std::optional<Sha256> take(const std::string& name, uint64_t offset) {
+    std::lock_guard lock(mutex_);
+    for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
+      if (entry->name != name) continue;
+      std::optional<Sha256> hash;
+      if (entry->offset == offset) hash.emplace(std::move(entry->hash));
+      entries_.erase(entry);
+      return hash;
+    }
+    return std::nullopt;
+  }
+
+ private:
+  struct Entry {
+    std::string name;
+    uint64_t offset;
+    Sha256 hash;
+  };
+  std::mutex mutex_;
+  std::list<Entry> entries_;
+};
+
+struct BlobStore::State {
+  fs::path root;
+  HashMemory hashes;
+
+  fs::path path(BlobKind kind, const Digest& digest) const {
+    const std::string hex = to_hex(digest);
+    return root / folder(kind) / hex.substr(0, 2) / hex;
+  }
+  fs::path upload_path(BlobKind kind, const std::string& owner, const Digest& digest) const {
+    return root / "uploads" / (owner + "." + std::string(folder(kind)) + "." + to_hex(digest));
+  }
+
+  /// Gives a synced temporary file its final name, durably.
+  Status publish(const fs::path& from, BlobKind kind, const Digest& digest) const {
+    const fs::path to = path(kind, digest);
+    std::error_code error;
+    if (fs::create_directory(to.parent_path(), error) && !sync_folder(to.parent_path().parent_path()))
+      return storage_problem("folder");
+    if (::rename(from.c_str(), to.c_str()) != 0 || !sync_folder(to.parent_path())) return storage_problem("rename");
+    return {};
+  }
+
+  size_t uploads_of(const std::string& owner) const {
+    size_t count = 0;
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(root / "uploads", error))
+      count += entry.path().filename().string().starts_with(owner + ".");
+    return count;
+  }
+};
+
+namespace {
+
+class FileUpload final : public Upload {
+ public:
+  FileUpload(BlobStore::State& store, BlobKind kind, const Digest& digest, fs::path path, FileHandle file,
+             uint64_t offset, Sha256 hash)
+      : store_(store),
+        kind_(kind),
+        digest_(digest),
+        path_(std::move(path)),
+        file_(std::move(file)),
+        offset_(offset),
+        hash_(std::move(hash)) {}
+  ~FileUpload() override {
+    if (!over_) store_.hashes.keep(path_.filename(), offset_, std::move(hash_));
+  }
+
+  uint64_t offset() const override { return offset_; }
+  Status append(std::span<const std::byte> bytes) override {
+    if (!write_all(file_.get(), bytes)) {
+      Problem problem = storage_problem("write");
+      // A part that was half written is cut off, so that offset and hash stay in step.
+      if (::ftruncate(file_.get(), static_cast<off_t>(offset_)) != 0) discard();
+      return problem;
+    }
+    hash_.update(bytes);
+    offset_ += bytes.size();
+    return {};
+  }
+  Status sync() override { return ::fdatasync(file_.get()) == 0 ? Status() : storage_problem("sync"); }
+  bool read(uint64_t offset, std::span<std::byte> into) const override {
+    return read_exactly(file_.get(), offset, into);
+  }
+  Status commit(const std::function<Status(const Upload&)>& check) override {
+    if (hash_.finish() != digest_) {
+      discard();
+      return Problem{"hash_mismatch", "the bytes do not have the SHA-256 " + to_hex(digest_), "",
+                     "send the file whose hash is in the path"};
+    }
+    if (Status content = check ? check(*this) : Status(); !content.ok()) {
+      discard();
+      return content;
+    }
+    over_ = true;
+    if (::fsync(file_.get()) != 0) {
+      Problem problem = storage_problem("sync");
+      discard();
+      return problem;
+    }
+    return store_.publish(path_, kind_, digest_);
+  }
+  void discard() override {
+    over_ = true;
+    ::unlink(path_.c_str());
+  }
+
+ private:
+  BlobStore::State& store_;
+  BlobKind kind_;
+  Digest digest_;
+  fs::path path_;
+  FileHandle file_;
+  uint64_t offset_;
+  Sha256 hash_;
+  bool over_ = false;
+};
+
+/// The hash of the first `bytes` of a file, for an upload that this process did not begin.
+std::optional<Sha256> hash_prefix(int file, uint64_t bytes) {
+  Sha256 hash;
+  std::vector<std::byte> chunk(kFileChunkBytes);
+  for (uint64_t at = 0; at < bytes; at += chunk.size()) {
+    const auto part = std::span(chunk).first(std::min<uint64_t>(chunk.size(), bytes - at));
+    if (!read_exactly(file, at, part)) return std::nullopt;
+    hash.update(part);
+  }
+  return hash;
+}
+
+}  // namespace
+
+BlobStore::BlobStore(fs::path root) : state_(std::make_unique<State>()) {
+  state_->root = std::move(root);
+  std::error_code error;
+  for (const char* name : {"tensors", "graphs", "results", "uploads"}) {
+    fs::create_directories(state_->root / name, error);
+    if (error)
+      throw std::runtime_error("cannot make the blob folder " + (state_->root / name).string() + ": " +
+                               error.message());
+  }
+  const auto oldest = fs::file_time_type::clock::now() - kUploadLifetime;
+  for (const auto& entry : fs::directory_iterator(state_->root / "uploads", error))
+    if (fs::last_write_time(entry.path(), error) < oldest) fs::remove(entry.path(), error);
+}
+BlobStore::~BlobStore() = default;
+
+std::optional<OpenBlob> BlobStore::open(BlobKind kind, const Digest& digest) const {
+  FileHandle file(::open(state_->path(kind, digest).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.open()) return std::nullopt;
+  const uint64_t bytes = file_bytes(file.get());
+  return OpenBlob{std::move(file), bytes};
+}
+
+bool BlobStore::exists(BlobKind kind, const Digest& digest) const {
+  return ::access(state_->path(kind, digest).c_str(), F_OK) == 0;
+}
+
+std::optional<std::vector<std::byte>> BlobStore::read_all(BlobKind kind, const Digest& digest, size_t limit) const {
+  const auto blob = open(kind, digest);
+  if (!blob || blob->bytes > limit) return std::nullopt;
+  std::vector<std::byte> bytes(blob->bytes);
+  if (!blob->read(0, bytes)) return std::nullopt;
+  return bytes;
+}
+
+Status BlobStore::put(BlobKind kind, const Digest& digest, std::span<const std::byte> bytes) {
+  if (exists(kind, digest)) return {};
+  if (!has_space(bytes.size()))
+    return Problem{"no_space", "the service has no room for these bytes now", "", "try again later"};
+  std::string temporary = (state_->root / "uploads" / "put.XXXXXX").string();
+  FileHandle file(::mkostemp(temporary.data(), O_CLOEXEC));
+  if (!file.open()) return storage_problem("create");
+  if (!write_all(file.get(), bytes) || ::fsync(file.get()) != 0) {
+    Problem problem = storage_problem("write");
+    ::unlink(temporary.c_str());
+    return problem;
+  }
+  return state_->publish(temporary, kind, digest);
+}
+
+Result<std::unique_ptr<Upload>> BlobStore::begin(BlobKind kind, const std::string& owner, const Digest& digest,
+                                                 uint64_t offset, uint64_t total) {
+  const fs::path path = state_->upload_path(kind, owner, digest);
+  if (!has_space(total - std::min(total, offset)))
+    return Problem{"no_space", "the service has no room for these bytes now", "", "try again later"};
+  if (!fs::exists(path) && state_->uploads_of(owner) >= kMaxUploadsPerAccount)
+    return Problem{"too_many_uploads", "there are " + std::to_string(kMaxUploadsPerAccount) + " unfinished uploads", "",
+                   "finish some of them; unfinished ones are dropped after a day"};
+  FileHandle file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640));
+  if (!file.open()) return storage_problem("create");
+  // Opened before another writer published or dropped it, this file may be a finished blob by now: never touch that.
+  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0 || !still_named(file.get(), path))
+    return Problem{"upload_busy", "another request is uploading these bytes", "", "wait for it, or try again"};
+  if (offset == 0 && ::ftruncate(file.get(), 0) != 0) return storage_problem("truncate");
+  const uint64_t there = file_bytes(file.get());
+  if (offset != there)
+    return Problem{"upload_offset", "the upload goes on at byte " + std::to_string(there), "",
+                   "send Content-Range from the byte in Upload-Offset"};
+  auto hash = state_->hashes.take(path.filename(), offset);
+  if (offset == 0) hash.emplace();
+  if (!hash) hash = hash_prefix(file.get(), offset);
+  if (!hash || ::lseek(file.get(), static_cast<off_t>(offset), SEEK_SET) < 0) return storage_problem("read");
+  return std::unique_ptr<Upload>(
+      new FileUpload(*state_, kind, digest, path, std::move(file), offset, *std::move(hash)));
+}
+
+std::optional<uint64_t> BlobStore::upload_offset(BlobKind kind, const std::string& owner, const Digest& digest) const {
+  std::error_code error;
+  const uint64_t bytes = fs::file_size(state_->upload_path(kind, owner, digest), error);
+  return error ? std::nullopt : std::optional(bytes);
+}
+
+bool BlobStore::has_space(uint64_t bytes) const {
+  struct statvfs info {};
+  if (::statvfs(state_->root.c_str(), &info) != 0) return false;
+  const uint64_t free_bytes = static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
+  return free_bytes > kKeepFreeBytes && free_bytes - kKeepFreeBytes >= bytes;
+}
+
+}  // namespace quarry::server

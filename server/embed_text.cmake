@@ -1,0 +1,11 @@
+# Writes OUTPUT: a C++ file that defines the text of INPUT as quarry::server::NAME. In pieces, since a string literal has a bound.
+file(READ ${INPUT} text)
+string(LENGTH "${text}" length)
+set(pieces "")
+set(at 0)
+while(at LESS length)
+  string(SUBSTRING "${text}" ${at} 8000 piece)
+  string(APPEND pieces "R\"~~~(${piece})~~~\"\n")
+  math(EXPR at "${at} + 8000")
+endwhile()
+file(WRITE ${OUTPUT} "#include \"server/api/openapi.h\"\n\nnamespace quarry::server {\nconst std::string_view ${NAME} =\n${pieces};\n}\n")

@@ -1,0 +1,229 @@
+#include "server/gate/box_session.h"
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "common/log.h"
+
+namespace quarry::server {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::chrono::seconds kHelloLimit{10};
+constexpr uint32_t kLeaseTtlMs = 10'000;  ///< the scheduler's lease of a session (docs/architecture.md)
+constexpr uint32_t kHeartbeatMs = 2'000;
+constexpr std::chrono::milliseconds kRetry{500};  ///< when the database refuses or is away
+
+/// Work that a session starts from its thread and nobody waits for.
+template <class Work>
+void spawn(asio::io_context& io, Work work) {
+  asio::co_spawn(io, std::move(work), [](std::exception_ptr error) {
+    if (!error) return;
+    try {
+      std::rethrow_exception(error);
+    } catch (const std::exception& failure) {
+      spdlog::error("gate: {}", failure.what());
+    } catch (const http::RequestFailed& failure) {
+      spdlog::warn("gate: {}", failure.problem.detail);
+    }
+  });
+}
+
+}  // namespace
+
+BoxSession::BoxSession(GateHost& host, std::shared_ptr<wire::Link> link) : host_(host), link_(std::move(link)) {}
+
+void BoxSession::start() {
+  wire::Link::Handlers handlers;
+  handlers.on_message = [self = shared_from_this()](wire::Message message) { self->received(std::move(message)); };
+  handlers.on_close = [self = shared_from_this()](const std::string& reason) { self->closed(reason); };
+  link_->start(std::move(handlers));
+  auto timer = std::make_shared<asio::steady_timer>(host_.io(), kHelloLimit);
+  timer->async_wait([timer, weak = weak_from_this()](const boost::system::error_code& error) {
+    const auto self = weak.lock();
+    if (!error && self && !self->greeted_) self->refuse("hello_expected", "a worker says Hello first");
+  });
+}
+
+void BoxSession::close() {
+  link_->close();
+}
+
+void BoxSession::refuse(const std::string& code, const std::string& detail) {
+  spdlog::warn("worker {} refused: {}", link_->peer_name(), detail);
+  link_->send(wire::Refusal{code, detail});
+  link_->close();
+}
+
+void BoxSession::closed(const std::string& reason) {
+  gone_ = true;
+  if (open_) {
+    spdlog::info("link of session {} ended: {}", up_.session.id.to_string(), reason);
+    host_.ended(*this);
+  }
+}
+
+void BoxSession::received(wire::Message message) {
+  if (!greeted_) {
+    auto* hello = std::get_if<wire::Hello>(&message);
+    if (hello == nullptr) return refuse("hello_expected", "a worker says Hello first");
+    greeted_ = true;
+    return spawn(host_.io(), [self = shared_from_this(), said = std::move(*hello)]() mutable {
+      return self->open(std::move(said));
+    });
+  }
+  if (!open_) return refuse("too_early", "a worker waits for Welcome");
+  if (std::holds_alternative<wire::Heartbeat>(message)) return host_.seen(up_.session);
+  if (auto* progress = std::get_if<wire::Progress>(&message)) return handle(std::move(*progress));
+  if (auto* completions = std::get_if<wire::Completions>(&message)) return handle(std::move(*completions));
+  if (auto* failures = std::get_if<wire::Failures>(&message)) return handle(std::move(*failures));
+  if (auto* put = std::get_if<wire::BlobPut>(&message)) return blobs_->take_part(std::move(*put));
+  if (const auto* get = std::get_if<wire::BlobGet>(&message)) {
+    if (!leases_.may_read(get->blob, get->graph)) return blobs_->refuse(*get);
+    return spawn(host_.io(), [blobs = blobs_, asked = *get] { return blobs->send_part(asked); });
+  }
+  refuse("unexpected_message", "a worker does not send this");
+}
+
+Awaitable<void> BoxSession::open(wire::Hello hello) {
+  const auto self = shared_from_this();
+  if (hello.oldest_version > wire::kVersion || hello.newest_version < wire::kOldestVersion)
+    co_return refuse("version", "this server speaks versions " + std::to_string(wire::kOldestVersion) + " to " +
+                                    std::to_string(wire::kVersion) + ": update the worker");
+  const auto box = BoxId::parse(link_->peer_name());
+  if (!box) co_return refuse("unknown_box", "the certificate names no box");
+  std::optional<sql::OpenedSession> opened;
+  std::string why = "the box is not enrolled with this key";
+  try {
+    opened = co_await host_.database().run(
+        [id = *box, key = link_->peer_key_sha256(), hello](sql::Store& store) -> std::optional<sql::OpenedSession> {
+          const auto row = store.find_box(id);
+          if (!row || row->revoked || !row->key_sha256 || *row->key_sha256 != key) return std::nullopt;
+          return store.open_session(id, hello);
+        });
+  } catch (const std::invalid_argument& error) {
+    why = error.what();
+  } catch (const http::RequestFailed& failure) {
+    co_return refuse("unavailable", failure.problem.detail);
+  }
+  if (gone_) co_return;
+  if (!opened) co_return refuse("box_refused", why);
+  box_ = *box;
+  up_ = {opened->session, opened->box, opened->owner, opened->scheduling};
+  blobs_ = std::make_shared<BlobTransfer>(host_.io(), link_, "box-" + box->uuid(), host_.database(), host_.work(),
+                                          host_.blobs(), host_.metrics());
+  open_ = true;
+  wire::Welcome welcome;
+  welcome.version = std::min(hello.newest_version, wire::kVersion);
+  welcome.session = opened->session;
+  welcome.incarnation = opened->incarnation;
+  welcome.lease_ttl_ms = kLeaseTtlMs;
+  welcome.heartbeat_ms = kHeartbeatMs;
+  welcome.slices = opened->slices;
+  link_->send(welcome);
+  spdlog::info("box {} {} session {}", box->to_string(), opened->resumed ? "resumed" : "opened",
+               up_.session.id.to_string());
+  host_.opened(self);
+}
+
+void BoxSession::lease(std::vector<wire::Lease> leases) {
+  for (const wire::Lease& lease : leases) {
+    leases_.add(lease);
+    host_.hub().changed(lease.fence.job);
+  }
+  link_->send(wire::Leases{std::move(leases)});
+}
+
+void BoxSession::cancel(std::vector<wire::Fence> fences, const std::string& reason) {
+  link_->send(wire::Cancels{std::move(fences), reason});
+}
+
+void BoxSession::handle(wire::Progress progress) {
+  for (const wire::AttemptProgress& attempt : progress.attempts)
+    if (const auto job = leases_.job_progress(attempt)) host_.hub().progress(attempt.fence.job, *job);
+}
+
+bool BoxSession::is_backed(const wire::Completion& completion) const {
+  const auto backed = [&](const wire::Produced& value) {
+    if (!value.inline_bytes) return blobs_->delivered(value.blob);
+    return value.inline_bytes->size() == value.bytes && sha256(*value.inline_bytes) == value.blob;
+  };
+  return std::all_of(completion.kept.begin(), completion.kept.end(), backed) &&
+         std::all_of(completion.carried.begin(), completion.carried.end(), backed);
+}
+
+void BoxSession::handle(wire::Completions completions) {
+  for (wire::Completion& completion : completions.completions) {
+    if (is_backed(completion))
+      submit(std::make_shared<const wire::Completion>(std::move(completion)));
+    else
+      answer({completion.fence, false, "blob_missing"});
+  }
+}
+
+void BoxSession::handle(wire::Failures failures) {
+  for (wire::AttemptFailure& failure : failures.failures)
+    submit(std::make_shared<const wire::AttemptFailure>(std::move(failure)));
+}
+
+void BoxSession::retry(std::function<void()> again) {
+  auto timer = std::make_shared<asio::steady_timer>(host_.io(), kRetry);
+  timer->async_wait(
+      [timer, self = shared_from_this(), again = std::move(again)](const boost::system::error_code& error) {
+        if (!error && !self->gone_) again();  // a worker that dials again says again what was not answered
+      });
+}
+
+void BoxSession::submit(std::shared_ptr<const wire::Completion> completion) {
+  const auto done = [self = shared_from_this(), completion](Result<sql::CompletionOutcome> result) {
+    asio::post(self->host_.io(), [self, completion, result = std::move(result)] {
+      if (result.ok()) return self->completed(*result);
+      self->retry([self, completion] { self->submit(completion); });
+    });
+  };
+  if (!host_.database().pool().complete(*completion, done))
+    retry([self = shared_from_this(), completion] { self->submit(completion); });
+}
+
+void BoxSession::submit(std::shared_ptr<const wire::AttemptFailure> failure) {
+  const auto done = [self = shared_from_this(), failure](Result<sql::FailureOutcome> result) {
+    asio::post(self->host_.io(), [self, failure, result = std::move(result)] {
+      if (result.ok()) return self->failed(*failure, *result);
+      self->retry([self, failure] { self->submit(failure); });
+    });
+  };
+  if (!host_.database().pool().fail(*failure, done))
+    retry([self = shared_from_this(), failure] { self->submit(failure); });
+}
+
+void BoxSession::completed(const sql::CompletionOutcome& outcome) {
+  const wire::CompletionResult& result = outcome.result;
+  answer(result);
+  leases_.remove(result.fence);
+  result.accepted ? ++host_.metrics().segments_accepted : ++host_.metrics().stale_completions;
+  host_.tell_scheduler(
+      {result.fence, up_.session.id, result.accepted, result.accepted ? "" : result.code, outcome.next});
+  host_.hub().ended(result.fence.job);
+}
+
+void BoxSession::failed(const wire::AttemptFailure& failure, const sql::FailureOutcome& outcome) {
+  leases_.remove(failure.fence);
+  ++host_.metrics().attempts_failed;
+  host_.tell_scheduler({failure.fence, up_.session.id, false, failure.code, outcome.next});
+  host_.hub().ended(failure.fence.job);
+}
+
+void BoxSession::answer(wire::CompletionResult result) {
+  answers_.push_back(std::move(result));
+  if (answers_.size() > 1) return;
+  asio::post(host_.io(), [self = shared_from_this()] {
+    self->link_->send(wire::CompletionResults{std::exchange(self->answers_, {})});
+  });
+}
+
+}  // namespace quarry::server

@@ -1,0 +1,43 @@
+// The leases that one box session holds through this server: which blobs they let it read, and where their steps lie
+// within their job.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "server/live/hub.h"
+#include "wire/messages.h"
+
+namespace quarry::server {
+
+class HeldLeases {
+ public:
+  void add(const wire::Lease& lease);
+  void remove(const wire::Fence& fence);
+  bool may_read(const Digest& blob, bool graph) const;
+  /// Progress of an attempt as progress of its job; nullopt for a lease that is not held.
+  std::optional<LiveProgress> job_progress(const wire::AttemptProgress& progress);
+  size_t size() const { return leases_.size(); }
+
+ private:
+  struct Held {
+    Digest graph{};
+    std::vector<Digest> inputs;
+    std::string document;    ///< parsed for the first progress report only: most jobs end before one
+    int64_t first_step = 0;  ///< of the segment
+    int64_t job_first_step = -1, job_steps = 0;
+  };
+  struct Hash {
+    size_t operator()(const Digest& digest) const;
+  };
+  using Counts = std::unordered_map<Digest, int, Hash>;
+  static void count(Counts& counts, const Digest& digest, int by);
+
+  std::map<wire::Fence, Held> leases_;
+  Counts graphs_, inputs_;
+};
+
+}  // namespace quarry::server

@@ -1,0 +1,73 @@
+// Every limit on what a client, a worker or a peer can make this process do, in one place (design section 11,
+// docs/api.md). Each is refused by name. Limits on graphs and jobs are in engine/graph/limits.h; those on frames
+// between programs in wire/messages.h.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace quarry::server {
+
+// --- one HTTP request ---
+inline constexpr size_t kMaxHeadBytes = 16 << 10;  ///< request line and fields together
+inline constexpr size_t kMaxFields = 64;
+inline constexpr size_t kMaxTargetBytes = 4 << 10;
+inline constexpr size_t kMaxJsonBytes = 8 << 20;
+inline constexpr size_t kMaxGraphBytes = 128 << 20;  ///< equal to graph::kMaxTextBytes; asserted in api/graphs.cpp
+inline constexpr size_t kMaxJobsPerRequest = 1'000;
+inline constexpr size_t kMaxIdempotencyKeyBytes = 255;
+inline constexpr int32_t kMaxPageSize = 200;
+inline constexpr int32_t kDefaultPageSize = 50;
+inline constexpr std::chrono::seconds kMaxWait{60};  ///< of ?wait=
+
+// --- stored bytes ---
+inline constexpr uint64_t kMaxTensorBytes = uint64_t{256} << 30;
+inline constexpr uint64_t kMaxResultBytes = uint64_t{64} << 30;  ///< kept outputs of one job
+inline constexpr uint64_t kKeepFreeBytes = uint64_t{1}
+                                           << 30;         ///< of the blob directory's disk: below it uploads get 507
+inline constexpr size_t kMaxUploadsPerAccount = 64;       ///< unfinished ones
+inline constexpr std::chrono::hours kUploadLifetime{24};  ///< of an unfinished upload after its last byte
+inline constexpr size_t kFileChunkBytes = 256 << 10;      ///< what is held in memory of a tensor under way
+inline constexpr size_t kBufferedBodyBytes = 512 << 20;   ///< request bodies in memory at once, of all connections
+
+// --- jobs ---
+inline constexpr int64_t kMaxSegments = 1'000'000;
+inline constexpr uint64_t kRetentionHours =
+    24 * 30;  ///< results are kept for 30 days: billed as byte-hours on the quote
+
+// --- time (a test may shorten it) ---
+struct TimeLimits {
+  std::chrono::milliseconds handshake{10'000};
+  std::chrono::milliseconds head{10'000};        ///< from a request's first byte to the end of its head
+  std::chrono::milliseconds idle{75'000};        ///< between requests of a kept-alive connection
+  std::chrono::milliseconds body_gap{30'000};    ///< between two reads of a body, and for one written chunk
+  std::chrono::milliseconds rate_grace{30'000};  ///< a body may be slower than kMinBodyBytesPerSecond for this long
+  std::chrono::milliseconds drain{10'000};       ///< for requests in flight at a graceful stop
+};
+inline constexpr uint64_t kMinBodyBytesPerSecond = 1'000;
+inline constexpr size_t kLingerBytes =
+    1 << 20;  ///< read and dropped after an early refusal, so that the answer arrives
+inline constexpr std::chrono::seconds kLingerTime{2};
+inline constexpr std::chrono::minutes kQuoteLifetime{15};
+inline constexpr std::chrono::milliseconds kKeyCacheTime{1'000};  ///< how long a revoked key may still work here
+
+// --- how many ---
+inline constexpr size_t kMaxConnections = 10'000;
+inline constexpr size_t kMaxConnectionsPerKey = 256;
+inline constexpr size_t kMaxConnectionsPerAddress = 4'096;
+inline constexpr size_t kMaxEventStreams = 1'000;
+inline constexpr size_t kMaxGateUploadsPerLink = 64;
+
+/// A token bucket's refill per second and its size.
+struct Rate {
+  double per_second;
+  double burst;
+};
+inline constexpr Rate kRatePerKey{10'000, 20'000};
+inline constexpr Rate kRatePerAccount{20'000, 40'000};
+inline constexpr Rate kRatePerAddress{20'000, 40'000};
+inline constexpr Rate kRateOfFailedSignIns{20, 200};  ///< per address: guesses of keys and claim codes
+inline constexpr size_t kMaxBuckets = 100'000;        ///< remembered at once; the fullest are forgotten first
+
+}  // namespace quarry::server
