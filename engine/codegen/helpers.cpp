@@ -19,7 +19,7 @@ constexpr Helper kHelpers[] = {
     // x / 0 = 0 and lowest / -1 = lowest, without ever dividing by either.
     {"q_div", R"(static $T$V q_div_$T$V($T$V a, $T$V b) {
   const $M$V zero = convert_$M$V(b == ($T$V)(0)), minus = convert_$M$V(b == ($T$V)(-1));
-  $T$V q = a / select(b, ($T$V)(1), zero | minus);
+  $T$V q = a / select(b, ($T$V)(1), convert_$M$V(zero | minus));
   q = select(q, as_$T$V(convert_$U$V(($U$V)(0) - as_$U$V(a))), minus);
   return select(q, ($T$V)(0), zero);
 }
@@ -243,8 +243,67 @@ constexpr Helper kHelpers[] = {
   return select(v, (float$V)(1.0f), convert_int$V(y == (float$V)(0)) | convert_int$V(x == (float$V)(1.0f)));
 }
 )"},
+    // The same for f64, with log2|x| and its product with y in two parts (PoCL's vector pow is wrong by whole factors).
     {"q_dpow", R"(static $T$V q_dpow_$T$V($T$V x, $T$V y) {
-  const double$V v = select(pow(x, y), x, convert_long$V(y == (double$V)(1.0)));
+  const long$V small = convert_long$V(fabs(x) < (double$V)(0x1p-1022));
+  const double$V a = select(fabs(x), fabs(x) * (double$V)(0x1p54), small);
+  const long$V offset = as_long$V(a) - (long$V)(0x3fe6a09e667f3bcdL);
+  const double$V m = as_double$V((offset & (long$V)(0x000fffffffffffffL)) + (long$V)(0x3fe6a09e667f3bcdL));
+  const double$V e = convert_double$V((offset >> (long$V)(52)) - select((long$V)(0), (long$V)(54), small));
+  const double$V f = m - (double$V)(1.0), d = m + (double$V)(1.0), d_low = (double$V)(1.0) - (d - m);
+  const double$V s = f / d, s_low = (fma(-s, d, f) - s * d_low) / d;
+  const double$V z = s * s, z_low = fma(s, s, -z) + (double$V)(2.0) * (s * s_low);
+  double$V p = (double$V)(1.0 / 23);
+  p = p * z + (double$V)(1.0 / 21);
+  p = p * z + (double$V)(1.0 / 19);
+  p = p * z + (double$V)(1.0 / 17);
+  p = p * z + (double$V)(1.0 / 15);
+  p = p * z + (double$V)(1.0 / 13);
+  p = p * z + (double$V)(1.0 / 11);
+  p = p * z + (double$V)(1.0 / 9);
+  p = p * z + (double$V)(1.0 / 7);
+  p = (p * z + (double$V)(1.0 / 5)) * (z * z);
+  // log(m) / 2 = s * (1 + z / 3 + p), the bracket's small part as c + c_low.
+  const double$V c = z * (double$V)(0.33333333333333331);
+  const double$V c_low = (fma(z, (double$V)(0.33333333333333331), -c) + z * (double$V)(1.850371707708594e-17)) + (z_low * (double$V)(0.33333333333333331) + p);
+  const double$V t = s * c, t_low = fma(s, c, -t) + (s * c_low + s_low * c);
+  const double$V h = s + t, h_low = (t - (h - s)) + (s_low + t_low);
+  // times 2 / ln(2)
+  const double$V g = h * (double$V)(2.8853900817779268);
+  const double$V g_low = (fma(h, (double$V)(2.8853900817779268), -g) + h * (double$V)(4.0710547481862066e-17)) + h_low * (double$V)(2.8853900817779268);
+  double$V l = e + g, l_low = select((g - (l - e)) + g_low, (e - (l - g)) + g_low, convert_long$V(fabs(g) > fabs(e)));
+  l = select(l, (double$V)(-INFINITY), convert_long$V(x == (double$V)(0)));
+  l = select(l, (double$V)(INFINITY), convert_long$V(fabs(x) == (double$V)(INFINITY)));
+  const double$V q = l * y;
+  const long$V extreme = convert_long$V(!(fabs(q) < (double$V)(1100.0)));
+  const double$V q_low = select(fma(l, y, -q) + l_low * y, (double$V)(0), extreme | convert_long$V(fabs(q) < (double$V)(0x1p-900)));
+  const double$V clamped = select(clamp(q, (double$V)(-1100), (double$V)(1100)), (double$V)(0), convert_long$V(q != q));
+  const double$V n = rint(clamped), r = ((clamped - n) + q_low) * (double$V)(0.69314718055994531);
+  double$V v = (double$V)(1.0 / 6227020800.0);
+  v = v * r + (double$V)(1.0 / 479001600.0);
+  v = v * r + (double$V)(1.0 / 39916800.0);
+  v = v * r + (double$V)(1.0 / 3628800.0);
+  v = v * r + (double$V)(1.0 / 362880.0);
+  v = v * r + (double$V)(1.0 / 40320.0);
+  v = v * r + (double$V)(1.0 / 5040.0);
+  v = v * r + (double$V)(1.0 / 720.0);
+  v = v * r + (double$V)(1.0 / 120.0);
+  v = v * r + (double$V)(1.0 / 24.0);
+  v = v * r + (double$V)(1.0 / 6.0);
+  v = v * r + (double$V)(0.5);
+  v = v * r + (double$V)(1.0);
+  v = v * r + (double$V)(1.0);
+  const long$V whole_n = convert_long$V(n), half_n = whole_n >> (long$V)(1);
+  v = v * as_double$V((half_n + (long$V)(1023)) << (long$V)(52)) * as_double$V((whole_n - half_n + (long$V)(1023)) << (long$V)(52));
+  const double$V size = fabs(y);
+  const long$V fraction = convert_long$V(trunc(y) != y), countable = convert_long$V(size < (double$V)(9007199254740992.0));
+  const long$V unit = convert_long$V(select((double$V)(0), trunc(size), countable)) & (long$V)(1);
+  const long$V odd = convert_long$V(unit != (long$V)(0)) & convert_long$V(trunc(y) == y);
+  v = select(v, -v, odd & convert_long$V(as_long$V(x) < (long$V)(0)));
+  v = select(v, (double$V)(NAN), fraction & convert_long$V(x < (double$V)(0)) & convert_long$V(x > (double$V)(-INFINITY)));
+  v = select(v, (double$V)(1.0), convert_long$V(x == (double$V)(-1.0)) & convert_long$V(size == (double$V)(INFINITY)));
+  v = select(v, (double$V)(NAN), convert_long$V(x != x) | convert_long$V(y != y));
+  v = select(v, x, convert_long$V(y == (double$V)(1.0)));
   return select(v, (double$V)(1.0), convert_long$V(y == (double$V)(0)) | convert_long$V(x == (double$V)(1.0)));
 }
 )"},

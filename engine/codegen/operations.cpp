@@ -228,8 +228,6 @@ std::string Operations::from_storage(DType dtype, const std::string& stored, int
 std::string Operations::load(DType dtype, const std::string& pointer, const std::string& index, int width) {
   if (width == 1) return from_storage(dtype, pointer + "[" + index + "]", 1);
   const std::string place = pointer + " + (" + index + ")";
-  if (dtype == DType::F16)
-    return call("vload_half" + std::to_string(width), "0", "(const __global half*)(" + place + ")");
   return from_storage(dtype, call("vload" + std::to_string(width), "0", place), width);
 }
 
@@ -243,9 +241,7 @@ std::string Operations::store(DType dtype, const std::string& pointer, const std
                               const std::string& value, int width) {
   if (width == 1) return pointer + "[" + index + "] = " + to_storage(dtype, value, 1);
   const std::string place = pointer + " + (" + index + ")";
-  const std::string suffix = std::to_string(width);
-  if (dtype == DType::F16) return "vstore_half" + suffix + "_rte(" + value + ", 0, (__global half*)(" + place + "))";
-  return "vstore" + suffix + "(" + to_storage(dtype, value, width) + ", 0, " + place + ")";
+  return "vstore" + std::to_string(width) + "(" + to_storage(dtype, value, width) + ", 0, " + place + ")";
 }
 
 }  // namespace quarry::codegen
