@@ -1,6 +1,8 @@
 // What is stored, as small graphs. The rule is in docs/metering.md, Stored values.
 #include <catch2/catch.hpp>
 #include <chrono>
+#include <random>
+#include <set>
 
 #include "tests/meter/graphs.h"
 
@@ -123,6 +125,42 @@ TEST_CASE("softmax stores its two reduces and its output") {
   const NodeId x = pen.in("x", {32, 100});
   const NodeId e = pen.exp(pen.sub(x, pen.to(pen.greatest(x, {1}), {32, 100})));
   CHECK(stored(pen.done(pen.div(e, pen.to(pen.sum(e, {1}), {32, 100})))) == Ops{"REDUCE_MAX", "REDUCE_SUM", "DIV"});
+}
+
+/// How many values one kernel computes, each counted once for every way in which it is reached.
+size_t kernel_size(const graph::Graph& graph, NodeId result, const std::set<NodeId>& stored) {
+  using Way = std::pair<NodeId, std::vector<NodeId>>;  // a node and the movement between it and the result
+  std::set<Way> seen{{result, {}}};
+  std::vector<Way> pending(seen.begin(), seen.end());
+  size_t values = 0;
+  while (!pending.empty()) {
+    auto [id, moves] = std::move(pending.back());
+    pending.pop_back();
+    if (graph::is_movement(graph[id].op)) moves.push_back(id);
+    values += graph::is_binary(graph[id].op) ? 1 : 0;
+    for (int i = 0; i < graph.operand_count(id); ++i) {
+      const NodeId operand = graph[id].operands[i];
+      if (!stored.contains(operand) && seen.emplace(operand, moves).second) pending.emplace_back(operand, moves);
+    }
+  }
+  return values;
+}
+
+TEST_CASE("no kernel computes more than 512 values, each in at most two ways") {
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    std::mt19937_64 random(seed);
+    Pen pen;
+    std::vector<NodeId> nodes{pen.in("x", {1'000}), pen.in("z", {1'000})};
+    while (nodes.size() < 2'000) {
+      const auto recent = [&] { return nodes[nodes.size() - 1 - random() % std::min<size_t>(nodes.size(), 1 + seed)]; };
+      const NodeId other = random() % (1 + 10 * seed) == 0 ? shifted(pen, recent()) : recent();
+      nodes.push_back(random() % 2 == 0 ? pen.add(recent(), other) : pen.mul(other, recent()));
+    }
+    const auto normal = graph::normalise(pen.done(nodes.back()));
+    const auto values = meter::stored_values(normal);
+    const std::set<NodeId> stored(values.begin(), values.end());
+    for (NodeId result : values) REQUIRE(kernel_size(normal.graph, result, stored) <= 2 * 512);
+  }
 }
 
 TEST_CASE("stored values of 10,000 nodes take well under 50 ms, a million take seconds", "[speed]") {
