@@ -56,11 +56,7 @@ void Agent::handle(wire::Leases& message) {
 
 void Agent::take(wire::Lease lease) {
   if (lease.session != session_.id) return;  // of a session that was lost: the server knows already
-  if (const auto known = by_fence_.find(lease.fence); known != by_fence_.end()) {
-    // Said again after a broken link; so is its answer, if there is one.
-    if (known->second->stage == Stage::Answering) completions_.push_back(known->second->completion), send_soon();
-    return;
-  }
+  if (const auto known = by_fence_.find(lease.fence); known != by_fence_.end()) return said_again(*known->second);
   if (draining_) return fail(lease.fence, "drained", "the worker is stopping");
   const auto slice = slice_by_id_.find(lease.slice);
   if (slice == slice_by_id_.end()) return fail(lease.fence, "device_error", "the box has no such slice");
@@ -75,6 +71,13 @@ void Agent::take(wire::Lease lease) {
   attempts_.emplace(attempt->ticket, attempt);
   by_fence_.emplace(attempt->lease.fence, attempt);
   fetch(attempt);
+}
+
+/// The server says the leases of a resumed session again.
+void Agent::said_again(const Attempt& attempt) {
+  if (attempt.stage != Stage::Fetching) return;  // session() has offered what is finished
+  for (size_t i = 0; i < attempt.keys.size(); ++i)
+    if (!attempt.blobs[i]) fetcher_.again(attempt.keys[i]);
 }
 
 void Agent::list_blobs(Attempt& attempt) {

@@ -81,6 +81,7 @@ class Agent {
   void handle(const wire::Cancels& message);
   void handle(const wire::CompletionResults& message);
   void take(wire::Lease lease);
+  void said_again(const Attempt& attempt);
   void list_blobs(Attempt& attempt);
   void fetch(const AttemptPtr& attempt);
   void run(const AttemptPtr& attempt);

@@ -2,6 +2,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/post.hpp>
 
 #include "worker/agent.h"
@@ -16,6 +17,15 @@ constexpr std::chrono::seconds kDrainRunning{5}, kDrainAnswers{5};
 /// More than the leases that can be in flight: nothing that still matters falls out.
 constexpr size_t kMaxLastFailures = 2'000;
 constexpr int kMaxRepeats = 3;
+/// The typed failures that servers know (wire::AttemptFailure). Whatever else goes wrong on a box is its device's
+/// failure.
+constexpr std::array<std::string_view, 6> kTypedFailures{"cancelled",   "drained",       "executor_crashed",
+                                                         "graph_error", "out_of_memory", "time_limit"};
+
+std::string typed(const std::string& code) {
+  const bool known = std::find(kTypedFailures.begin(), kTypedFailures.end(), code) != kTypedFailures.end();
+  return known ? code : "device_error";
+}
 
 }  // namespace
 
@@ -67,13 +77,9 @@ void Agent::failed(uint64_t ticket, const std::string& code, const std::string& 
   const auto at = attempts_.find(ticket);
   if (at == attempts_.end()) return;
   const AttemptPtr attempt = at->second;
-  if (code == "graph_mismatch") {
-    // The cached file is bad, not the job: the next attempt fetches it again.
-    cache_.discard(attempt->keys.front());
-    fail(attempt->lease.fence, "device_error", detail);
-  } else {
-    fail(attempt->lease.fence, code == "cancelled" ? attempt->code_for_cancelled : code, detail);
-  }
+  if (code == "graph_mismatch")
+    cache_.discard(attempt->keys.front());  // the file is bad, not the job: the next attempt fetches it again
+  fail(attempt->lease.fence, code == "cancelled" ? attempt->code_for_cancelled : typed(code), detail);
   attempt->stage = Stage::Answering;  // forget() has nothing to stop
   forget(attempt);
 }

@@ -16,7 +16,9 @@ Problem bad_part() {
 }  // namespace
 
 void BlobFetcher::fetch(const BlobKey& key, Done done) {
-  fetches_[key].waiters.push_back(std::move(done));
+  Fetch& fetch = fetches_[key];
+  fetch.waiters.push_back(std::move(done));
+  fetch.held_back = false;  // its lease has just come
   ask();
 }
 
@@ -25,7 +27,13 @@ void BlobFetcher::link_up() {
   for (auto& [key, fetch] : fetches_) {
     fetch.early.clear();
     fetch.asked = fetch.writer ? fetch.writer->written() : 0;
+    fetch.held_back = true;
   }
+}
+
+void BlobFetcher::again(const BlobKey& key) {
+  const auto at = fetches_.find(key);
+  if (at == fetches_.end() || !std::exchange(at->second.held_back, false)) return;
   ask();
 }
 
@@ -37,6 +45,7 @@ void BlobFetcher::ask() {
 
 /// False when nothing more is to be asked for now.
 bool BlobFetcher::ask_part(const BlobKey& key, Fetch& fetch) {
+  if (fetch.held_back) return false;
   const bool first = fetch.writer == nullptr;
   if (first ? fetch.asked > 0 : fetch.asked >= fetch.total_bytes) return false;
   const uint64_t bytes =

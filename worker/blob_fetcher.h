@@ -21,13 +21,17 @@ class BlobFetcher {
 
   /// `done` is called once, never from inside this call. Fetches of the same blob join.
   void fetch(const BlobKey& key, Done done);
+  /// A new link: the server gives a blob only for a lease that it has sent on that link, so each waits for again().
   void link_up();
+  /// The lease that needs this blob was said again.
+  void again(const BlobKey& key);
   void received(wire::BlobData data);
 
  private:
   struct Fetch {
     std::vector<Done> waiters;
     std::unique_ptr<BlobWriter> writer;                ///< once the size is known
+    bool held_back = false;                            ///< until again()
     uint64_t total_bytes = 0, asked = 0;               ///< asked: bytes from the start that were asked for
     std::map<uint64_t, std::vector<std::byte>> early;  ///< parts that overtook the next one
   };

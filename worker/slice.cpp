@@ -101,7 +101,10 @@ void Slice::cancel(uint64_t ticket) {
   if (at == jobs_.end() || at->cancelled) return;
   at->cancelled = true;
   if (ready_) executor_->send(CancelJob{ticket});
-  if (at != jobs_.begin()) return;
+  if (at != jobs_.begin() || !ready_) {
+    at->reported = true;
+    return handlers_.on_failed(ticket, "cancelled", "cancelled before it started");
+  }
   cancel_limit_.expires_after(kCancelLimit);
   cancel_limit_.async_wait([this](error_code error) {
     if (!error) kill("cancelled", "cancelled while it ran");
@@ -160,7 +163,7 @@ void Slice::end_front(const std::function<void(Held)>& report) {
   Held held = std::move(jobs_.front());
   jobs_.pop_front();
   watch_front();
-  report(std::move(held));
+  if (!held.reported) report(std::move(held));
 }
 
 bool Slice::is_front(uint64_t ticket) {

@@ -32,7 +32,7 @@ struct GraphFile {
 GraphFile doubling_graph();       ///< f32 [4]: y = x + x
 GraphFile counting_graph();       ///< f32 []: w_next = w + 1, seen = w + 1 under another name
 GraphFile wide_graph(int64_t n);  ///< f32 [n]: y = x + x
-GraphFile slow_graph();           ///< f32: w_next = w + a sum that takes the interpreter some milliseconds
+GraphFile slow_graph();           ///< f32 []: w_next = w + 1, but the 1 takes the interpreter some milliseconds
 
 std::vector<std::byte> floats(const std::vector<float>& values);
 std::vector<float> as_floats(std::span<const std::byte> bytes);

@@ -1,0 +1,275 @@
+// The agent with a real executor, against a gate of the test's own.
+#include "worker/agent.h"
+
+#include <signal.h>
+
+#include <catch2/catch.hpp>
+#include <chrono>
+
+#include "tests/worker/fake_gate.h"
+
+namespace quarry::worker::test {
+namespace {
+
+class Box {
+ public:
+  Box()
+      : gate_(io_, directory_.path()),
+        cache_(BlobCache::open(directory_.path() + "/cache", uint64_t{1} << 30, "boot").value()) {}
+
+  void start(int32_t slots = 8) {
+    AgentOptions options;
+    options.device_key = "interpreter";
+    ExecutorSpec slice;
+    slice.program = QUARRY_EXECUTOR;
+    slice.device = "interpreter";
+    slice.cache = directory_.path() + "/compiler";
+    slice.user_id = kFirstExecutorUser;
+    options.slices.push_back(slice);
+    options.slots_per_slice = slots;
+    options.rate_card_file = directory_.path() + "/rate_card.json";
+    options.gate = {"127.0.0.1", gate_.port()};
+    options.tls = gate_.box_files();
+    agent_ = std::make_unique<Agent>(
+        io_, std::move(options), *cache_, random_,
+        Agent::Handlers{[this](const std::string&) { serving_ = true; },
+                        [](const std::string& problem) { FAIL(problem); }, [this] { drained_ = true; }});
+    agent_->start();
+    REQUIRE(run_until(io_, [&] { return serving_; }));
+  }
+
+  bool until(const std::function<bool()>& done) { return run_until(io_, done, std::chrono::seconds(30)); }
+  wire::Lease doubling(float x) { return gate_.make_lease(doubling_graph(), {}, {{"x", floats({x, 0, 0, 0})}}); }
+  wire::Lease slow() {
+    graph::Stage stage;
+    stage.steps = 1'000'000;
+    stage.carry["w"] = "w_next";
+    return gate_.make_lease(slow_graph(), stage, {{"w", floats({0})}});
+  }
+  bool runs(const wire::Lease& lease) {
+    return until([&] {
+      return std::any_of(gate_.progress.begin(), gate_.progress.end(),
+                         [&](const auto& p) { return p.fence == lease.fence; });
+    });
+  }
+
+  boost::asio::io_context io_;
+  TemporaryDirectory directory_;
+  SystemRandom random_;
+  FakeGate gate_;
+  std::unique_ptr<BlobCache> cache_;
+  std::unique_ptr<Agent> agent_;
+  bool serving_ = false, drained_ = false;
+};
+
+float first_value(const wire::Completion& completion) {
+  return as_floats(completion.kept.at(0).inline_bytes.value()).at(0);
+}
+
+TEST_CASE("a lease becomes a completion with its outputs inline and named by their hash") {
+  Box box;
+  box.start();
+  const wire::Lease lease = box.doubling(21);
+  box.gate_.send({lease});
+  REQUIRE(box.until([&] { return !box.gate_.completions.empty() || !box.gate_.failures.empty(); }));
+  REQUIRE(box.gate_.failures.empty());
+  const wire::Completion& completion = box.gate_.completions[0];
+  CHECK(completion.fence == lease.fence);
+  CHECK(first_value(completion) == 42);
+  CHECK(completion.kept[0].name == "y");
+  CHECK(completion.kept[0].blob == sha256(*completion.kept[0].inline_bytes));
+  CHECK(completion.carried.empty());
+}
+
+TEST_CASE("Hello tells the device, its slice and its measured rates") {
+  Box box;
+  box.start(5);
+  const wire::DeviceReport& device = box.gate_.hello->devices.at(0);
+  CHECK(device.key == "interpreter");
+  CHECK(device.slices.size() == 1);
+  CHECK(device.memory_bytes > 0);
+  CHECK(device.rate_card.at("f32_flops_per_s") > 0);
+  CHECK(device.rate_card.at("bytes_per_s") > 0);
+  CHECK(box.gate_.hello->slots_per_slice == 5);
+  CHECK(box.until([&] { return box.gate_.heartbeats >= 3; }));
+}
+
+TEST_CASE("a blob is fetched once, whatever number of jobs need it") {
+  Box box;
+  box.start();
+  std::vector<wire::Lease> leases;
+  for (int i = 0; i < 20; ++i) leases.push_back(box.doubling(3));
+  box.gate_.send(leases);
+  REQUIRE(box.until([&] { return box.gate_.completions.size() == 20; }));
+  CHECK(box.gate_.gets == 2);  // the graph and the input
+}
+
+TEST_CASE("large inputs and outputs travel in parts and arrive whole") {
+  Box box;
+  box.start();
+  constexpr int64_t kElements = 1'500'000;  // 6 MB: six parts
+  std::vector<float> x(kElements);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 1000);
+  box.gate_.send({box.gate_.make_lease(wide_graph(kElements), {}, {{"x", floats(x)}})});
+  REQUIRE(box.until([&] { return !box.gate_.completions.empty() || !box.gate_.failures.empty(); }));
+  REQUIRE(box.gate_.failures.empty());
+  const wire::Produced& y = box.gate_.completions[0].kept.at(0);
+  CHECK_FALSE(y.inline_bytes);
+  for (float& value : x) value *= 2;
+  CHECK(box.gate_.uploads.at(y.blob) == floats(x));
+  CHECK(y.bytes == 4 * kElements);
+}
+
+TEST_CASE("an output that the server lost is put again before the completion is repeated") {
+  Box box;
+  box.start();
+  box.gate_.forget_first_upload = true;
+  box.gate_.send({box.gate_.make_lease(wide_graph(100'000), {}, {{"x", floats(std::vector<float>(100'000, 1))}})});
+  REQUIRE(box.until([&] { return box.gate_.completions.size() == 2; }));
+  CHECK(box.gate_.failures.empty());
+}
+
+TEST_CASE("a blob that the server does not have fails the attempt, and the worker goes on") {
+  Box box;
+  box.start();
+  wire::Lease lease = box.doubling(1);
+  lease.inputs["x"][0].blob = sha256("never uploaded");
+  box.gate_.send({lease, box.doubling(2)});
+  REQUIRE(box.until([&] { return !box.gate_.failures.empty() && !box.gate_.completions.empty(); }));
+  CHECK(box.gate_.failures[0].fence == lease.fence);
+  CHECK(box.gate_.failures[0].code == "device_error");
+}
+
+TEST_CASE("a completion is said again after a broken link until it is answered, on the same session") {
+  Box box;
+  box.start();
+  box.gate_.answer_completions = false;
+  const wire::Lease lease = box.doubling(4);
+  box.gate_.send({lease});
+  REQUIRE(box.until([&] { return box.gate_.completions.size() == 1; }));
+  box.gate_.cut();
+  REQUIRE(box.until([&] { return box.gate_.completions.size() == 2; }));
+  CHECK(box.gate_.resumes == 1);
+  CHECK(box.gate_.completions[1].fence == lease.fence);
+  box.gate_.answer_completions = true;
+  box.gate_.cut();
+  REQUIRE(box.until([&] { return box.gate_.completions.size() == 3; }));
+  box.gate_.cut();
+  REQUIRE(box.until([&] { return box.gate_.hellos == 4; }));
+  CHECK_FALSE(run_until(
+      box.io_, [&] { return box.gate_.completions.size() > 3; }, std::chrono::seconds(1)));
+}
+
+TEST_CASE("a running job outlives a broken link, and its lease said again does not run it twice") {
+  Box box;
+  box.start();
+  graph::Stage stage;
+  stage.steps = 300;
+  stage.carry["w"] = "w_next";
+  const wire::Lease lease = box.gate_.make_lease(slow_graph(), stage, {{"w", floats({0})}});
+  box.gate_.send({lease});
+  REQUIRE(box.runs(lease));
+  box.gate_.cut();
+  REQUIRE(box.until([&] { return box.gate_.hellos == 2; }));
+  box.gate_.send({lease});
+  REQUIRE(box.until([&] { return !box.gate_.completions.empty(); }));
+  CHECK(as_floats(box.gate_.completions[0].kept.at(0).inline_bytes.value())[0] == 300);
+  CHECK_FALSE(run_until(
+      box.io_, [&] { return box.gate_.completions.size() > 1; }, std::chrono::seconds(1)));
+}
+
+TEST_CASE("when the session was lost its attempts are dropped and the box serves the new one") {
+  Box box;
+  box.start();
+  const wire::Lease lost = box.slow();
+  box.gate_.send({lost});
+  REQUIRE(box.runs(lost));
+  box.gate_.expire_session();
+  box.gate_.cut();
+  REQUIRE(box.until([&] { return box.gate_.hellos == 2; }));
+  box.gate_.send({box.doubling(8)});
+  REQUIRE(box.until([&] { return !box.gate_.completions.empty(); }));
+  CHECK(first_value(box.gate_.completions[0]) == 16);
+  CHECK(box.gate_.failures.empty());
+}
+
+TEST_CASE("a cancel stops the running attempt and the fence says which") {
+  Box box;
+  box.start();
+  const wire::Lease lease = box.slow();
+  box.gate_.send({lease});
+  REQUIRE(box.runs(lease));
+  box.gate_.cancel(lease.fence);
+  REQUIRE(box.until([&] { return !box.gate_.failures.empty(); }));
+  CHECK(box.gate_.failures[0].fence == lease.fence);
+  CHECK(box.gate_.failures[0].code == "cancelled");
+}
+
+TEST_CASE("kill -9 of the executor fails one attempt; the leases behind it complete") {
+  Box box;
+  box.start();
+  const wire::Lease lease = box.slow();
+  box.gate_.send({lease, box.doubling(1), box.doubling(2), box.doubling(3)});
+  REQUIRE(box.runs(lease));
+  ::kill(box.agent_->executor_pid(0), SIGKILL);
+  REQUIRE(box.until([&] { return box.gate_.completions.size() == 3; }));
+  REQUIRE(box.gate_.failures.size() == 1);
+  CHECK(box.gate_.failures[0].code == "executor_crashed");
+}
+
+TEST_CASE("progress is told about ten times a second, not at every step") {
+  Box box;
+  box.start();
+  const wire::Lease lease = box.slow();
+  box.gate_.send({lease});
+  REQUIRE(box.runs(lease));
+  const size_t before = box.gate_.progress.size();
+  (void)run_until(
+      box.io_, [] { return false; }, std::chrono::seconds(1));
+  const size_t told = box.gate_.progress.size() - before;
+  CHECK(told >= 4);
+  CHECK(told <= 12);
+}
+
+TEST_CASE("draining gives back what waits, lets what runs finish within a bound, and refuses new leases") {
+  Box box;
+  box.start();
+  const wire::Lease running = box.slow(), waiting = box.doubling(1);
+  box.gate_.send({running, waiting});
+  REQUIRE(box.runs(running));
+  box.agent_->drain();
+  const wire::Lease late = box.doubling(2);
+  box.gate_.send({late});
+  REQUIRE(box.until([&] { return box.drained_; }));
+  REQUIRE(box.until([&] { return box.gate_.failures.size() >= 3; }));
+  for (const wire::AttemptFailure& failure : box.gate_.failures) CHECK(failure.code == "drained");
+}
+
+TEST_CASE("draining an idle worker ends at once") {
+  Box box;
+  box.start();
+  box.agent_->drain();
+  CHECK(run_until(
+      box.io_, [&] { return box.drained_; }, std::chrono::seconds(1)));
+}
+
+TEST_CASE("no-op jobs per second through agent and executor", "[.bench]") {
+  Box box;
+  box.start(64);
+  constexpr size_t kJobs = 20'000, kInFlight = 64;
+  std::vector<wire::Lease> leases;
+  for (size_t i = 0; i < kJobs; ++i) leases.push_back(box.doubling(1));
+  const auto start = std::chrono::steady_clock::now();
+  size_t sent = 0;
+  REQUIRE(run_until(box.io_, [&] {
+    std::vector<wire::Lease> batch;
+    while (sent < kJobs && sent - box.gate_.completions.size() < kInFlight) batch.push_back(leases[sent++]);
+    if (!batch.empty()) box.gate_.send(std::move(batch));
+    return box.gate_.completions.size() == kJobs;
+  }));
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  WARN(static_cast<double>(kJobs) / took.count() << " no-op jobs/s, gate, agent and executor on this machine");
+}
+
+}  // namespace
+}  // namespace quarry::worker::test
