@@ -41,6 +41,7 @@ std::string configuration(const ClusterOptions& options) {
       << "checkpoint_timeout = 15min\ncheckpoint_completion_target = 0.9\n"
       << "jit = off\nmax_parallel_workers_per_gather = 0\n"
       << "autovacuum_vacuum_cost_delay = 1ms\n"
+      << "recovery_init_sync_method = syncfs\n"
       << "timezone = 'UTC'\nlog_timezone = 'UTC'\ndatestyle = 'iso'\n"
       << "log_destination = 'stderr'\nlogging_collector = off\nlog_checkpoints = off\nlog_min_messages = warning\n";
   return out.str();
@@ -175,6 +176,7 @@ void Cluster::initialise() {
                   gid_,
                   options_.log.string(),
                   false};
+  if (options_.throwaway) command.arguments.push_back("--no-sync");
   const pid_t child = spawn(command);
   if (child < 0 || wait_for(child) != 0) fail("initdb failed");
 }

@@ -24,6 +24,7 @@ struct ClusterOptions {
   std::filesystem::path programs = "/usr/lib/postgresql/15/bin";
   unsigned shared_buffers_mib = 128;
   unsigned max_connections = 64;
+  bool throwaway = false;  ///< for tests: made without waiting for the disk; commits wait for it all the same
   std::chrono::seconds ready_within{120};  ///< recovery after a crash counts too
 };
 

@@ -28,8 +28,10 @@ std::filesystem::path temporary_directory() {
 }  // namespace
 
 Postgres::Postgres() : directory_(temporary_directory()) {
-  cluster_ = std::make_unique<sql::Cluster>(sql::ClusterOptions{
-      .data = directory_ / "data", .socket = directory_ / "run", .log = directory_ / "postgres.log"});
+  cluster_ = std::make_unique<sql::Cluster>(sql::ClusterOptions{.data = directory_ / "data",
+                                                                .socket = directory_ / "run",
+                                                                .log = directory_ / "postgres.log",
+                                                                .throwaway = true});
 }
 
 Postgres::~Postgres() {

@@ -1,0 +1,153 @@
+#include <atomic>
+#include <future>
+#include <thread>
+
+#include "sql/group_commit.h"
+#include "tests/sql/fixture.h"
+
+namespace quarry::test {
+namespace {
+
+using namespace std::chrono_literals;
+using Kind = sql::SubmitOutcome::Kind;
+
+sql::Submission submission(World& world, AccountId account) {
+  return {account, {new_job(account, world.random)}, {}, "", 201};
+}
+
+template <class Condition>
+bool eventually(const Condition& condition) {
+  for (int wait = 0; wait < 3'000; ++wait) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(10ms);
+  }
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE("What queues while a transaction runs joins the next one") {
+  World world;
+  std::atomic<int> accepted{0};
+  {
+    sql::DatabasePool pool(world.target, 2, world.clock, world.random);
+    for (int i = 0; i < 500; ++i)
+      REQUIRE(pool.submit(submission(world, world.renter),
+                          [&](auto outcome) { accepted += outcome->kind == Kind::Accepted; }));
+  }  // finishes what is queued
+  CHECK(accepted == 500);
+  CHECK(world.ask("select count(*) < 100 from transfer where kind = 1") == "t");
+  CHECK(world.store->balance(world.renter).reserved == dollars("500"));
+  CHECK(world.store->reconcile().empty());
+}
+
+TEST_CASE("Two pools spend one balance without overdrawing it, and neither blocks another account") {
+  World world;
+  const auto poor = world.store->create_account("poor");
+  world.store->deposit(poor, dollars("50"), "x");
+  std::atomic<int> accepted{0}, refused{0}, others{0};
+  {
+    sql::DatabasePool a(world.target, 2, world.clock, world.random), b(world.target, 2, world.clock, world.random);
+    for (int i = 0; i < 100; ++i) {
+      for (auto* pool : {&a, &b}) {
+        pool->submit(submission(world, poor), [&](auto outcome) {
+          accepted += outcome->kind == Kind::Accepted;
+          refused += outcome->kind == Kind::InsufficientBalance;
+        });
+        pool->submit(submission(world, world.renter), [&](auto outcome) { others += outcome->kind == Kind::Accepted; });
+      }
+    }
+  }
+  CHECK(accepted == 50);
+  CHECK(refused == 150);
+  CHECK(others == 200);
+  CHECK(world.store->balance(poor).available == Money());
+  CHECK(world.store->reconcile().empty());
+}
+
+TEST_CASE("Two pools that complete, cancel and fail the same jobs settle each of them once") {
+  World world;
+  std::vector<wire::Lease> leases;
+  for (int i = 0; i < 60; ++i)
+    leases.push_back(world.lease(world.submit_job(), 0, i % 2 == 0 ? world.first : world.second));
+  std::atomic<int> completed{0}, failed{0}, cancelled{0};
+  {
+    sql::DatabasePool a(world.target, 4, world.clock, world.random), b(world.target, 4, world.clock, world.random);
+    for (auto* pool : {&a, &b}) {
+      for (size_t i = 0; i < leases.size(); ++i) {
+        const auto& lease = leases[pool == &a ? i : leases.size() - 1 - i];
+        pool->complete(world.completion(lease), [&](auto outcome) { completed += outcome->result.code == "accepted"; });
+        pool->cancel({world.renter, lease.fence.job},
+                     [&](auto outcome) { cancelled += outcome->kind == sql::CancelOutcome::Kind::Cancelled; });
+        pool->fail({lease.fence, "device_error", ""}, [&](auto outcome) { failed += !outcome->stale; });
+      }
+    }
+  }
+  CHECK(completed + cancelled == 60);
+  CHECK(world.store->balance(world.renter).reserved == Money());
+  CHECK(world.store->reconcile().empty());
+  for (const auto& lease : leases) {
+    const auto kinds = world.event_kinds(lease.fence.job);
+    CHECK((kinds.back() == "job.succeeded" || kinds.back() == "job.cancelled"));  // an ending is the last event
+  }
+}
+
+TEST_CASE("An item that PostgreSQL refuses fails alone") {
+  World world;
+  std::atomic<int> accepted{0}, refused{0};
+  {
+    sql::DatabasePool pool(world.target, 1, world.clock, world.random);
+    for (int i = 0; i < 20; ++i) {
+      auto item = submission(world, world.renter);
+      if (i == 10) item.jobs[0].document = "not \xff UTF-8";
+      pool.submit(item, [&](auto outcome) { outcome.ok() ? ++accepted : ++refused; });
+    }
+  }
+  CHECK(accepted == 19);
+  CHECK(refused == 1);
+  CHECK(world.store->balance(world.renter).reserved == dollars("19"));
+}
+
+TEST_CASE("A full queue refuses more instead of growing") {
+  World world;
+  sql::DatabasePool pool(world.target, 1, world.clock, world.random);
+  std::promise<void> release;
+  pool.run([&](sql::Store&) { release.get_future().wait(); }, [] {});
+  size_t taken = 0;
+  while (pool.cancel({world.renter, JobId{}}, [](auto) {}) && taken <= sql::kMaxQueued) ++taken;
+  CHECK(taken == sql::kMaxQueued);
+  release.set_value();
+}
+
+TEST_CASE("Without a database, work is given up when the pool stops") {
+  World world;
+  std::atomic<int> failed{0};
+  {
+    sql::DatabasePool pool("host=/nonexistent dbname=quarry", 1, world.clock, world.random);
+    pool.run([](sql::Store&) {}, [&] { failed += 1; });
+    pool.submit(submission(world, world.renter),
+                [&](auto outcome) { failed += outcome.problem().code == "service_unavailable"; });
+  }
+  CHECK(failed == 2);
+}
+
+TEST_CASE("Single works run on several threads at once") {
+  World world;
+  sql::DatabasePool pool(world.target, 3, world.clock, world.random);
+  std::atomic<int> inside{0}, most{0};
+  std::atomic<int> done{0};
+  for (int i = 0; i < 9; ++i)
+    pool.run(
+        [&](sql::Store& store) {
+          most = std::max<int>(most, ++inside);
+          store.balance(world.renter);
+          std::this_thread::sleep_for(20ms);
+          --inside;
+          ++done;
+        },
+        [] {});
+  CHECK(eventually([&] { return done == 9; }));
+  CHECK(most > 1);
+}
+
+}  // namespace quarry::test
