@@ -344,8 +344,10 @@ std::vector<std::pair<NodeId, RowUpdate>> in_place_row_updates(
     const NodeId node = graph.find_output(output);
     const NodeId old_value = graph.find_input(input);
     if (node == kNoNode || old_value == kNoNode) continue;
-    const auto update = match_row_update(graph, zero_or_one, node);
-    if (update && update->old_value == old_value) found.emplace_back(node, *update);
+    const auto select = match_select(graph, zero_or_one, node);
+    if (!select || select->if_zero != old_value)
+      continue;  // many INPUTs may be carried from one output: only one is updated
+    if (const auto update = match_row_update(graph, zero_or_one, node)) found.emplace_back(node, *update);
   }
   if (found.empty()) return found;
 

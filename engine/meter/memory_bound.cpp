@@ -1,6 +1,8 @@
 #include "engine/meter/memory_bound.h"
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_set>
 
 namespace quarry::meter {
 
@@ -27,12 +29,11 @@ std::vector<bool> carried_outputs(const Graph& graph, const Usage& usage) {
 }
 
 UInt128 input_bytes(const Graph& graph, const Usage& usage) {
+  std::unordered_set<std::string_view> doubled(usage.feed.begin(), usage.feed.end());
+  for (const auto& [input, output] : usage.carry) doubled.insert(input);
   UInt128 total = 0;
   for (NodeId input : graph.inputs()) {
-    const auto is_named = [&](const std::string& name) { return name == graph.input_name(input); };
-    const bool is_carried = std::ranges::any_of(usage.carry, is_named, &std::pair<std::string, std::string>::first);
-    const bool is_fed = std::ranges::any_of(usage.feed, is_named);
-    total += buffer_bytes(graph, input) * (is_carried || is_fed ? 2u : 1u);
+    total += buffer_bytes(graph, input) * (doubled.contains(graph.input_name(input)) ? 2u : 1u);
   }
   return total;
 }

@@ -27,7 +27,9 @@ class Scribbler : public Pen {
   /// One random movement that keeps the value small.
   NodeId moved(NodeId node) {
     Shape shape = size_of(node);
+    if (shape.empty()) return as(node, {1});
     const auto axis = static_cast<size_t>(up_to(static_cast<int64_t>(shape.size()) - 1));
+    if (shape[axis] == 0) return sometimes() ? padded(node, std::vector<Pair>(shape.size(), Pair{1, 0})) : node;
     std::vector<Pair> none(shape.size(), Pair{0, 0}), all;
     for (int64_t size : shape) all.push_back({0, size});
     Shape ones(shape.size(), 1);
@@ -85,6 +87,19 @@ class Scribbler : public Pen {
     for (int64_t& size : small) size = sometimes() ? size : 1;
     const NodeId index = to(in("index", small, DType::I32), size_of(iota));
     return wander(sometimes() ? equal(iota, index) : equal(index, iota), 4);
+  }
+
+  /// Sizes at which arithmetic on shapes goes wrong first.
+  Shape odd_shape() {
+    constexpr int64_t kSizes[] = {0, 1, 2, 3, 7, 1 << 10, (1 << 20) - 1, int64_t{1} << 31, (int64_t{1} << 40) - 3};
+    Shape shape(static_cast<size_t>(up_to(3)));
+    for (int64_t& size : shape) size = kSizes[up_to(sometimes() ? 8 : 5)];
+    return shape;
+  }
+
+  /// An INPUT of one element spread over a shape.
+  NodeId spread(const std::string& name, const Shape& shape, DType dtype) {
+    return to(in(name, Shape(shape.size(), 1), dtype), shape);
   }
 
   Values any_values(int64_t count) {
@@ -189,6 +204,38 @@ TEST_CASE("every value that is said to be 0 or 1 is") {
     }
   }
   CHECK(proved > 5'000);
+}
+
+TEST_CASE("graphs of empty, huge and odd shapes are counted or refused, never worse") {
+  int counted_graphs = 0;
+  for (uint64_t seed = 0; seed < 5'000; ++seed) {
+    Scribbler pen(seed);
+    NodeId iota = pen.spread("start", pen.odd_shape(), DType::I32);
+    if (!pen.failed() && !pen.size_of(iota).empty()) {
+      iota = pen.counting(pen.size_of(iota),
+                          static_cast<int>(pen.up_to(static_cast<int64_t>(pen.size_of(iota).size()) - 1)));
+    }
+    for (int i = 0; i < 6 && !pen.failed(); ++i) iota = pen.moved(iota);
+    if (pen.failed()) continue;
+    NodeId mask = pen.equal(iota, pen.spread("index", pen.size_of(iota), DType::I32));
+    for (int i = 0; i < 3 && !pen.failed(); ++i) mask = pen.moved(mask);
+    if (pen.failed()) continue;
+    const Shape shape = pen.size_of(mask);
+    const NodeId table = pen.spread("table", shape, DType::I32);
+    Shape axes;
+    for (size_t axis = 0; axis < shape.size(); ++axis) {
+      if (pen.sometimes()) axes.push_back(static_cast<int64_t>(axis));
+    }
+    const NodeId chosen = pen.select(mask, table, pen.spread("old", shape, DType::I32));
+    pen.output("y", pen.sum(pen.add(pen.mul(mask, table), chosen), axes));
+    if (!axes.empty()) pen.output("gathered", pen.sum(pen.mul(mask, table), axes));
+    const auto graph = pen.finish();
+    if (!graph.ok()) continue;
+    const auto count = meter::count(graph::normalise(graph.value()), {.carry = {{"old", "y"}}, .feed = {"index"}});
+    counted_graphs += count.ok() ? 1 : 0;
+    CHECK((count.ok() || count.problem().code == "count_overflow" || count.problem().code == "value_too_large"));
+  }
+  CHECK(counted_graphs > 500);
 }
 
 }  // namespace
