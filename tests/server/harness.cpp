@@ -1,0 +1,136 @@
+// The server on a real PostgreSQL, in one process, for test_*.py: prints what a test needs to know as one line of JSON,
+// then obeys one command a line on stdin and answers each with one line of JSON. Ends with its stdin.
+//
+//   revoke KEY_ID          revokes a key
+//   balances               what the two accounts have, and what the books say is wrong
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "common/api_key.h"
+#include "common/log.h"
+#include "server/application.h"
+#include "sql/store.h"
+#include "tests/support/postgres.h"
+#include "wire/certificates.h"
+
+namespace {
+
+using namespace quarry;
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+void write_file(const fs::path& path, const std::string& text) {
+  std::ofstream(path, std::ios::binary) << text;
+}
+
+/// A certificate authority and the server's certificate, as `quarry up` makes them.
+void make_certificates(const fs::path& directory, const Clock& clock) {
+  const auto authority = wire::make_authority("Quarry test CA", clock.wall());
+  write_file(directory / "authority.key", authority.key_pem);
+  write_file(directory / "authority.crt", authority.certificate_pem);
+  for (const std::string name : {"server", "scheduler"}) {
+    const std::string key = wire::make_key_pem();
+    const auto certificate = wire::issue_certificate(authority, wire::make_request_pem(key, name), name,
+                                                     {"localhost", "127.0.0.1"}, 30, clock.wall());
+    if (!certificate) throw std::runtime_error(certificate.problem().detail);
+    write_file(directory / (name + ".key"), key);
+    write_file(directory / (name + ".crt"), *certificate);
+  }
+}
+
+std::string make_key(sql::Store& store, AccountId account, std::vector<std::string> scopes, RandomSource& random) {
+  const ApiKeyText key = make_api_key(random);
+  store.create_api_key({key.id, account, key.secret_sha256, std::move(scopes), false});
+  return key.text;
+}
+
+json make_accounts(sql::Store& store, RandomSource& random) {
+  const std::vector<std::string> all{"jobs:read",     "jobs:write",   "tensors:read",
+                                     "tensors:write", "account:read", "boxes:write"};
+  const AccountId renter = store.create_account("renter"), stranger = store.create_account("stranger");
+  store.deposit(renter, *Money::parse("100"), "test credit");
+  const std::string revoked = make_key(store, renter, all, random);
+  store.revoke_api_key(renter, parse_api_key(revoked)->id);
+  return {{"renter", renter.to_string()},
+          {"stranger", stranger.to_string()},
+          {"keys",
+           {{"renter", make_key(store, renter, all, random)},
+            {"reader", make_key(store, renter, {"jobs:read"}, random)},
+            {"spare", make_key(store, renter, all, random)},
+            {"revoked", revoked},
+            {"stranger", make_key(store, stranger, all, random)}}}};
+}
+
+server::Options options_for(const fs::path& directory, const std::string& database) {
+  server::Options options;
+  options.database = database;
+  options.blobs = directory / "blobs";
+  options.tls_certificate = directory / "server.crt";
+  options.tls_key = directory / "server.key";
+  options.authority_certificate = directory / "authority.crt";
+  options.authority_key = directory / "authority.key";
+  options.quote_key_file = directory / "quote.key";
+  options.prices.per_pflop = *Money::parse("0.0025");
+  options.times.head = std::chrono::milliseconds(1'000);
+  options.times.idle = std::chrono::milliseconds(3'000);
+  options.times.body_gap = std::chrono::milliseconds(1'000);
+  options.times.rate_grace = std::chrono::milliseconds(1'500);
+  options.times.drain = std::chrono::milliseconds(3'000);
+  return options;
+}
+
+json obey(const std::string& line, sql::Store& store, const json& facts) {
+  const auto account = [&](const char* name) { return *AccountId::parse(facts.at(name).get<std::string>()); };
+  if (line.starts_with("revoke ")) {
+    const auto key = parse_api_key(line.substr(7));
+    return {{"revoked", key && store.revoke_api_key(account("renter"), key->id)}};
+  }
+  if (line == "balances") {
+    json answer{{"wrong", store.reconcile()}};
+    for (const char* name : {"renter", "stranger"}) {
+      const sql::Balance balance = store.balance(account(name));
+      answer[name] = {{"available", balance.available.to_string()}, {"reserved", balance.reserved.to_string()}};
+    }
+    return answer;
+  }
+  return {{"error", "unknown command"}};
+}
+
+void run(const fs::path& directory) {
+  SystemClock clock;
+  SystemRandom random;
+  const std::string database = test::Postgres::shared().fresh_database();
+  const auto store = sql::Store::open(database, clock, random);
+  make_certificates(directory, clock);
+  write_file(directory / "quote.key", std::string(32, 'q'));
+  json facts = make_accounts(*store, random);
+  const server::Options options = options_for(directory, database);
+  server::Application application(options, clock, random);
+  facts.update({{"port", application.port()},
+                {"gate_port", application.gate_port()},
+                {"metrics_port", application.metrics_port()},
+                {"database", database},
+                {"directory", directory.string()}});
+  std::cout << facts.dump() << std::endl;
+  for (std::string line; std::getline(std::cin, line);) std::cout << obey(line, *store, facts).dump() << std::endl;
+}
+
+}  // namespace
+
+int main() {
+  quarry::start_logging("server-harness");
+  std::string pattern = (fs::temp_directory_path() / "quarry-server-test.XXXXXX").string();
+  const fs::path directory = mkdtemp(pattern.data());
+  int status = 0;
+  try {
+    run(directory);
+  } catch (const std::exception& error) {
+    std::cerr << "harness: " << error.what() << std::endl;
+    status = 1;
+  }
+  fs::remove_all(directory);
+  return status;
+}

@@ -1,0 +1,150 @@
+"""Starts the harness (the real server on a real PostgreSQL) and speaks to it: HTTPS through http.client, or raw bytes through TLS."""
+
+import hashlib
+import http.client
+import json
+import os
+import socket
+import ssl
+import struct
+import subprocess
+from pathlib import Path
+
+
+def safetensors(tensors, metadata=None):
+    """The bytes of a safetensors file; `tensors` maps names to (dtype, shape, bytes)."""
+    header, data = dict(metadata or {}), b""
+    for name, (dtype, shape, raw) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [len(data), len(data) + len(raw)]}
+        data += raw
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def counting_graph(width=4):
+    return {"version": 1,
+            "nodes": [{"op": "INPUT", "name": "x", "dtype": "i32", "shape": [width]},
+                      {"op": "CONST", "dtype": "i32", "shape": [width], "value": 1},
+                      {"op": "ADD", "src": [0, 1]},
+                      {"op": "REDUCE_SUM", "src": [2], "axes": [0]}],
+            "outputs": {"x_next": 2, "total": 3}}
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    def __repr__(self):
+        return f"{self.status} {self.body[:300]!r}"
+
+
+class Server:
+    """One harness; as a context manager it ends with its block."""
+
+    def __init__(self):
+        self.process = subprocess.Popen([str(Path(os.environ["QUARRY_BIN"]) / "server_harness")], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError("the harness did not start")
+        self.facts = json.loads(line)
+        self.keys = self.facts["keys"]
+        self.directory = Path(self.facts["directory"])
+        self.context = ssl.create_default_context(cafile=str(self.directory / "authority.crt"))
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait(60)
+        self.process.stdout.close()
+
+    def command(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def connect(self):
+        return http.client.HTTPSConnection("127.0.0.1", self.facts["port"], context=self.context, timeout=20)
+
+    def request(self, method, path, body=None, headers=None, key="renter", connection=None):
+        fields = {"Authorization": f"Bearer {self.keys[key]}"} if key else {}
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body)
+            fields["Content-Type"] = "application/json"
+        fields.update(headers or {})
+        own = connection or self.connect()
+        try:
+            own.request(method, path, body, fields)
+            answer = own.getresponse()
+            return Answer(answer.status, answer.headers, answer.read())
+        finally:
+            if connection is None:
+                own.close()
+
+    def raw(self):
+        """A TLS socket to the API, for bytes that no HTTP library would send."""
+        plain = socket.create_connection(("127.0.0.1", self.facts["port"]), timeout=20)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return self.context.wrap_socket(plain, server_hostname="127.0.0.1")
+
+    def put_tensors(self, tensors, key="renter"):
+        raw = safetensors(tensors)
+        digest = hashlib.sha256(raw).hexdigest()
+        answer = self.request("PUT", f"/v1/tensors/{digest}", raw, key=key)
+        if answer.status not in (200, 201):
+            raise AssertionError(answer)
+        return digest
+
+    def put_graph(self, graph=None, key="renter"):
+        answer = self.request("POST", "/v1/graphs", graph or counting_graph(), key=key)
+        if answer.status != 201:
+            raise AssertionError(answer)
+        return answer.json["id"]
+
+    def job(self, steps=3, **fields):
+        """A job document that runs: the counting graph from a start that is stored."""
+        graph = self.put_graph()
+        start = self.put_tensors({"x": ("I32", [4], struct.pack("<4i", 0, 1, 2, 3))})
+        return {"version": 1, "seed": "0", "inputs": {"x": {"file": start, "tensor": "x"}},
+                "stages": [{"graph": graph, "steps": steps, "carry": {"x": "x_next"}, "keep": {"x_next": "last", "total": "each"}}],
+                **fields}
+
+    def stored_files(self):
+        """Every blob that is stored, unfinished uploads apart."""
+        blobs = self.directory / "blobs"
+        return sorted(str(p.relative_to(blobs)) for kind in ("tensors", "graphs", "results") for p in (blobs / kind).rglob("*") if p.is_file())
+
+
+def read_answer(sock):
+    """(status, head, body) of one answer on a raw socket, or None when the server closed without one."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        try:
+            got = sock.recv(65536)
+        except (ConnectionError, ssl.SSLError):
+            got = b""
+        if not got:
+            return None
+        data += got
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = next((int(l.split(b":")[1]) for l in head.split(b"\r\n") if l.lower().startswith(b"content-length:")), 0)
+    while len(body) < length:
+        got = sock.recv(65536)
+        if not got:
+            break
+        body += got
+    return int(head.split()[1]), head.decode(), body
+
+
+def is_closed(sock):
+    """Whether the server ends the connection."""
+    sock.settimeout(10)
+    try:
+        return sock.recv(1) == b""
+    except (ConnectionError, ssl.SSLError):
+        return True
+    except socket.timeout:
+        return False
