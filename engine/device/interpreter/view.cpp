@@ -8,6 +8,12 @@ namespace {
 
 using graph::Op;
 
+// Most positions and sizes fit 32 bits, where processors divide several times faster.
+int64_t divided(int64_t position, int64_t size) {
+  if (((position | size) >> 32) == 0) return static_cast<uint32_t>(position) / static_cast<uint32_t>(size);
+  return position / size;
+}
+
 // Walks the coordinates of ascending positions: neighbours cost an addition, jumps a division per axis.
 class Walker {
  public:
@@ -41,8 +47,9 @@ class Walker {
   void jump(int64_t position) {
     viewed_ = base_;
     for (size_t i = axes_.size(); i-- > 0;) {
-      coordinates_[i] = position % axes_[i].size;
-      position /= axes_[i].size;
+      const int64_t quotient = divided(position, axes_[i].size);
+      coordinates_[i] = position - quotient * axes_[i].size;
+      position = quotient;
       viewed_ += coordinates_[i] * axes_[i].stride;
     }
   }
