@@ -23,8 +23,8 @@ struct Meaning {
 
   const graph::Graph& graph;
   std::vector<bool> zero_or_one;
-  /// A select's condition, if_one and if_zero; a gather's table and index; else the node's operands. kNoNode where
-  /// absent.
+  /// A select's condition, if_one and if_zero; a gather's table and index; the base of a POW with a cheap constant
+  /// exponent; else the node's operands. kNoNode where absent.
   std::vector<std::array<graph::NodeId, 3>> operands;
   std::vector<bool> is_select;
   std::unordered_map<graph::NodeId, graph::Gather> gathers;  ///< by REDUCE_SUM
@@ -42,6 +42,7 @@ struct Fusion {
   std::vector<Read> reads;
 };
 
+/// Linear in the graph, but for expressions near the limit: those are searched once for each of their nodes.
 Fusion fuse(const Meaning& meaning);
 
 }  // namespace quarry::meter
