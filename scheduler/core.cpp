@@ -20,12 +20,7 @@ class Reactor {
   void operator()(const JobReady& event) { ready(event.job, BoxId{}); }
   void operator()(const JobCancelled& event);
   void operator()(const SessionOpened& event);
-  void operator()(const SessionSeen& event) {
-    if (Session* session = data_.fleet.find(event.session); session && !session->expiring) {
-      data_.fleet.saw(*session, now_);
-      if (!session->reachable) data_.fleet.set_reachable(*session, true);
-    }
-  }
+  void operator()(const SessionSeen& event);
   void operator()(const SessionUnreachable& event) {
     if (Session* session = data_.fleet.find(event.session)) data_.fleet.set_reachable(*session, false);
   }
@@ -100,6 +95,14 @@ void Reactor::operator()(const SessionOpened& event) {
   data_.open_session(up, event.reachable, now_);
 }
 
+void Reactor::operator()(const SessionSeen& event) {
+  if (data_.closed.contains(event.session)) decisions_.expire.push_back(event.session);
+  Session* session = data_.fleet.find(event.session);
+  if (!session || session->expiring) return;
+  data_.fleet.saw(*session, now_);
+  if (!session->reachable) data_.fleet.set_reachable(*session, true);
+}
+
 void Reactor::operator()(const SessionClosed& event) {
   BoxId box;
   if (Session* session = data_.fleet.find(event.session)) {
@@ -165,7 +168,10 @@ void Reactor::operator()(const Census& event) {
         ended.push_back(job);
   }
   for (const JobId job : ended) data_.release(job);
-  for (Session* session : closed) data_.close_session(*session);
+  for (Session* session : closed) {
+    decisions_.expire.push_back(session->key);  // nothing to close any more, but its worker must hear of it
+    data_.close_session(*session);
+  }
 }
 
 // --- placing ---
@@ -249,6 +255,11 @@ size_t State::placed() const {
 }
 size_t State::sessions() const {
   return data_->fleet.sessions().size();
+}
+
+bool State::knows(const wire::Fence& fence) const {
+  const auto at = data_->attempts.find(fence.job);
+  return at != data_->attempts.end() && at->second.fence == fence;
 }
 
 std::vector<wire::Fence> State::running(SessionId session) const {

@@ -65,7 +65,7 @@ struct PlacementRefused {
   JobId job;
   wire::SessionKey session;
 };
-/// The journal tells of an attempt that runs: at start.
+/// The journal tells of an attempt that runs: at start, or when a census shows one that nobody told of.
 struct AttemptFound {
   wire::Fence fence;
   wire::SessionKey session;
@@ -114,6 +114,8 @@ class State {
   size_t sessions() const;
   /// Fences of the session's attempts that the journal committed, in order of their jobs.
   std::vector<wire::Fence> running(SessionId session) const;
+
+  bool knows(const wire::Fence& fence) const;  ///< as a running attempt
 
   struct Data;
   Data& data() { return *data_; }

@@ -67,8 +67,9 @@ struct Leader::Receiver {
   }
   void operator()(wire::SessionsSeen& seen) const {
     for (const auto& session : seen.sessions) {
-      // Who sees a session has its connection, even if the message that said so was overtaken.
-      if (!leader.routes_.contains(session.id)) leader.connected(peer, session);
+      // Who hears a session's heartbeat has its connection, whatever slower messages of other servers say.
+      const auto route = leader.routes_.find(session.id);
+      if (route == leader.routes_.end() || route->second.peer != peer) leader.connected(peer, session);
       leader.events_.push_back(SessionSeen{session});
     }
   }
@@ -164,17 +165,30 @@ void Leader::answer(Answer answer, Instant now) {
   answer_expiries(answer.work.expire, answer.expired);
   answer_placements(answer.work.place, std::move(answer.leases));
   send_leases(std::move(answer.sent_again));
-  if (answer.work.census) {
-    decide(now);  // what was committed before the census must be known before it is compared
-    Census census{answer.work.asked, {}, {}};
-    for (const auto& attempt : answer.running) census.running.push_back(attempt.fence);
-    for (const auto& session : answer.sessions) census.sessions.push_back(session.session);
-    events_.push_back(std::move(census));
-  }
+  if (answer.work.census) answer_census(answer, now);
   for (const auto& job : answer.ready) {
     events_.push_back(JobReady{job});
     if (events_.size() >= kLoadChunk) decide(now);
   }
+}
+
+// What runs unknown here in two censuses did not just end: a transaction of an earlier term committed late. It is
+// adopted, and sent again.
+void Leader::answer_census(const Answer& answer, Instant now) {
+  decide(now);  // what was committed before the census must be known before it is compared
+  Census census{answer.work.asked, {}, {}};
+  std::set<wire::Fence> unknown;
+  for (const auto& found : answer.running) {
+    census.running.push_back(found.fence);
+    if (state_.knows(found.fence)) continue;
+    unknown.insert(found.fence);
+    if (!unheard_of_.contains(found.fence)) continue;
+    events_.push_back(AttemptFound{found.fence, {found.session, found.fence.session_epoch}, found.slice, found.job});
+    next_.send_again.push_back(found.fence);
+  }
+  unheard_of_ = std::move(unknown);
+  for (const auto& session : answer.sessions) census.sessions.push_back(session.session);
+  events_.push_back(std::move(census));
 }
 
 void Leader::decide(Instant now) {

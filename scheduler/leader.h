@@ -60,6 +60,7 @@ class Leader {
   void send_leases(std::vector<wire::Lease> leases);
   void answer_placements(const std::vector<sql::Placement>& placements, std::vector<wire::Lease> leases);
   void answer_expiries(const std::vector<wire::SessionKey>& sessions, const std::vector<sql::FailureOutcome>& outcomes);
+  void answer_census(const Answer& answer, Instant now);
   void decide(Instant now);
   Work take_work(Instant now);
   void ask_what_was_missed(Instant now);
@@ -74,6 +75,7 @@ class Leader {
   std::map<SessionId, Route> routes_;  // to the servers that hold the sessions' connections
   std::vector<Outgoing> send_;
   std::vector<PeerId> close_;
+  std::set<wire::Fence> unheard_of_;  // running by the last census, though unknown here
   Instant next_census_, next_find_ready_, wake_;
   bool links_changed_ = false, recheck_ = false;  // hints may have been lost with an old link, or before a new one
 };
