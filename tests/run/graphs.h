@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstring>
-#include <initializer_list>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -37,6 +37,17 @@ std::vector<T> values(const Result<std::vector<std::byte>>& bytes) {
 
 inline std::unique_ptr<device::Device> interpreter() {
   return device::open_device("interpreter", {}).value();
+}
+
+/// Every device present, by selector; opened once for all tests.
+inline const std::map<std::string, std::unique_ptr<device::Device>>& devices_here() {
+  static const auto devices = [] {
+    std::map<std::string, std::unique_ptr<device::Device>> opened;
+    for (const auto& info : device::list_devices())
+      opened.emplace(info.selector, device::open_device(info.selector, {}).value());
+    return opened;
+  }();
+  return devices;
 }
 
 /// A step of gradient descent that has all a step can have: w carried, v carried from an input that is itself carried

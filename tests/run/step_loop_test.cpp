@@ -50,121 +50,130 @@ Program counter(int64_t length, int64_t steps) {
 
 }  // namespace
 
+#define ON_EACH_DEVICE(device) \
+  for (const auto& [selector, device] : devices_here()) DYNAMIC_SECTION("on " << selector)
+
 TEST_CASE("a run in segments, each resumed from the carried state, gives the bits of a run in one go") {
-  const auto device = interpreter();
-  const Outcome whole = in_one_go(*device, 10);
-  CHECK(whole.losses.size() == 10);
-  Outcome joined;
-  joined.w.resize(kStart.size());
-  std::memcpy(joined.w.data(), kStart.data(), sizeof(float) * kStart.size());
-  joined.before = joined.w;
-  for (const auto& [from, count] : std::vector<std::pair<int64_t, int64_t>>{{0, 3}, {3, 4}, {7, 1}, {8, 2}}) {
-    auto run = prepare(*device, training_program(10), kPlenty).value();  // another box knows only the carried state
-    set_batches(*run);
-    REQUIRE(run->set_input("w", source(joined.w)).ok());
-    REQUIRE(run->set_input("before", source(joined.before)).ok());
-    REQUIRE(run->advance(from, count, {}).value());
-    const Outcome part = outcome(*run);
-    joined.w = part.w;
-    joined.before = part.before;
-    joined.losses.insert(joined.losses.end(), part.losses.begin(), part.losses.end());
+  ON_EACH_DEVICE(device) {
+    const Outcome whole = in_one_go(*device, 10);
+    CHECK(whole.losses.size() == 10);
+    Outcome joined;
+    joined.w.resize(kStart.size());
+    std::memcpy(joined.w.data(), kStart.data(), sizeof(float) * kStart.size());
+    joined.before = joined.w;
+    for (const auto& [from, count] : std::vector<std::pair<int64_t, int64_t>>{{0, 3}, {3, 4}, {7, 1}, {8, 2}}) {
+      auto run = prepare(*device, training_program(10), kPlenty).value();  // another box knows only the carried state
+      set_batches(*run);
+      REQUIRE(run->set_input("w", source(joined.w)).ok());
+      REQUIRE(run->set_input("before", source(joined.before)).ok());
+      REQUIRE(run->advance(from, count, {}).value());
+      const Outcome part = outcome(*run);
+      joined.w = part.w;
+      joined.before = part.before;
+      joined.losses.insert(joined.losses.end(), part.losses.begin(), part.losses.end());
+    }
+    CHECK(joined == whole);
   }
-  CHECK(joined == whole);
 }
 
 TEST_CASE("one run that advances in parts gives the bits of a run in one go") {
-  const auto device = interpreter();
-  auto run = prepare(*device, training_program(10), kPlenty).value();
-  set_batches(*run);
-  REQUIRE(run->set_input("w", source(kStart)).ok());
-  REQUIRE(run->set_input("before", source(kStart)).ok());
-  for (const int64_t from : {0, 5}) REQUIRE(run->advance(from, 5, {}).value());
-  CHECK(outcome(*run) == in_one_go(*device, 10));
+  ON_EACH_DEVICE(device) {
+    auto run = prepare(*device, training_program(10), kPlenty).value();
+    set_batches(*run);
+    REQUIRE(run->set_input("w", source(kStart)).ok());
+    REQUIRE(run->set_input("before", source(kStart)).ok());
+    for (const int64_t from : {0, 5}) REQUIRE(run->advance(from, 5, {}).value());
+    CHECK(outcome(*run) == in_one_go(*device, 10));
+  }
 }
 
 TEST_CASE("carries are assigned together: a carried input's old value reaches the input it is carried into") {
-  const auto device = interpreter();
-  auto run = prepare(*device, training_program(2), kPlenty).value();
-  set_batches(*run);
-  REQUIRE(run->set_input("w", source(kStart)).ok());
-  REQUIRE(run->set_input("before", source(kStart)).ok());
-  REQUIRE(run->advance(0, 1, {}).value());
-  const auto after_first = values<float>(run->carried("w"));
-  CHECK(values<float>(run->carried("before")) == kStart);
-  CHECK(values<float>(run->kept("w_next")) == after_first);
-  REQUIRE(run->advance(1, 1, {}).value());
-  CHECK(values<float>(run->carried("before")) == after_first);
+  ON_EACH_DEVICE(device) {
+    auto run = prepare(*device, training_program(2), kPlenty).value();
+    set_batches(*run);
+    REQUIRE(run->set_input("w", source(kStart)).ok());
+    REQUIRE(run->set_input("before", source(kStart)).ok());
+    REQUIRE(run->advance(0, 1, {}).value());
+    const auto after_first = values<float>(run->carried("w"));
+    CHECK(values<float>(run->carried("before")) == kStart);
+    CHECK(values<float>(run->kept("w_next")) == after_first);
+    REQUIRE(run->advance(1, 1, {}).value());
+    CHECK(values<float>(run->carried("before")) == after_first);
+  }
 }
 
 TEST_CASE("one output carried into two inputs, and two inputs that swap") {
-  graph::Builder b;
-  const int64_t shape[] = {2};
-  const auto a = b.input("a", DType::F32, shape), c = b.input("c", DType::F32, shape);
-  const auto sum = b.binary(Op::Add, a, c);
-  b.output("sum", sum);
-  b.output("p_now", b.input("p", DType::F32, shape));
-  b.output("q_now", b.input("q", DType::F32, shape));
-  Program program;
-  program.graph = normal(b);
-  program.steps = 3;
-  program.carry = {{"a", "sum"}, {"c", "sum"}, {"p", "q_now"}, {"q", "p_now"}};
-  program.keep = {{"sum", KeepMode::Each}};
-  const auto device = interpreter();
-  auto run = prepare(*device, program, kPlenty).value();
-  for (const auto& [name, start] : std::vector<std::pair<std::string, float>>{{"a", 1}, {"c", 2}, {"p", 3}, {"q", 4}})
-    REQUIRE(run->set_input(name, source(std::vector<float>{start, -start})).ok());
-  REQUIRE(run->advance(0, 3, {}).value());
-  CHECK(values<float>(run->kept("sum")) == std::vector<float>{3, -3, 6, -6, 12, -12});
-  CHECK(values<float>(run->carried("a")) == std::vector<float>{12, -12});
-  CHECK(values<float>(run->carried("c")) == std::vector<float>{12, -12});
-  CHECK(values<float>(run->carried("p")) == std::vector<float>{4, -4});
-  CHECK(values<float>(run->carried("q")) == std::vector<float>{3, -3});
+  ON_EACH_DEVICE(device) {
+    graph::Builder b;
+    const int64_t shape[] = {2};
+    const auto a = b.input("a", DType::F32, shape), c = b.input("c", DType::F32, shape);
+    const auto sum = b.binary(Op::Add, a, c);
+    b.output("sum", sum);
+    b.output("p_now", b.input("p", DType::F32, shape));
+    b.output("q_now", b.input("q", DType::F32, shape));
+    Program program;
+    program.graph = normal(b);
+    program.steps = 3;
+    program.carry = {{"a", "sum"}, {"c", "sum"}, {"p", "q_now"}, {"q", "p_now"}};
+    program.keep = {{"sum", KeepMode::Each}};
+    auto run = prepare(*device, program, kPlenty).value();
+    for (const auto& [name, start] : std::vector<std::pair<std::string, float>>{{"a", 1}, {"c", 2}, {"p", 3}, {"q", 4}})
+      REQUIRE(run->set_input(name, source(std::vector<float>{start, -start})).ok());
+    REQUIRE(run->advance(0, 3, {}).value());
+    CHECK(values<float>(run->kept("sum")) == std::vector<float>{3, -3, 6, -6, 12, -12});
+    CHECK(values<float>(run->carried("a")) == std::vector<float>{12, -12});
+    CHECK(values<float>(run->carried("c")) == std::vector<float>{12, -12});
+    CHECK(values<float>(run->carried("p")) == std::vector<float>{4, -4});
+    CHECK(values<float>(run->carried("q")) == std::vector<float>{3, -3});
+  }
 }
 
 TEST_CASE("a row update of a carried input is done in place") {
-  graph::Builder b;
-  const int64_t shape[] = {4, 2}, one[] = {1, 1};
-  const auto old_value = b.input("cache", DType::F32, shape);
-  const auto row = b.expand(b.reshape(b.step(), one), shape);
-  const auto is_row = b.cast(b.binary(Op::CmpEq, b.iota(DType::I32, shape, 0), row), DType::F32);
-  const auto fresh = b.expand(b.reshape(b.cast(b.step(), DType::F32), one), shape);
-  const auto not_row = b.binary(Op::Sub, b.constant_f64(DType::F32, shape, 1), is_row);
-  b.output("cache_next", b.binary(Op::Mul, b.binary(Op::Pow, fresh, is_row), b.binary(Op::Pow, old_value, not_row)));
-  Program program;
-  program.graph = normal(b);
-  program.first_step = 1;
-  program.steps = 2;
-  program.carry = {{"cache", "cache_next"}};
-  program.keep = {{"cache_next", KeepMode::Last}};
-  const auto device = interpreter();
-  auto run = prepare(*device, program, kPlenty).value();
-  CHECK(run->timings().arena_bytes == 256);  // one copy of the cache
-  const float inf = INFINITY;
-  REQUIRE(run->set_input("cache", source(std::vector<float>{inf, 9, 9, 9, 9, 9, -9, inf})).ok());
-  REQUIRE(run->advance(1, 2, {}).value());
-  const std::vector<float> expected{inf, 9, 1, 1, 2, 2, -9, inf};
-  CHECK(values<float>(run->carried("cache")) == expected);
-  CHECK(values<float>(run->kept("cache_next")) == expected);
+  ON_EACH_DEVICE(device) {
+    graph::Builder b;
+    const int64_t shape[] = {4, 2}, one[] = {1, 1};
+    const auto old_value = b.input("cache", DType::F32, shape);
+    const auto row = b.expand(b.reshape(b.step(), one), shape);
+    const auto is_row = b.cast(b.binary(Op::CmpEq, b.iota(DType::I32, shape, 0), row), DType::F32);
+    const auto fresh = b.expand(b.reshape(b.cast(b.step(), DType::F32), one), shape);
+    const auto not_row = b.binary(Op::Sub, b.constant_f64(DType::F32, shape, 1), is_row);
+    b.output("cache_next", b.binary(Op::Mul, b.binary(Op::Pow, fresh, is_row), b.binary(Op::Pow, old_value, not_row)));
+    Program program;
+    program.graph = normal(b);
+    program.first_step = 1;
+    program.steps = 2;
+    program.carry = {{"cache", "cache_next"}};
+    program.keep = {{"cache_next", KeepMode::Last}};
+    auto run = prepare(*device, program, kPlenty).value();
+    CHECK(run->timings().arena_bytes == 256);  // one copy of the cache
+    const float inf = INFINITY;
+    REQUIRE(run->set_input("cache", source(std::vector<float>{inf, 9, 9, 9, 9, 9, -9, inf})).ok());
+    REQUIRE(run->advance(1, 2, {}).value());
+    const std::vector<float> expected{inf, 9, 1, 1, 2, 2, -9, inf};
+    CHECK(values<float>(run->carried("cache")) == expected);
+    CHECK(values<float>(run->kept("cache_next")) == expected);
+  }
 }
 
 TEST_CASE("a fed tensor is read slice by slice, from the step's number on, wrapping when asked") {
-  graph::Builder b;
-  const int64_t shape[] = {2};
-  const auto x = b.input("x", DType::I32, shape);
-  b.output("twice", b.binary(Op::Add, x, x));
-  b.output("same", x);
-  Program program;
-  program.graph = normal(b);
-  program.first_step = 2;
-  program.steps = 4;
-  program.feed = {{"x", 3, true}};
-  program.keep = {{"twice", KeepMode::Each}, {"same", KeepMode::Each}};
-  const auto device = interpreter();
-  auto run = prepare(*device, program, kPlenty).value();
-  REQUIRE(run->set_input("x", source(std::vector<int32_t>{0, 1, 10, 11, 20, 21})).ok());
-  REQUIRE(run->advance(2, 4, {}).value());
-  CHECK(values<int32_t>(run->kept("twice")) == std::vector<int32_t>{40, 42, 0, 2, 20, 22, 40, 42});
-  CHECK(values<int32_t>(run->kept("same")) == std::vector<int32_t>{20, 21, 0, 1, 10, 11, 20, 21});
+  ON_EACH_DEVICE(device) {
+    graph::Builder b;
+    const int64_t shape[] = {2};
+    const auto x = b.input("x", DType::I32, shape);
+    b.output("twice", b.binary(Op::Add, x, x));
+    b.output("same", x);
+    Program program;
+    program.graph = normal(b);
+    program.first_step = 2;
+    program.steps = 4;
+    program.feed = {{"x", 3, true}};
+    program.keep = {{"twice", KeepMode::Each}, {"same", KeepMode::Each}};
+    auto run = prepare(*device, program, kPlenty).value();
+    REQUIRE(run->set_input("x", source(std::vector<int32_t>{0, 1, 10, 11, 20, 21})).ok());
+    REQUIRE(run->advance(2, 4, {}).value());
+    CHECK(values<int32_t>(run->kept("twice")) == std::vector<int32_t>{40, 42, 0, 2, 20, 22, 40, 42});
+    CHECK(values<int32_t>(run->kept("same")) == std::vector<int32_t>{20, 21, 0, 1, 10, 11, 20, 21});
+  }
 }
 
 TEST_CASE("every kept value arrives, whether the rings on the device have room for many or for none") {
@@ -261,27 +270,29 @@ TEST_CASE("inputs of the wrong size, unknown names and steps outside the program
 }
 
 TEST_CASE("values without elements are run, kept and carried as nothing") {
-  const auto device = interpreter();
-  auto run = prepare(*device, counter(0, 3), 256).value();
-  REQUIRE(run->set_input("x", source(std::vector<int32_t>{})).ok());
-  REQUIRE(run->advance(0, 3, {}).value());
-  CHECK(run->kept("y")->empty());
-  CHECK(run->carried("x")->empty());
+  ON_EACH_DEVICE(device) {
+    auto run = prepare(*device, counter(0, 3), 256).value();
+    REQUIRE(run->set_input("x", source(std::vector<int32_t>{})).ok());
+    REQUIRE(run->advance(0, 3, {}).value());
+    CHECK(run->kept("y")->empty());
+    CHECK(run->carried("x")->empty());
+  }
 }
 
 TEST_CASE("a stranger's bool of any byte is 0 or 1 on the device") {
-  graph::Builder b;
-  const int64_t shape[] = {4};
-  const auto x = b.input("x", DType::Bool, shape);
-  b.output("y", b.cast(x, DType::I32));
-  b.output("z", x);
-  Program program;
-  program.graph = normal(b);
-  program.keep = {{"y", KeepMode::Last}, {"z", KeepMode::Last}};
-  const auto device = interpreter();
-  auto run = prepare(*device, program, kPlenty).value();
-  REQUIRE(run->set_input("x", source(std::vector<uint8_t>{0, 1, 2, 255})).ok());
-  REQUIRE(run->advance(0, 1, {}).value());
-  CHECK(values<int32_t>(run->kept("y")) == std::vector<int32_t>{0, 1, 1, 1});
-  CHECK(values<uint8_t>(run->kept("z")) == std::vector<uint8_t>{0, 1, 1, 1});
+  ON_EACH_DEVICE(device) {
+    graph::Builder b;
+    const int64_t shape[] = {4};
+    const auto x = b.input("x", DType::Bool, shape);
+    b.output("y", b.cast(x, DType::I32));
+    b.output("z", x);
+    Program program;
+    program.graph = normal(b);
+    program.keep = {{"y", KeepMode::Last}, {"z", KeepMode::Last}};
+    auto run = prepare(*device, program, kPlenty).value();
+    REQUIRE(run->set_input("x", source(std::vector<uint8_t>{0, 1, 2, 255})).ok());
+    REQUIRE(run->advance(0, 1, {}).value());
+    CHECK(values<int32_t>(run->kept("y")) == std::vector<int32_t>{0, 1, 1, 1});
+    CHECK(values<uint8_t>(run->kept("z")) == std::vector<uint8_t>{0, 1, 1, 1});
+  }
 }
