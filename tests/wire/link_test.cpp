@@ -6,49 +6,20 @@
 #include <boost/asio/write.hpp>
 #include <catch2/catch.hpp>
 #include <condition_variable>
-#include <filesystem>
 #include <fstream>
 #include <mutex>
 #include <thread>
 
 #include "common/clock.h"
-#include "wire/certificates.h"
+#include "tests/wire/authority.h"
 
 using namespace quarry;
 using namespace quarry::wire;
+using quarry::test::Authority;
 using namespace std::chrono_literals;
 namespace asio = boost::asio;
 
 namespace {
-
-/// A directory with an authority and the certificates it issued.
-class Authority {
- public:
-  Authority() : authority_(make_authority("Test", SystemClock().wall())) {
-    char name[] = "/tmp/quarry-link-XXXXXX";
-    directory_ = mkdtemp(name);
-    write("authority.crt", authority_.certificate_pem);
-  }
-  ~Authority() { std::filesystem::remove_all(directory_); }
-
-  TlsFiles files(const std::string& common_name) {
-    const std::string key = make_key_pem();
-    auto issued =
-        issue_certificate(authority_, make_request_pem(key, common_name), common_name, {}, 1, SystemClock().wall());
-    digest = public_key_digest(issued.value()).value();
-    return {write(common_name + ".crt", issued.value()), write(common_name + ".key", key),
-            directory_ / "authority.crt"};
-  }
-  Digest digest{};  // of the key that was made last
-
- private:
-  std::string write(const std::string& name, const std::string& text) {
-    std::ofstream(directory_ / name) << text;
-    return directory_ / name;
-  }
-  KeyAndCertificate authority_;
-  std::filesystem::path directory_;
-};
 
 /// An io_context on threads of its own.
 class Io {

@@ -1,0 +1,185 @@
+// The real program over a real PostgreSQL; the test is the server and its workers.
+#include <signal.h>
+
+#include <catch2/catch.hpp>
+#include <thread>
+
+#include "tests/scheduler/program.h"
+#include "tests/sql/fixture.h"
+#include "tests/wire/authority.h"
+
+using namespace quarry;
+using namespace quarry::scheduler::test;
+using namespace std::chrono_literals;
+using quarry::test::World;
+
+namespace {
+
+struct Town {
+  quarry::test::Authority authority;
+  World world;
+  wire::TlsFiles scheduler_tls = authority.files("scheduler");
+  ServerEnd server{authority.files("server")};
+
+  Town() { world.store->resign(world.leader_epoch); }
+
+  wire::SessionUp up(const World::Box& box) const {
+    return {box.session.session, box.id, box.owner, box.session.scheduling};
+  }
+  /// Waits until the leader row names someone who answers as leader, and brings the sessions.
+  void join(const std::vector<World::Box>& boxes) {
+    const auto end = std::chrono::steady_clock::now() + 15s;
+    for (;;) {
+      const auto leader = world.store->current_leader();
+      if (leader && server.connect(leader->address)) break;
+      REQUIRE(std::chrono::steady_clock::now() < end);
+      std::this_thread::sleep_for(50ms);
+    }
+    for (const auto& box : boxes) {
+      server.send(up(box));
+      server.beating.push_back(box.session.session);
+    }
+  }
+  sql::CompletionOutcome complete(const wire::Lease& lease) {
+    const auto outcome = world.complete(world.completion(lease));
+    server.send(wire::AttemptsEnded{
+        {{lease.fence, lease.session, outcome.result.accepted, outcome.result.code, outcome.next}}});
+    return outcome;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a job of three segments is leased segment by segment, and ends") {
+  Town town;
+  Program scheduler(town.world.target, town.scheduler_tls);
+  CHECK(scheduler.ready_line().rfind("ready listen=127.0.0.1:", 0) == 0);
+  town.join({town.world.first});
+  const auto job = quarry::test::new_job(town.world.renter, town.world.random, 3, 1);
+  town.server.send(wire::JobsReady{town.world.submit(job).ready});
+  for (size_t segment = 0; segment < 3; ++segment) {
+    REQUIRE(town.server.wait_leases(segment + 1));
+    CHECK(town.server.leases[segment].fence.segment == static_cast<int32_t>(segment));
+    CHECK(town.complete(town.server.leases[segment]).result.accepted);
+  }
+  CHECK(town.world.job(job.id).state == JobState::Succeeded);
+  scheduler.kill(SIGTERM);
+  CHECK(scheduler.wait() == 0);
+}
+
+TEST_CASE("a job whose hint was lost is found") {
+  Town town;
+  Program scheduler(town.world.target, town.scheduler_tls);
+  town.join({town.world.first});
+  REQUIRE(town.server.run_until([] { return false; }, 500ms) == false);
+  const JobId job = town.world.submit_job();
+  REQUIRE(town.server.wait_leases(1));
+  CHECK(town.server.leases[0].fence.job == job);
+}
+
+TEST_CASE(
+    "a scheduler killed in the middle of a job is followed by one that sends the same lease again, and places nothing "
+    "twice") {
+  Town town;
+  auto scheduler = std::make_unique<Program>(town.world.target, town.scheduler_tls, "127.0.0.1:0");
+  const std::string address = scheduler->address();
+  town.join({town.world.first, town.world.second});
+  const JobId job = town.world.submit_job();
+  REQUIRE(town.server.wait_leases(1));
+  const auto before = town.server.leases[0];
+  const int64_t epoch = town.server.leader_epoch;
+  scheduler->kill(SIGKILL);
+  scheduler->wait();
+  town.server.disconnect();
+
+  const auto start = std::chrono::steady_clock::now();
+  scheduler = std::make_unique<Program>(town.world.target, town.scheduler_tls, address);
+  town.server.leases.clear();
+  town.server.beating.clear();
+  town.join({town.world.first, town.world.second});
+  REQUIRE(town.server.wait_leases(1));
+  // It listens where the killed one did, so nobody waits for the leader row to run out.
+  CHECK(std::chrono::steady_clock::now() - start < 3s);
+  CHECK(town.server.leader_epoch > epoch);
+  CHECK(town.server.leases[0].fence == before.fence);
+  CHECK(town.server.leases[0].job_document == before.job_document);
+  CHECK_FALSE(town.server.wait_leases(2, 1s));
+  CHECK(town.complete(before).result.accepted);
+  CHECK(town.world.job(job).state == JobState::Succeeded);
+}
+
+TEST_CASE("a session that falls silent is expired, and its job goes to another box") {
+  Town town;
+  Program scheduler(town.world.target, town.scheduler_tls);
+  town.join({town.world.first});
+  const JobId job = town.world.submit_job();
+  REQUIRE(town.server.wait_leases(1));
+  town.server.beating = {town.world.second.session.session};
+  town.server.send(town.up(town.world.second));
+  REQUIRE(town.server.wait_leases(2, 20s));
+  CHECK(town.server.expired == std::vector{town.world.first.session.session});
+  CHECK(town.server.leases[1].session == town.world.second.session.session.id);
+  // The silent worker delivers after all: refused, and nothing changes.
+  CHECK(town.world.complete(town.world.completion(town.server.leases[0])).result.code == "stale_fence");
+  CHECK(town.complete(town.server.leases[1]).result.accepted);
+  CHECK(town.world.job(job).state == JobState::Succeeded);
+}
+
+TEST_CASE("a cancelled job is stopped on its box") {
+  Town town;
+  Program scheduler(town.world.target, town.scheduler_tls);
+  town.join({town.world.first});
+  const JobId job = town.world.submit_job();
+  REQUIRE(town.server.wait_leases(1));
+  town.world.cancel(job);
+  town.server.send(wire::CancelRequested{{job}});
+  REQUIRE(town.server.run_until([&] { return !town.server.cancels.empty(); }));
+  CHECK(town.server.cancels[0] == town.server.leases[0].fence);
+}
+
+TEST_CASE("a standby takes over when the leader stops, with a higher epoch") {
+  Town town;
+  Program first(town.world.target, town.scheduler_tls);
+  town.join({});
+  const int64_t epoch = town.server.leader_epoch;
+  Program second(town.world.target, town.scheduler_tls);
+  CHECK_FALSE(ServerEnd(town.authority.files("server")).connect(second.address()));  // it does not lead
+  first.kill(SIGTERM);
+  CHECK(first.wait() == 0);
+  town.server.disconnect();
+  town.join({town.world.first});
+  CHECK(town.server.leader_epoch > epoch);
+  town.world.submit_job();
+  CHECK(town.server.wait_leases(1));
+}
+
+TEST_CASE("only a server's certificate opens a link to the scheduler") {
+  Town town;
+  Program scheduler(town.world.target, town.scheduler_tls);
+  town.join({});
+  CHECK_FALSE(ServerEnd(town.authority.files("box_1")).connect(scheduler.address()));
+}
+
+TEST_CASE("the scheduler goes on after PostgreSQL was killed and came back") {
+  Town town;
+  Program scheduler(town.world.target, town.scheduler_tls);
+  town.join({town.world.first});
+  auto& cluster = quarry::test::Postgres::shared().cluster();
+  cluster.kill();
+  cluster.start();
+  town.world.store = sql::Store::open(town.world.target, town.world.clock, town.world.random);
+  town.server.disconnect();
+  town.server.beating.clear();
+  town.join({town.world.first});
+  const JobId job = town.world.submit_job();
+  REQUIRE(town.server.wait_leases(1));
+  CHECK(town.complete(town.server.leases[0]).result.accepted);
+  CHECK(town.world.job(job).state == JobState::Succeeded);
+}
+
+TEST_CASE("a database that cannot be reached is one clear sentence and a failure") {
+  quarry::test::Authority authority;
+  Program scheduler("host=/nowhere dbname=none", authority.files("scheduler"));
+  CHECK(scheduler.ready_line().empty());
+  CHECK(scheduler.wait() == 1);
+}
