@@ -188,11 +188,11 @@ TEST_CASE("a cache of 1,024 positions adds 4 to 12 percent to a token of LLaMA-7
 TEST_CASE("kernels of known networks stay few") {
   Network resnet;
   const auto images = counted(resnet.done(resnet.resnet50(1)));
-  WARN("ResNet-50: " << images.stored_values << " stored values");
+  INFO("ResNet-50: " << images.stored_values << " stored values");
   CHECK(images.stored_values <= 53 + 1 + 1 + 1 + 17 * 2);  // convolutions, pooling twice, classifier, two a block
   Network llama;
   const auto token = counted(llama.done(llama.llama7b(1'024)));
-  WARN("LLaMA-7B: " << token.stored_values << " stored values");
+  INFO("LLaMA-7B: " << token.stored_values << " stored values");
   CHECK(token.stored_values <= 32 * 20);
 }
 
