@@ -87,7 +87,7 @@ class Arena {
   ExprId integer(int64_t value);
   ExprId range(int number, int64_t extent);  ///< the integer 0 when extent is 1
   ExprId add(ExprId a, ExprId b);
-  ExprId add(ExprId a, int64_t b);
+  ExprId shift(ExprId a, int64_t offset);
   ExprId multiply(ExprId a, int64_t factor);
   ExprId div(ExprId a, int64_t divisor);  ///< floor; divisor > 0
   ExprId mod(ExprId a, int64_t divisor);

@@ -83,7 +83,7 @@ std::optional<ExprId> div_constant(Arena& arena, ExprId a, int64_t c) {
 std::optional<ExprId> mod_within_one_period(Arena& arena, ExprId a, int64_t c) {
   const int64_t low = floor_div(arena[a].low, c);
   if (low != floor_div(arena[a].high, c)) return std::nullopt;
-  return arena.add(a, -wrapping_multiply(low, c));
+  return arena.shift(a, -wrapping_multiply(low, c));
 }
 
 // a = c * q + r, term by term: coefficients keep their sign, the constant makes r's least value lie in [0, c).
@@ -143,7 +143,7 @@ std::optional<ExprId> mod_by_common_divisor(Arena& arena, ExprId a, int64_t c) {
   const int64_t g = common_divisor(linear, c);
   if (g == 1) return std::nullopt;
   const ExprId small = arena.mod(divided(arena, linear, g), c / g);
-  return arena.add(arena.multiply(small, g), floor_mod(linear.constant, g));
+  return arena.shift(arena.multiply(small, g), floor_mod(linear.constant, g));
 }
 
 // a = A + B, d divides c and all of A, B in [0, d): then B cannot carry into the quotient.
@@ -184,7 +184,7 @@ std::optional<ExprId> div_of_div(Arena& arena, ExprId a, int64_t c) {
   const Expr inner = arena[linear.terms[0].atom];
   int64_t divisor = 0;
   if (inner.kind != Kind::Div || __builtin_mul_overflow(inner.x, c, &divisor)) return std::nullopt;
-  return arena.div(arena.add(inner.a, wrapping_multiply(linear.constant, inner.x)), divisor);
+  return arena.div(arena.shift(inner.a, wrapping_multiply(linear.constant, inner.x)), divisor);
 }
 // (x % b) % c = x % c where c divides b; (x / b) % c = (x % (b*c)) / b, so that Div always stands outside.
 std::optional<ExprId> mod_of_mod(Arena& arena, ExprId a, int64_t c) {
@@ -237,9 +237,9 @@ ExprId Arena::add(ExprId a, ExprId b) {
   return sum(std::move(total));
 }
 
-ExprId Arena::add(ExprId a, int64_t b) {
+ExprId Arena::shift(ExprId a, int64_t offset) {
   Linear total = linear(a);
-  total.constant = wrapping_add(total.constant, b);
+  total.constant = wrapping_add(total.constant, offset);
   return sum(std::move(total));
 }
 
@@ -282,7 +282,7 @@ ExprId Arena::between(ExprId index, int64_t low, int64_t high) {
   // One of the bounds may hold anyway; writing it as the interval's makes equal conditions equal nodes.
   low = std::max(low, expr.low);
   if (expr.high < high) high = expr.high + 1;
-  if (expr.kind == Kind::Sum && expr.x != 0) return between(add(index, -expr.x), low - expr.x, high - expr.x);
+  if (expr.kind == Kind::Sum && expr.x != 0) return between(shift(index, -expr.x), low - expr.x, high - expr.x);
   if (expr.kind == Kind::Sum && expr.term_count == 1) {
     const Term term = terms(index)[0];
     const int64_t k = term.coefficient;

@@ -67,15 +67,15 @@ std::vector<ExprId> operand_index(Arena& arena, const Graph& graph, NodeId id, c
       }
       break;
     case Op::Pad:
-      for (size_t i = 0; i < index.size(); ++i) result[i] = arena.add(index[i], -graph.pairs(id)[i].before);
+      for (size_t i = 0; i < index.size(); ++i) result[i] = arena.shift(index[i], -graph.pairs(id)[i].before);
       break;
     case Op::Shrink:
-      for (size_t i = 0; i < index.size(); ++i) result[i] = arena.add(index[i], graph.pairs(id)[i].before);
+      for (size_t i = 0; i < index.size(); ++i) result[i] = arena.shift(index[i], graph.pairs(id)[i].before);
       break;
     case Op::Stride:
       for (size_t i = 0; i < index.size(); ++i) {
         const int64_t step = graph.strides(id)[i];
-        result[i] = arena.add(arena.multiply(index[i], step), step < 0 ? operand_shape[i] - 1 : 0);
+        result[i] = arena.shift(arena.multiply(index[i], step), step < 0 ? operand_shape[i] - 1 : 0);
       }
       break;
     default:

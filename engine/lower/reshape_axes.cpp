@@ -9,7 +9,9 @@ namespace quarry::lower {
 
 namespace {
 
-std::array<ExprId*, 3> roots(LoopNest& nest) { return {&nest.value, &nest.store_index, &nest.store_condition}; }
+std::array<ExprId*, 3> roots(LoopNest& nest) {
+  return {&nest.value, &nest.store_index, &nest.store_condition};
+}
 
 struct Cost {
   size_t divisions = 0;  // Div, Mod and bounds: what an index must compute

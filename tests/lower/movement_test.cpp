@@ -1,0 +1,209 @@
+// Chains of movement ops against arrays moved step by step.
+#include <catch2/catch.hpp>
+#include <random>
+
+#include "engine/lower/lower.h"
+#include "tests/lower/evaluate.h"
+
+namespace quarry::test {
+
+using graph::Builder;
+using graph::NodeId;
+using Shape = std::vector<int64_t>;
+
+namespace {
+
+struct Array {
+  Shape shape;
+  std::vector<int64_t> values;
+};
+
+int64_t elements(const Shape& shape) {
+  int64_t product = 1;
+  for (int64_t extent : shape) product *= extent;
+  return product;
+}
+
+// The array whose element at p is `source(p)`.
+template <class Source>
+Array make(const Shape& shape, Source source) {
+  Array result{shape, {}};
+  for_each_point(shape, [&](const Point& point) { result.values.push_back(source(point)); });
+  return result;
+}
+
+int64_t at(const Array& array, const Point& point) {
+  int64_t flat = 0;
+  for (size_t i = 0; i < point.size(); ++i) flat = flat * array.shape[i] + point[i];
+  return array.values[static_cast<size_t>(flat)];
+}
+
+// One random movement op, applied to the graph and to the array alike.
+class RandomMovement {
+ public:
+  RandomMovement(Builder& builder, uint64_t seed) : builder_(builder), random_(seed) {}
+
+  NodeId apply(NodeId node, Array& array) {
+    switch (pick(6)) {
+      case 0:
+        return reshape(node, array);
+      case 1:
+        return permute(node, array);
+      case 2:
+        return expand(node, array);
+      case 3:
+        return pad(node, array);
+      case 4:
+        return shrink(node, array);
+      default:
+        return stride(node, array);
+    }
+  }
+  int64_t pick(int64_t below) { return static_cast<int64_t>(random_() % static_cast<uint64_t>(below)); }
+
+ private:
+  NodeId reshape(NodeId node, Array& array) {
+    Shape shape;
+    int64_t rest = elements(array.shape);
+    while (rest > 1) {
+      int64_t factor = 1 + pick(rest);
+      while (rest % factor != 0) ++factor;
+      shape.push_back(factor);
+      rest /= factor;
+    }
+    if (pick(3) == 0) shape.insert(shape.begin() + pick(static_cast<int64_t>(shape.size()) + 1), 1);
+    array.shape = shape;
+    return builder_.reshape(node, shape);
+  }
+  NodeId permute(NodeId node, Array& array) {
+    Shape axes;
+    for (size_t i = 0; i < array.shape.size(); ++i) axes.push_back(static_cast<int64_t>(i));
+    std::shuffle(axes.begin(), axes.end(), random_);
+    Shape shape;
+    for (int64_t axis : axes) shape.push_back(array.shape[static_cast<size_t>(axis)]);
+    const Array before = array;
+    array = make(shape, [&](const Point& point) {
+      Point from(point.size());
+      for (size_t i = 0; i < point.size(); ++i) from[static_cast<size_t>(axes[i])] = point[i];
+      return at(before, from);
+    });
+    return builder_.permute(node, axes);
+  }
+  NodeId expand(NodeId node, Array& array) {
+    Shape shape = array.shape;
+    for (int64_t& extent : shape) {
+      if (extent == 1 && elements(shape) < 500) extent = 1 + pick(4);
+    }
+    const Array before = array;
+    array = make(shape, [&](Point point) {
+      for (size_t i = 0; i < point.size(); ++i) point[i] = before.shape[i] == 1 ? 0 : point[i];
+      return at(before, point);
+    });
+    return builder_.expand(node, shape);
+  }
+  NodeId pad(NodeId node, Array& array) {
+    std::vector<graph::Pair> amounts;
+    Shape shape;
+    for (int64_t extent : array.shape) {
+      const bool small = elements(array.shape) < 300;
+      amounts.push_back({small ? pick(3) : 0, small ? pick(3) : 0});
+      shape.push_back(extent + amounts.back().before + amounts.back().after);
+    }
+    const Array before = array;
+    array = make(shape, [&](Point point) -> int64_t {
+      for (size_t i = 0; i < point.size(); ++i) {
+        point[i] -= amounts[i].before;
+        if (point[i] < 0 || point[i] >= before.shape[i]) return 0;
+      }
+      return at(before, point);
+    });
+    return builder_.pad(node, amounts);
+  }
+  NodeId shrink(NodeId node, Array& array) {
+    std::vector<graph::Pair> ranges;
+    Shape shape;
+    for (int64_t extent : array.shape) {
+      const int64_t first = pick(2) == 0 ? 0 : pick(extent);
+      ranges.push_back({first, first + 1 + pick(extent - first)});
+      shape.push_back(ranges.back().after - first);
+    }
+    const Array before = array;
+    array = make(shape, [&](Point point) {
+      for (size_t i = 0; i < point.size(); ++i) point[i] += ranges[i].before;
+      return at(before, point);
+    });
+    return builder_.shrink(node, ranges);
+  }
+  NodeId stride(NodeId node, Array& array) {
+    static constexpr int64_t kSteps[] = {1, -1, 2, -2, 3, 1};
+    Shape steps, shape;
+    for (int64_t extent : array.shape) {
+      steps.push_back(kSteps[pick(6)]);
+      shape.push_back((extent + std::abs(steps.back()) - 1) / std::abs(steps.back()));
+    }
+    const Array before = array;
+    array = make(shape, [&](Point point) {
+      for (size_t i = 0; i < point.size(); ++i)
+        point[i] = point[i] * steps[i] + (steps[i] < 0 ? before.shape[i] - 1 : 0);
+      return at(before, point);
+    });
+    return builder_.stride(node, steps);
+  }
+
+  Builder& builder_;
+  std::mt19937_64 random_;
+};
+
+lower::Kernel only_kernel(Builder& builder) {
+  auto finished = builder.finish();
+  if (!finished.ok()) FAIL(finished.problem().detail);
+  const auto kernels = lower::partition(std::make_shared<graph::NormalGraph>(graph::normalise(*finished)), {});
+  REQUIRE(kernels.size() == 1);
+  return kernels[0];
+}
+
+}  // namespace
+
+TEST_CASE("4,000 random chains of up to 8 movement ops show the elements that step-by-step movement shows") {
+  for (uint64_t seed = 0; seed < 4'000; ++seed) {
+    Builder builder;
+    Array array{{2, 3, 4}, {}};
+    for (int64_t i = 0; i < 24; ++i) array.values.push_back(i + 1);
+    const std::vector<int64_t> input = array.values;
+    NodeId node = builder.input("x", graph::DType::I32, array.shape);
+    RandomMovement movement(builder, seed);
+    for (uint64_t i = 0; i <= seed % 8; ++i) node = movement.apply(node, array);
+    builder.output("y", node);
+    const lower::LoopNest nest = lower::lower_kernel(only_kernel(builder));
+    REQUIRE(lower::verify(nest) == "");
+    Shape extents;
+    for (const lower::Axis& axis : nest.axes) extents.push_back(axis.extent);
+    std::vector<int64_t> shown(array.values.size(), -1);
+    for_each_point(extents, [&](const Point& point) {
+      const int64_t place = evaluate_index(nest.arena, nest.store_index, point);
+      shown.at(static_cast<size_t>(place)) = evaluate_value(nest.arena, nest.value, point, input);
+    });
+    if (shown != array.values) FAIL("seed " << seed << "\n" << to_string(nest));
+  }
+}
+
+TEST_CASE("reshaping back and forth costs no division") {
+  Builder builder;
+  const Shape shape{6, 35}, split{2, 3, 5, 7}, flat{210}, order{1, 0};
+  NodeId x = builder.input("x", graph::DType::F32, shape);
+  x = builder.reshape(builder.reshape(builder.reshape(x, split), flat), shape);
+  builder.output("y", builder.permute(x, order));
+  CHECK(to_string(lower::lower_kernel(only_kernel(builder))) ==
+        "r0 output 35\nr1 output 6\nresult:f32[(r0 * 6 + r1)] = read0:f32[(r0 + r1 * 35)]\n");
+}
+
+TEST_CASE("axes that every index walks as one are joined") {
+  Builder builder;
+  const Shape shape{4, 5, 6};
+  const NodeId x = builder.input("x", graph::DType::F32, shape);
+  builder.output("y", builder.binary(graph::Op::Add, x, x));
+  CHECK(to_string(lower::lower_kernel(only_kernel(builder))) ==
+        "r0 output 120\nresult:f32[r0] = ADD:f32(read0:f32[r0], read0:f32[r0])\n");
+}
+
+}  // namespace quarry::test
