@@ -2,6 +2,7 @@
 
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <ctime>
@@ -90,7 +91,9 @@ int64_t seconds_of(const ASN1_TIME* time) {
 Result<Enrolment> enrol(const EnrolOptions& options, const PostJson& post) {
   if (const auto kept = read_file(enrolment_file(options), kMaxFileBytes); kept.ok()) {
     QUARRY_ASSIGN(const json value, parse_enrolment(*kept, enrolment_file(options)));
-    return make_enrolment(options, value);
+    const auto fresh = claim(options, value.value("claim_code", std::string()), post);
+    if (!fresh.ok()) spdlog::warn("the enrolment is used as it stands: {}", fresh.problem().detail);
+    return make_enrolment(options, fresh.ok() ? *fresh : value);
   }
   if (options.claim_code_file.empty())
     return Problem{"refused", "this box is not enrolled yet", "",

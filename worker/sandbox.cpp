@@ -88,6 +88,12 @@ bool drop_capabilities() {
   return ::syscall(SYS_capset, &header, none.data()) == 0;
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;  // the shadow memory counts as data and is larger than any limit
+#else
+constexpr bool kSanitized = false;
+#endif
+
 bool set_limit(__rlimit_resource resource, uint64_t value) {
   rlimit limit{};
   if (::getrlimit(resource, &limit) != 0) return false;
@@ -104,7 +110,8 @@ SandboxLayer limit_resources(uint64_t memory_bytes) {
   // Address space itself stays free: graphics drivers reserve hundreds of GiB without using them. What a processor's
   // device holds is its arena and two copies on the way in and out; drivers and the compiler are given 8 GiB on top.
   const bool ok = set_limit(RLIMIT_CORE, 0) &&  // a core file would hold a tenant's data
-                  set_limit(RLIMIT_NOFILE, kOpenFiles) && set_limit(RLIMIT_DATA, 3 * memory_bytes + 8 * kGiB) &&
+                  set_limit(RLIMIT_NOFILE, kOpenFiles) &&
+                  (kSanitized || set_limit(RLIMIT_DATA, 3 * memory_bytes + 8 * kGiB)) &&
                   set_limit(RLIMIT_FSIZE, memory_bytes + kGiB);
   return ok ? applied("resource limits") : refused("resource limits");
 }

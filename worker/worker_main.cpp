@@ -186,7 +186,11 @@ int serve(const Options& options, const Enrolment& enrolment) {
                [&] { io.stop(); }});
   asio::signal_set signals(io, SIGTERM, SIGINT);
   signals.async_wait([&](error_code error, int) {
-    if (!error) agent.drain();
+    if (error) return;
+    agent.drain();
+    signals.async_wait([&](error_code second, int) {  // asked twice: at once
+      if (!second) io.stop();
+    });
   });
   agent.start();
   io.run();

@@ -26,8 +26,9 @@ struct Ended {
 
 class Bench {
  public:
-  explicit Bench(const std::string& device = "interpreter")
-      : cache_(BlobCache::open(directory_.path() + "/cache", uint64_t{1} << 30, "boot").value()),
+  explicit Bench(const std::string& device = "interpreter", const std::string& program = QUARRY_EXECUTOR)
+      : program_(program),
+        cache_(BlobCache::open(directory_.path() + "/cache", uint64_t{1} << 30, "boot").value()),
         slice_(io_, spec(device), handlers()) {
     slice_.start();
     REQUIRE(run_until(io_, [&] { return ready_ || !cannot_serve_.empty(); }));
@@ -75,6 +76,7 @@ class Bench {
     return ended.result.outputs.front();
   }
 
+  std::string program_;
   boost::asio::io_context io_;
   TemporaryDirectory directory_;
   std::unique_ptr<BlobCache> cache_;
@@ -89,7 +91,7 @@ class Bench {
  private:
   ExecutorSpec spec(const std::string& device) const {
     ExecutorSpec spec;
-    spec.program = QUARRY_EXECUTOR;
+    spec.program = program_;
     spec.device = device;
     spec.cache = directory_.path() + "/compiler";
     spec.user_id = kFirstExecutorUser;
@@ -287,6 +289,18 @@ TEST_CASE("the executor has no network, no credentials and no files of others") 
   CHECK(fs::exists(bench.directory_.path() + "/cache/blobs"));
   CHECK_FALSE(fs::exists(root + bench.directory_.path() + "/cache"));
   CHECK(fs::exists(root + bench.directory_.path() + "/compiler"));
+}
+
+TEST_CASE("an executor that was taken over costs its job the attempt and can tell the agent nothing else") {
+  const std::string how =
+      GENERATE(as<std::string>{}, "garbage", "another job's end", "ready twice", "an output shorter than said",
+               "an output that is a pipe", "an output without a file", "impossible progress", "an unknown failure",
+               "a name that is not text", "a closed socket");
+  CAPTURE(how);
+  Bench bench(how, QUARRY_HOSTILE_EXECUTOR);
+  const Ended& ended = bench.wait(bench.submit(doubling_graph(), steps(1), {{"x", floats({1, 2, 3, 4})}}));
+  CHECK(ended.code == "executor_crashed");
+  CHECK(bench.ended_.size() == 1);
 }
 
 TEST_CASE("PoCL compiles and runs inside the sandbox") {
