@@ -42,6 +42,12 @@ struct Outcome {
   }
 };
 
+/// g++ 12 destroys what a lambda captures twice when the lambda is written inside a co_await expression; named before,
+/// it is fine.
+#define QUARRY_CHECK_WORK(F)                                                                        \
+  static_assert(std::is_lvalue_reference_v<F> || std::is_trivially_destructible_v<std::decay_t<F>>, \
+                "name a lambda that captures objects before the co_await expression")
+
 /// Threads for file and processor work.
 class WorkPool {
  public:
@@ -49,8 +55,9 @@ class WorkPool {
   ~WorkPool();  ///< finishes what was started
 
   template <class F>
-  Awaitable<std::invoke_result_t<F>> run(F work) {
-    co_return co_await start(std::move(work))->wait();
+  Awaitable<std::invoke_result_t<F>> run(F&& work) {
+    QUARRY_CHECK_WORK(F);
+    return finish(start(std::decay_t<F>(std::forward<F>(work))));
   }
 
   /// Work under way: lets a coroutine read the next chunk while the last one is hashed and written.
@@ -58,7 +65,8 @@ class WorkPool {
   class Task {
    public:
     Awaitable<T> wait() {
-      co_await until_resumed([state = state_](std::function<void()> resume) { state->when_done(std::move(resume)); });
+      const auto begin = [state = state_](std::function<void()> resume) { state->when_done(std::move(resume)); };
+      co_await until_resumed(begin);
       co_return state_->outcome.take();
     }
 
@@ -109,6 +117,10 @@ class WorkPool {
   }
 
  private:
+  template <class T>
+  static Awaitable<T> finish(std::shared_ptr<Task<T>> task) {
+    co_return co_await task->wait();
+  }
   void post(std::function<void()> work);
   struct Threads;
   std::unique_ptr<Threads> threads_;
@@ -121,10 +133,20 @@ class Database {
   explicit Database(sql::DatabasePool& pool) : pool_(pool) {}
 
   template <class F>
-  Awaitable<std::invoke_result_t<F, sql::Store&>> run(F work) {
+  Awaitable<std::invoke_result_t<F, sql::Store&>> run(F&& work) {
+    QUARRY_CHECK_WORK(F);
+    return run_copy<std::decay_t<F>>(work);
+  }
+  Awaitable<sql::SubmitOutcome> submit(sql::Submission item);
+  Awaitable<sql::CancelOutcome> cancel(sql::CancelRequest item);
+  sql::DatabasePool& pool() { return pool_; }
+
+ private:
+  template <class F>
+  Awaitable<std::invoke_result_t<F, sql::Store&>> run_copy(F work) {
     using T = std::invoke_result_t<F, sql::Store&>;
     auto outcome = std::make_shared<Outcome<T>>();
-    co_await run_erased([outcome, work](sql::Store& store) {
+    const auto guarded = [outcome, work](sql::Store& store) {
       try {
         outcome->fill([&] { return work(store); });
       } catch (const sql::StoreUnavailable&) {
@@ -132,14 +154,10 @@ class Database {
       } catch (...) {
         outcome->error = std::current_exception();
       }
-    });
+    };
+    co_await run_erased(guarded);
     co_return outcome->take();
   }
-  Awaitable<sql::SubmitOutcome> submit(sql::Submission item);
-  Awaitable<sql::CancelOutcome> cancel(sql::CancelRequest item);
-  sql::DatabasePool& pool() { return pool_; }
-
- private:
   Awaitable<void> run_erased(std::function<void(sql::Store&)> work);
   sql::DatabasePool& pool_;
 };

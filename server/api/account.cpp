@@ -24,11 +24,12 @@ Awaitable<http::Response> get_account(Service& service, Call& call) {
 
 Awaitable<http::Response> get_ledger(Service& service, Call& call) {
   QUARRY_ANSWER_ASSIGN(const sql::Page page, page_of(call.request));
-  const auto [lines, next] = co_await service.database.run([account = call.account, page](sql::Store& store) {
+  const auto read = [account = call.account, page](sql::Store& store) {
     std::string after;
     auto found = store.ledger(account, page, after);
     return std::pair(std::move(found), std::move(after));
-  });
+  };
+  const auto [lines, next] = co_await service.database.run(read);
   JsonWriter json;
   json.begin_object().key("lines").begin_array();
   for (const sql::LedgerLine& line : lines) write_ledger_line(json, line);

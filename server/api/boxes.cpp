@@ -40,10 +40,10 @@ Awaitable<http::Response> post_box(Service& service, Call& call) {
   if (!is_plain_text(name))
     co_return refusal({"bad_value", "the name has characters that cannot be shown", "/name", "correct it"});
   const std::string code = make_claim_code(service.random);
-  const BoxId box =
-      co_await service.database.run([account = call.account, name, hash = sha256(code)](sql::Store& store) {
-        return store.create_box(account, name, hash);
-      });
+  const auto create = [account = call.account, name, hash = sha256(code)](sql::Store& store) {
+    return store.create_box(account, name, hash);
+  };
+  const BoxId box = co_await service.database.run(create);
   JsonWriter json;
   json.begin_object().field("id", box.to_string()).field("claim_code", code).end_object();
   co_return http::Response::json(201, json.take());
@@ -78,10 +78,11 @@ Awaitable<http::Response> claim_box(Service& service, Call& call) {
     co_return refusal(
         {"bad_certificate_request", key.problem().detail, "/request_pem", "send a PKCS #10 request with a P-256 key"});
   const auto issue = [&service, request_pem](const std::string& name) {
-    return service.work.run([&service, request_pem, name] {
+    const auto sign = [&service, request_pem, name] {
       return wire::issue_certificate(service.settings.authority, request_pem, name, {name}, kCertificateDays,
                                      service.clock.wall());
-    });
+    };
+    return service.work.run(sign);
   };
   // Issued once for no one first: a request with a bad signature must not spend the code.
   if (auto trial = co_await issue("box"); !trial)

@@ -91,7 +91,8 @@ void Catalog::remember_graph(std::shared_ptr<const LoadedGraph> graph) {
 
 Awaitable<Result<meter::StepCount>> Catalog::count(std::shared_ptr<const LoadedGraph> graph, meter::Usage usage) {
   if (graph->normal.graph.size() <= kInlineCountNodes || graph->counted(usage)) co_return graph->count(usage);
-  co_return co_await work_.run([graph, usage] { return graph->count(usage); });
+  const auto count_it = [graph, usage] { return graph->count(usage); };
+  co_return co_await work_.run(count_it);
 }
 
 Awaitable<std::shared_ptr<const TensorFile>> Catalog::tensor_file(Digest file) {

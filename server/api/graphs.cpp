@@ -93,11 +93,13 @@ Awaitable<http::Response> get_graph(Service& service, Call& call) {
   const Loaded loaded = co_await service.catalog.graph(*id);
   if (!loaded) co_return refusal(graph_missing(call.arguments.at(0)));
   if (form == Form::Json) {
-    auto text = co_await service.work.run([loaded] { return graph::write_json(loaded->normal.graph); });
+    const auto write = [loaded] { return graph::write_json(loaded->normal.graph); };
+    auto text = co_await service.work.run(write);
     co_return http::Response::json(200, std::move(text));
   }
   if (form == Form::Cbor) {
-    const auto bytes = co_await service.work.run([loaded] { return graph::write_cbor(loaded->normal.graph); });
+    const auto write = [loaded] { return graph::write_cbor(loaded->normal.graph); };
+    const auto bytes = co_await service.work.run(write);
     http::Response response;
     response.fields.emplace_back("Content-Type", "application/cbor");
     response.body = std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());

@@ -141,11 +141,12 @@ Awaitable<http::Response> post_job_batch(Service& service, Call& call) {
 
 Awaitable<http::Response> list_jobs(Service& service, Call& call) {
   QUARRY_ANSWER_ASSIGN(const sql::Page page, page_of(call.request));
-  auto [rows, next] = co_await service.database.run([account = call.account, page](sql::Store& store) {
+  const auto read = [account = call.account, page](sql::Store& store) {
     std::string after;
     auto found = store.jobs(account, page, after);
     return std::pair(std::move(found), std::move(after));
-  });
+  };
+  auto [rows, next] = co_await service.database.run(read);
   JsonWriter json;
   json.begin_object().key("jobs").begin_array();
   for (const sql::JobRow& job : rows) write_job(json, job, nullptr, service.hub.current(job.id));

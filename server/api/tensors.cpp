@@ -125,7 +125,8 @@ Awaitable<http::Response> already_there(Call& call, const Digest& digest, uint64
 Awaitable<http::Response> finish_upload(Service& service, AccountId account, Digest digest,
                                         std::shared_ptr<Upload> upload) {
   const uint64_t bytes = upload->offset();
-  const Status committed = co_await service.work.run([upload] { return upload->commit(check_safetensors); });
+  const auto commit = [upload] { return upload->commit(check_safetensors); };
+  const Status committed = co_await service.work.run(commit);
   if (!committed) co_return refusal(committed.problem());
   co_await service.database.run(
       [account, digest, bytes](sql::Store& store) { store.put_tensor(account, digest, bytes); });
@@ -141,9 +142,10 @@ Awaitable<http::Response> put_tensor(Service& service, Call& call) {
   if (const auto bytes = co_await service.catalog.tensor_bytes(call.account, digest))
     co_return co_await already_there(call, digest, *bytes);
   const std::string owner = call.account.uuid();
-  auto begun = co_await service.work.run([&blobs = service.blobs, owner, digest, part] {
+  const auto begin = [&blobs = service.blobs, owner, digest, part] {
     return blobs.begin(BlobKind::Tensor, owner, digest, part.begin, part.total.value_or(0));
-  });
+  };
+  auto begun = co_await service.work.run(begin);
   if (!begun) {
     auto response = refusal(begun.problem());
     if (begun.problem().code != "upload_offset") co_return response;
@@ -154,11 +156,13 @@ Awaitable<http::Response> put_tensor(Service& service, Call& call) {
   const uint64_t most = part.end ? *part.end - part.begin : kMaxTensorBytes;
   const Status received = co_await receive(service, *call.request.body, upload, most);
   if (!received) {
-    co_await service.work.run([upload] { upload->discard(); });
+    const auto discard = [upload] { upload->discard(); };
+    co_await service.work.run(discard);
     co_return refusal(received.problem());
   }
   if (part.end && upload->offset() < *part.total) {
-    QUARRY_ANSWER_TRY(co_await service.work.run([upload] { return upload->sync(); }));
+    const auto sync = [upload] { return upload->sync(); };
+    QUARRY_ANSWER_TRY(co_await service.work.run(sync));
     co_return with_offset(stored(202, digest, upload->offset()), upload->offset());
   }
   co_return co_await finish_upload(service, call.account, digest, upload);
@@ -173,9 +177,10 @@ Awaitable<http::Response> head_tensor(Service& service, Call& call) {
     response.fields.emplace_back("Accept-Ranges", "bytes");
     co_return response;
   }
-  const auto offset = co_await service.work.run([&blobs = service.blobs, owner = call.account.uuid(), digest] {
+  const auto find = [&blobs = service.blobs, owner = call.account.uuid(), digest] {
     return blobs.upload_offset(BlobKind::Tensor, owner, digest);
-  });
+  };
+  const auto offset = co_await service.work.run(find);
   auto response = refusal(tensor_missing(call.arguments.at(0)));
   co_return offset ? with_offset(std::move(response), *offset) : std::move(response);
 }

@@ -38,12 +38,13 @@ Awaitable<http::Response> get_usage(Service& service, Call& call) {
     sql::UsageTotals totals;
     std::string next;
   };
-  const Usage usage = co_await service.database.run([account = call.account, page](sql::Store& store) {
+  const auto read = [account = call.account, page](sql::Store& store) {
     Usage found;
     found.lines = store.usage(account, page, found.next);
     found.totals = store.usage_totals(account);
     return found;
-  });
+  };
+  const Usage usage = co_await service.database.run(read);
   JsonWriter json;
   json.begin_object().key("segments").begin_array();
   for (const sql::UsageLine& line : usage.lines) write_usage_line(json, line);

@@ -59,11 +59,12 @@ Awaitable<void> BlobTransfer::send_part(wire::BlobGet get) {
       const auto part = std::span(*source.memory).subspan(get.offset, bytes);
       data.bytes.assign(part.begin(), part.end());
     } else {
-      data.bytes = co_await work_.run([file = source.file, offset = get.offset, bytes] {
+      const auto read = [file = source.file, offset = get.offset, bytes] {
         std::vector<std::byte> part(bytes);
         if (!file->read(offset, part)) part.clear();
         return part;
-      });
+      };
+      data.bytes = co_await work_.run(read);
       if (data.bytes.size() != bytes) co_return refuse(get);
     }
     metrics_.blob_bytes_to_workers += bytes;
@@ -112,19 +113,21 @@ Awaitable<Result<bool>> BlobTransfer::store_part(Receiving& receiving, std::shar
   if (put->total_bytes > kMaxResultBytes) co_return Problem{"too_large", "the blob is over its limit", "", ""};
   if (put->offset == 0) {
     receiving.upload.reset();
-    QUARRY_CO_ASSIGN(receiving.upload, co_await work_.run([&blobs = blobs_, owner = owner_, put] {
+    const auto begin = [&blobs = blobs_, owner = owner_, put] {
       return blobs.begin(BlobKind::Result, owner, put->blob, 0, put->total_bytes);
-    }));
+    };
+    QUARRY_CO_ASSIGN(receiving.upload, co_await work_.run(begin));
   }
   const auto upload = receiving.upload;
   if (!upload || upload->offset() != put->offset || put->offset + put->bytes.size() > put->total_bytes)
     co_return Problem{"out_of_order", "a part does not follow the one before", "", ""};
-  co_return co_await work_.run([upload, put]() -> Result<bool> {
+  const auto store = [upload, put]() -> Result<bool> {
     QUARRY_TRY(upload->append(put->bytes));
     if (upload->offset() < put->total_bytes) return false;
     QUARRY_TRY(upload->commit(nullptr));
     return true;
-  });
+  };
+  co_return co_await work_.run(store);
 }
 
 }  // namespace quarry::server

@@ -99,13 +99,14 @@ Awaitable<void> BoxSession::open(wire::Hello hello) {
   if (!box) co_return refuse("unknown_box", "the certificate names no box");
   std::optional<sql::OpenedSession> opened;
   std::string why = "the box is not enrolled with this key";
+  const auto open_it = [id = *box, key = link_->peer_key_sha256(),
+                        hello](sql::Store& store) -> std::optional<sql::OpenedSession> {
+    const auto row = store.find_box(id);
+    if (!row || row->revoked || !row->key_sha256 || *row->key_sha256 != key) return std::nullopt;
+    return store.open_session(id, hello);
+  };
   try {
-    opened = co_await host_.database().run(
-        [id = *box, key = link_->peer_key_sha256(), hello](sql::Store& store) -> std::optional<sql::OpenedSession> {
-          const auto row = store.find_box(id);
-          if (!row || row->revoked || !row->key_sha256 || *row->key_sha256 != key) return std::nullopt;
-          return store.open_session(id, hello);
-        });
+    opened = co_await host_.database().run(open_it);
   } catch (const std::invalid_argument& error) {
     why = error.what();
   } catch (const http::RequestFailed& failure) {

@@ -281,17 +281,21 @@ class TlsConnection final : public Connection {
     return false;
   }
 
+  static HeadRefusal refusal_of(int status, const char* code, const char* detail, const char* action) {
+    return {status, {code, detail, "", action}};
+  }
+
   /// One request and its answer; whether the connection goes on.
   Awaitable<bool> serve_one() {
     const std::optional<std::string> raw = co_await next_head();
     if (!raw) {
       if (transport_.timed_out && transport_.buffer.size() > 0)
-        co_await refuse({408, {"head_timeout", "the request's head came too slowly", "", "send it again"}});
+        co_await refuse(refusal_of(408, "head_timeout", "the request's head came too slowly", "send it again"));
       co_return false;
     }
     if (raw->size() > server::kMaxHeadBytes) {
       co_await refuse(
-          {431, {"head_too_large", "the request's head is over 16 kB", "", "send fewer or shorter fields"}});
+          refusal_of(431, "head_too_large", "the request's head is over 16 kB", "send fewer or shorter fields"));
       co_return false;
     }
     auto read = read_head(*raw);
@@ -302,7 +306,7 @@ class TlsConnection final : public Connection {
     const Head head = std::get<Head>(std::move(read));
     ParsedBody body(transport_, head, context_.times);
     if (!body.take_head(*raw)) {
-      co_await refuse({400, {"http_malformed", "the head is malformed", "", ""}});
+      co_await refuse(refusal_of(400, "http_malformed", "the head is malformed", ""));
       co_return false;
     }
     co_return co_await answer(head, body);
