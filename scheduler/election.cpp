@@ -32,12 +32,15 @@ bool Election::sleep() {
 
 void Election::run() {
   std::unique_ptr<sql::Store> store;
+  bool down = false;  // said once, not with each try
   do {
     try {
       if (!store) store = open_();
       round(store);
+      down = false;
     } catch (const sql::StoreUnavailable& error) {
-      spdlog::warn("the election cannot reach PostgreSQL: {}", error.what());
+      if (!std::exchange(down, true))
+        spdlog::warn("the election cannot reach PostgreSQL, trying again: {}", error.what());
       store.reset();
     }
     // By our own clock, counted from before the last answered question: never later than by the database's.

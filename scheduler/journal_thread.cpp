@@ -76,6 +76,7 @@ void JournalThread::submit(std::function<void(sql::Store&)> task, std::function<
 
 void JournalThread::run() {
   std::unique_ptr<sql::Store> store;
+  bool down = false;  // said once, not with each try
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait(lock, [&] { return stopping_ || task_; });
@@ -87,8 +88,9 @@ void JournalThread::run() {
     try {
       if (!store) store = open_();
       task(*store);
+      if (std::exchange(down, false)) spdlog::info("PostgreSQL answers again");
     } catch (const sql::StoreUnavailable& error) {
-      spdlog::warn("PostgreSQL did not answer: {}", error.what());
+      if (!std::exchange(down, true)) spdlog::warn("PostgreSQL does not answer, trying again: {}", error.what());
       store.reset();
       again = failed();
     }

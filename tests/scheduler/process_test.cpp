@@ -40,6 +40,11 @@ struct Town {
       server.beating.push_back(box.session.session);
     }
   }
+  JobId submit() {
+    const auto job = quarry::test::new_job(world.renter, world.random);
+    server.send(wire::JobsReady{world.submit(job).ready});
+    return job.id;
+  }
   sql::CompletionOutcome complete(const wire::Lease& lease) {
     const auto outcome = world.complete(world.completion(lease));
     server.send(wire::AttemptsEnded{
@@ -71,7 +76,6 @@ TEST_CASE("a job whose hint was lost is found") {
   Town town;
   Program scheduler(town.world.target, town.scheduler_tls);
   town.join({town.world.first});
-  REQUIRE(town.server.run_until([] { return false; }, 500ms) == false);
   const JobId job = town.world.submit_job();
   REQUIRE(town.server.wait_leases(1));
   CHECK(town.server.leases[0].fence.job == job);
@@ -84,7 +88,7 @@ TEST_CASE(
   auto scheduler = std::make_unique<Program>(town.world.target, town.scheduler_tls, "127.0.0.1:0");
   const std::string address = scheduler->address();
   town.join({town.world.first, town.world.second});
-  const JobId job = town.world.submit_job();
+  const JobId job = town.submit();
   REQUIRE(town.server.wait_leases(1));
   const auto before = town.server.leases[0];
   const int64_t epoch = town.server.leader_epoch;
@@ -112,7 +116,7 @@ TEST_CASE("a session that falls silent is expired, and its job goes to another b
   Town town;
   Program scheduler(town.world.target, town.scheduler_tls);
   town.join({town.world.first});
-  const JobId job = town.world.submit_job();
+  const JobId job = town.submit();
   REQUIRE(town.server.wait_leases(1));
   town.server.beating = {town.world.second.session.session};
   town.server.send(town.up(town.world.second));
@@ -129,7 +133,7 @@ TEST_CASE("a cancelled job is stopped on its box") {
   Town town;
   Program scheduler(town.world.target, town.scheduler_tls);
   town.join({town.world.first});
-  const JobId job = town.world.submit_job();
+  const JobId job = town.submit();
   REQUIRE(town.server.wait_leases(1));
   town.world.cancel(job);
   town.server.send(wire::CancelRequested{{job}});
@@ -149,7 +153,7 @@ TEST_CASE("a standby takes over when the leader stops, with a higher epoch") {
   town.server.disconnect();
   town.join({town.world.first});
   CHECK(town.server.leader_epoch > epoch);
-  town.world.submit_job();
+  town.submit();
   CHECK(town.server.wait_leases(1));
 }
 
@@ -171,7 +175,7 @@ TEST_CASE("the scheduler goes on after PostgreSQL was killed and came back") {
   town.server.disconnect();
   town.server.beating.clear();
   town.join({town.world.first});
-  const JobId job = town.world.submit_job();
+  const JobId job = town.submit();
   REQUIRE(town.server.wait_leases(1));
   CHECK(town.complete(town.server.leases[0]).result.accepted);
   CHECK(town.world.job(job).state == JobState::Succeeded);
