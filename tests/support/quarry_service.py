@@ -221,7 +221,10 @@ class Service:
         if not pids:
             raise RuntimeError(f"no {program} runs")
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # an executor and its supervisor end together
 
     def signal_worker(self, device, number):
         for pid in self.pids("quarry-worker", device):
