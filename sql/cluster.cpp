@@ -43,7 +43,9 @@ std::string configuration(const ClusterOptions& options) {
       << "autovacuum_vacuum_cost_delay = 1ms\n"
       << "recovery_init_sync_method = syncfs\n"
       << "timezone = 'UTC'\nlog_timezone = 'UTC'\ndatestyle = 'iso'\n"
-      << "log_destination = 'stderr'\nlogging_collector = off\nlog_checkpoints = off\nlog_min_messages = warning\n";
+      << "log_destination = 'stderr'\nlogging_collector = off\nlog_checkpoints = off\nlog_min_messages = warning\n"
+      << "log_error_verbosity = terse\n";  // details quote rows: what renters sent stays out of the log
+
   return out.str();
 }
 

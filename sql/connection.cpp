@@ -43,6 +43,7 @@ std::string_view Rows::text(size_t row, int column) const {
 
 Connection::Connection(const std::string& target) : connection_(PQconnectdb(target.c_str()), PQfinish) {
   if (PQstatus(connection_.get()) != CONNECTION_OK) throw StoreUnavailable(PQerrorMessage(connection_.get()));
+  PQsetErrorVerbosity(connection_.get(), PQERRORS_TERSE);  // details quote rows, which must not reach a log
   script(kSession);
 }
 
@@ -55,7 +56,8 @@ void Connection::script(const std::string& sql) {
 void Connection::fail(pg_result* result) const {
   const char* field = result == nullptr ? nullptr : PQresultErrorField(result, PG_DIAG_SQLSTATE);
   const std::string state = field == nullptr ? "" : field;
-  const std::string message = result == nullptr ? PQerrorMessage(connection_.get()) : PQresultErrorMessage(result);
+  std::string message = result == nullptr ? PQerrorMessage(connection_.get()) : PQresultErrorMessage(result);
+  while (!message.empty() && message.back() == '\n') message.pop_back();
   if (PQstatus(connection_.get()) != CONNECTION_OK || lost(state)) throw StoreUnavailable(message);
   if (conflict(state)) throw TransactionConflict(message, state);
   throw SqlError(message, state);

@@ -35,6 +35,7 @@ Postgres::Postgres() : directory_(temporary_directory()) {
 }
 
 Postgres::~Postgres() {
+  cluster_->kill();  // nothing of it is kept: no need to write it out
   cluster_.reset();
   std::error_code ignored;
   std::filesystem::remove_all(directory_, ignored);
