@@ -32,6 +32,7 @@ namespace {
 
 constexpr double kTaskCycles = 60'000;  // about 20 us: far above the 0.2 us that PoCL needs to start a work-item
 constexpr int64_t kTasksPerUnit = 8;
+constexpr double kLongTaskCycles = 5e7;  // about 20 ms: a long launch is cut between work-items
 constexpr int64_t kLongestSum = 32'768;  // additions one after the other in one f32: more are split, for accuracy
 constexpr double kAddLatency = 4;        // cycles until a sum can be added to again
 
@@ -249,12 +250,30 @@ class ProcessorHeuristic {
     if (!nest_.reduce) {
       const int64_t vectors = axis(tiling.lane_axis).extent / tiling.lanes;
       copies = std::min<int64_t>(analysis_.items.size() > 40 ? 1 : 2, vectors);
+      // Loads that the lanes gather from afar are neighbours along another axis: a tile of both uses whole cache lines.
+      if (const int other = gathered_along(tiling.lane_axis); other >= 0) {
+        tiling.unroll.push_back({other, std::min<int64_t>(8, axis(other).extent)});
+        copies = 1;
+      }
     } else if (axis(tiling.lane_axis).kind == AxisKind::Reduce) {
       int64_t sums = 1;
       for (const auto& [unrolled, along] : tiling.unroll) sums *= along;
       copies = reduce_copies(tiling, sums);
     }
     if (copies > 1) tiling.unroll.push_back({tiling.lane_axis, copies});
+  }
+
+  // The axis along which a load steps by one although it does not along the lanes; -1 if there is none.
+  int gathered_along(int lane_axis) const {
+    for (const Item& item : analysis_.items) {
+      if (!item.is_load) continue;
+      const int64_t step = item.step[static_cast<size_t>(lane_axis)];
+      if (step == 0 || step == 1 || step == kIrregular) continue;
+      for (int i = 0; i < axes(); ++i) {
+        if (axis(i).kind == AxisKind::Output && item.step[static_cast<size_t>(i)] == 1) return i;
+      }
+    }
+    return -1;
   }
 
   int64_t tile_of(const Tiling& tiling, int i) const {
@@ -278,7 +297,8 @@ class ProcessorHeuristic {
     const double points = static_cast<double>(nest_.points(AxisKind::Output)) *
                           static_cast<double>(std::max<int64_t>(1, nest_.points(AxisKind::Reduce)));
     const double cycles = points * tiling.cost;
-    const int64_t wanted = target_.compute_units * kTasksPerUnit;
+    const int64_t wanted =
+        std::max(target_.compute_units * kTasksPerUnit, static_cast<int64_t>(std::min(cycles / kLongTaskCycles, 1e6)));
     const int64_t tasks = std::clamp<int64_t>(static_cast<int64_t>(std::min(cycles / kTaskCycles, 1e9)), 1, wanted);
     if (longest >= 0) {
       const int64_t for_speed = tiles < tasks ? ceil_div(tasks, tiles) : 1;

@@ -36,7 +36,7 @@ class Partitioner {
       : graph_(std::move(graph)),
         zero_or_one_(std::make_shared<std::vector<bool>>(graph::zero_or_one_values(graph_->graph))),
         stored_(graph_->graph.size(), false),
-        visited_by_(graph_->graph.size(), kNoNode) {}
+        visited_in_(graph_->graph.size(), 0) {}
 
   std::vector<Kernel> run(const std::vector<std::pair<std::string, std::string>>& carry) {
     const std::vector<NodeId> results = meter::stored_values(*graph_);
@@ -63,7 +63,8 @@ class Partitioner {
 
   // Walks from `pending` to what is loaded; `result` itself is looked through although it is stored.
   void collect(Kernel& kernel, std::vector<NodeId> pending, NodeId result) {
-    for (NodeId id : pending) visited_by_[id] = result;
+    ++walk_;
+    for (NodeId id : pending) visited_in_[id] = walk_;
     while (!pending.empty()) {
       const NodeId id = pending.back();
       pending.pop_back();
@@ -76,8 +77,8 @@ class Partitioner {
       if (op == Op::Step || op == Op::Rand) kernel.reads_step = true;
       if (op == Op::Rand) kernel.reads_seed = true;
       for (NodeId operand : effective_operands(graph_->graph, *zero_or_one_, id)) {
-        if (visited_by_[operand] == result) continue;
-        visited_by_[operand] = result;
+        if (visited_in_[operand] == walk_) continue;
+        visited_in_[operand] = walk_;
         pending.push_back(operand);
       }
     }
@@ -103,7 +104,6 @@ class Partitioner {
     }
     // A second walk that starts below the select: what the written rows need.
     Kernel rows;
-    std::fill(visited_by_.begin(), visited_by_.end(), kNoNode);
     collect(rows, {update->new_value, update->index}, node);
     if (std::find(rows.reads.begin(), rows.reads.end(), old_value) != rows.reads.end()) return;
     kernel->row_update = update;
@@ -112,7 +112,8 @@ class Partitioner {
   std::shared_ptr<const graph::NormalGraph> graph_;
   std::shared_ptr<const std::vector<bool>> zero_or_one_;
   std::vector<bool> stored_;
-  std::vector<NodeId> visited_by_;  // the result whose walk reached the node last
+  std::vector<uint64_t> visited_in_;  // the last walk that reached the node
+  uint64_t walk_ = 0;
 };
 
 }  // namespace

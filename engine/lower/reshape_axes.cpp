@@ -13,6 +13,8 @@ std::array<ExprId*, 3> roots(LoopNest& nest) {
   return {&nest.value, &nest.store_index, &nest.store_condition};
 }
 
+constexpr size_t kMostAxes = 24;  // a schedule adds a range or two to each: all fit in kMaxRanges
+
 struct Cost {
   size_t divisions = 0;  // Div, Mod and bounds: what an index must compute
   size_t axes = 0;
@@ -38,7 +40,7 @@ struct Rewrite {
 // The same roots over renumbered axes. Returns false, and leaves the nest alone, when nothing is gained.
 bool try_rewrite(LoopNest& nest, const Rewrite& rewrite) {
   const size_t axes = nest.axes.size() - rewrite.count + rewrite.extents.size();
-  if (axes > kMaxRanges / 2) return false;
+  if (axes > kMostAxes) return false;
   Arena& arena = nest.arena;
   std::vector<ExprId> replacement(nest.axes.size());
   ExprId flat = arena.integer(0);

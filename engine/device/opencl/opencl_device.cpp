@@ -16,7 +16,7 @@ constexpr uint32_t kLaunchesPerFlush = 16;
 constexpr size_t kMostCompiled = 4096;
 // A launch is kept under 250 ms: what one compute unit surely does in that time, by the estimate of
 // codegen::Entry::flops.
-constexpr double kProcessorFlopsPerLaunchAndUnit = 2.5e8, kGpuFlopsPerLaunchAndUnit = 5e9;
+constexpr double kProcessorFlopsPerLaunchAndUnit = 1e9, kGpuFlopsPerLaunchAndUnit = 5e9;
 
 cl_mem memory_of(const BufferRange& range) {
   return static_cast<OpenClBuffer*>(range.buffer)->memory();
@@ -237,8 +237,9 @@ Status OpenClDevice::enqueue(const OpenClExecutable::Entry& entry) {
       (properties_.is_gpu ? kGpuFlopsPerLaunchAndUnit : kProcessorFlopsPerLaunchAndUnit) * target_.compute_units;
   const size_t local = entry.shape.local;
   const size_t groups = entry.shape.work_items / local;
-  const size_t pieces =
-      std::clamp<size_t>(static_cast<size_t>(std::min(entry.shape.flops / per_launch, 1e9)), 1, groups);
+  // A processor's work-items are few and long: a piece must still keep every unit busy.
+  const size_t most = properties_.is_gpu ? groups : std::max<size_t>(1, groups / (4 * size_t{target_.compute_units}));
+  const size_t pieces = std::clamp<size_t>(static_cast<size_t>(std::min(entry.shape.flops / per_launch, 1e9)), 1, most);
   const size_t share = (groups + pieces - 1) / pieces;
   for (size_t first = 0; first < groups; first += share) {
     const size_t offset = first * local, items = std::min(share, groups - first) * local;
