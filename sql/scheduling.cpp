@@ -25,9 +25,13 @@ constexpr Statement kRaiseFloor =
     "from queue_floor) "
     "and j.state < 4 order by j.id limit 1), 'ffffffff-ffff-ffff-ffff-ffffffffffff'), "
     "(rpad(lpad(to_hex((extract(epoch from now() - interval '1 hour') * 1000)::int8), 12, '0'), 32, '0'))::uuid))";
+// In pages: a million rows at once would be a gigabyte of results.
 constexpr Statement kLoadReady =
     "select " QUARRY_JOB_COLUMNS
-    " from job j where j.id >= (select floor from queue_floor) and j.state = 1 order by j.id";
+    " from job j where j.id >= (select floor from queue_floor) and j.state = 1 order by j.id limit $1";
+constexpr Statement kLoadReadyAfter =
+    "select " QUARRY_JOB_COLUMNS " from job j where j.id > $2 and j.state = 1 order by j.id limit $1";
+constexpr int32_t kReadyPage = 20'000;
 constexpr Statement kLoadRunning =
     "select " QUARRY_JOB_COLUMNS ", " QUARRY_ATTEMPT_COLUMNS
     ", a.slice from job j join attempt a on a.job = j.id and a.segment = j.segment and a.attempt = j.attempt "
@@ -163,10 +167,10 @@ void PgStore::resign(int64_t leader_epoch) {
 std::vector<wire::ReadyJob> PgStore::load_ready() {
   return transact([&](Transaction& tx) {
     tx.queue(kRaiseFloor);
-    const Rows rows = tx.query(kLoadReady);
     std::vector<wire::ReadyJob> ready;
-    ready.reserve(rows.size());
-    for (size_t row = 0; row < rows.size(); ++row) ready.push_back(ready_job(job_from(rows, row)));
+    for (Rows rows = tx.query(kLoadReady, kReadyPage); !rows.empty();
+         rows = tx.query(kLoadReadyAfter, kReadyPage, ready.back().job))
+      for (size_t row = 0; row < rows.size(); ++row) ready.push_back(ready_job(job_from(rows, row)));
     return ready;
   });
 }

@@ -1,6 +1,8 @@
 #include <set>
 #include <thread>
 
+#include "engine/meter/meter.h"
+#include "sql/tariff.h"
 #include "tests/sql/fixture.h"
 
 namespace quarry::test {
@@ -40,6 +42,13 @@ TEST_CASE("The guards of jobs and attempts are the edges of common/lifecycle.h")
   };
   CHECK(guarded("job_may_go") == listed(kJobEdges));
   CHECK(guarded("attempt_may_go") == listed(kAttemptEdges));
+}
+
+TEST_CASE("Charges derive from the same constants as the meter's counts") {
+  static_assert(sql::kOnlyTariff == meter::kTariffVersion);
+  CHECK(sql::kTariff1.flops_per_byte == meter::kFlopsPerByte);
+  CHECK(sql::kTariff1.flops_per_stored_value == meter::kFlopsPerStoredValue);
+  CHECK(sql::kTariff1.flops_per_job == meter::kFlopsPerJob);
 }
 
 TEST_CASE("The names of books and kinds in the database are the market's") {
