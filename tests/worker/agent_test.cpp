@@ -17,12 +17,12 @@ class Box {
       : gate_(io_, directory_.path()),
         cache_(BlobCache::open(directory_.path() + "/cache", uint64_t{1} << 30, "boot").value()) {}
 
-  void start(int32_t slots = 8) {
+  void start(int32_t slots = 8, const std::string& device = "interpreter") {
     AgentOptions options;
-    options.device_key = "interpreter";
+    options.device_key = device;
     ExecutorSpec slice;
     slice.program = QUARRY_EXECUTOR;
-    slice.device = "interpreter";
+    slice.device = device;
     slice.cache = directory_.path() + "/compiler";
     slice.user_id = kFirstExecutorUser;
     options.slices.push_back(slice);
@@ -254,8 +254,9 @@ TEST_CASE("draining an idle worker ends at once") {
 }
 
 TEST_CASE("no-op jobs per second through agent and executor", "[.bench]") {
+  const std::string device = GENERATE("interpreter", "opencl");
   Box box;
-  box.start(64);
+  box.start(64, device);
   constexpr size_t kJobs = 20'000, kInFlight = 64;
   std::vector<wire::Lease> leases;
   for (size_t i = 0; i < kJobs; ++i) leases.push_back(box.doubling(1));
@@ -268,7 +269,8 @@ TEST_CASE("no-op jobs per second through agent and executor", "[.bench]") {
     return box.gate_.completions.size() == kJobs;
   }));
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-  WARN(static_cast<double>(kJobs) / took.count() << " no-op jobs/s, gate, agent and executor on this machine");
+  WARN(static_cast<double>(kJobs) / took.count()
+       << " no-op jobs/s on " << device << ", gate, agent and executor on this machine");
 }
 
 }  // namespace
