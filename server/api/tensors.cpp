@@ -71,38 +71,46 @@ Problem too_large() {
           "split it over several files"};
 }
 
+/// Bytes of a body, and why it ended when it did not end well.
+struct Chunk {
+  std::vector<std::byte> bytes;
+  std::optional<http::RequestFailed> failure;
+};
+
 /// Fills a chunk from the body: fewer bytes than kFileChunkBytes only at its end.
-Awaitable<std::shared_ptr<std::vector<std::byte>>> next_chunk(http::BodyReader& body) {
-  auto chunk = std::make_shared<std::vector<std::byte>>(kFileChunkBytes);
+Awaitable<std::shared_ptr<Chunk>> next_chunk(http::BodyReader& body) {
+  auto chunk = std::make_shared<Chunk>();
+  chunk->bytes.resize(kFileChunkBytes);
   size_t used = 0;
-  while (used < chunk->size()) {
-    const size_t got = co_await body.read(std::span(*chunk).subspan(used));
-    if (got == 0) break;
-    used += got;
+  try {
+    while (used < chunk->bytes.size()) {
+      const size_t got = co_await body.read(std::span(chunk->bytes).subspan(used));
+      if (got == 0) break;
+      used += got;
+    }
+  } catch (http::RequestFailed& failure) {
+    chunk->failure = std::move(failure);
   }
-  chunk->resize(used);
+  chunk->bytes.resize(used);
   co_return chunk;
 }
 
-/// Receives the body into the upload: one chunk is hashed and written while the next one arrives.
+/// Receives the body into the upload: one chunk is hashed and written while the next one arrives. What came before a
+/// body broke off is kept, so that the upload can go on from there.
 Awaitable<Status> receive(Service& service, http::BodyReader& body, std::shared_ptr<Upload> upload, uint64_t most) {
   std::shared_ptr<WorkPool::Task<Status>> writing;
   uint64_t received = 0;
-  std::optional<http::RequestFailed> failed;
   for (;;) {
-    std::shared_ptr<std::vector<std::byte>> chunk;
-    try {
-      chunk = co_await next_chunk(body);
-    } catch (http::RequestFailed& failure) {
-      failed = std::move(failure);
-    }
+    const std::shared_ptr<Chunk> chunk = co_await next_chunk(body);
     if (writing) QUARRY_CO_TRY(co_await writing->wait());
-    if (failed) throw *failed;  // after the last chunk is down: what was received can be continued from
-    if (chunk->empty()) co_return Status();
-    received += chunk->size();
+    received += chunk->bytes.size();
     if (received > most) co_return too_large();
-    service.metrics.bytes_uploaded += chunk->size();
-    writing = service.work.start([upload, chunk] { return upload->append(*chunk); });
+    service.metrics.bytes_uploaded += chunk->bytes.size();
+    if (!chunk->bytes.empty()) writing = service.work.start([upload, chunk] { return upload->append(chunk->bytes); });
+    if (chunk->bytes.size() == kFileChunkBytes && !chunk->failure) continue;
+    if (writing) QUARRY_CO_TRY(co_await writing->wait());
+    if (chunk->failure) throw *chunk->failure;
+    co_return Status();
   }
 }
 
@@ -117,7 +125,10 @@ Status check_safetensors(const Upload& upload) {
 Awaitable<http::Response> already_there(Call& call, const Digest& digest, uint64_t bytes) {
   const std::string* expect = call.request.field("expect");
   if (expect == nullptr)
-    while (!(co_await next_chunk(*call.request.body))->empty()) {
+    for (;;) {
+      const auto chunk = co_await next_chunk(*call.request.body);
+      if (chunk->failure) throw *chunk->failure;
+      if (chunk->bytes.empty()) break;
     }
   co_return stored(200, digest, bytes);
 }

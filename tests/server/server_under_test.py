@@ -10,6 +10,8 @@ import struct
 import subprocess
 from pathlib import Path
 
+import jsonschema
+
 
 def safetensors(tensors, metadata=None):
     """The bytes of a safetensors file; `tensors` maps names to (dtype, shape, bytes)."""
@@ -42,6 +44,44 @@ class Answer:
         return f"{self.status} {self.body[:300]!r}"
 
 
+class Contract:
+    """The served OpenAPI document: every answer that a test sees is checked against it."""
+
+    def __init__(self, document):
+        self.document = document
+        self.seen = set()
+
+    def operation(self, method, path):
+        """(pattern, operation) of a request, or (None, None) for a path that the API does not have."""
+        parts = path.partition("?")[0].split("/")
+        for pattern, item in self.document.get("paths", {}).items():
+            wanted = pattern.split("/")
+            fits = len(wanted) == len(parts) and all(w == p or w.startswith("{") for w, p in zip(wanted, parts))
+            if fits and method.lower() in item:
+                return pattern, item[method.lower()]
+        return None, None
+
+    def check(self, method, path, answer):
+        pattern, operation = self.operation(method, path)
+        if operation is None:
+            return
+        self.seen.add((method, pattern, answer.status))
+        responses = operation["responses"]
+        response = responses.get(str(answer.status)) or responses.get(f"{answer.status // 100}XX")
+        assert response is not None, f"{method} {pattern} answered {answer.status}, which is not documented"
+        if "$ref" in response:
+            response = self.document["components"]["responses"][response["$ref"].rpartition("/")[2]]
+        for name in response.get("headers", {}):
+            assert name == "Retry-After" or name in answer.headers, f"{method} {pattern} {answer.status} has no {name}"
+        if method == "HEAD" or "content" not in response:
+            return
+        media = answer.headers["Content-Type"]
+        assert media in response["content"], f"{method} {pattern} answered {media}"
+        if media.endswith("json"):
+            schema = {**response["content"][media]["schema"], "components": self.document["components"]}
+            jsonschema.Draft202012Validator(schema).validate(json.loads(answer.body))
+
+
 class Server:
     """One harness; as a context manager it ends with its block."""
 
@@ -55,6 +95,8 @@ class Server:
         self.keys = self.facts["keys"]
         self.directory = Path(self.facts["directory"])
         self.context = ssl.create_default_context(cafile=str(self.directory / "authority.crt"))
+        self.contract = Contract({})
+        self.contract = Contract(self.request("GET", "/v1/openapi.json", key=None).json)
 
     def stop(self):
         self.process.stdin.close()
@@ -78,8 +120,10 @@ class Server:
         own = connection or self.connect()
         try:
             own.request(method, path, body, fields)
-            answer = own.getresponse()
-            return Answer(answer.status, answer.headers, answer.read())
+            got = own.getresponse()
+            answer = Answer(got.status, got.headers, got.read())
+            self.contract.check(method, path, answer)
+            return answer
         finally:
             if connection is None:
                 own.close()

@@ -1,0 +1,409 @@
+"""The HTTPS API on a real PostgreSQL: what each call gives, and what bad input gets: a problem that names the field, nothing stored,
+nothing charged. Every answer is checked against the served OpenAPI document on the way (server_under_test.Contract)."""
+
+import concurrent.futures
+import hashlib
+import json
+import socket
+import struct
+import sys
+import time
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from server_under_test import Server, counting_graph, is_closed, safetensors  # noqa: E402
+
+START = struct.pack("<4i", 0, 1, 2, 3)
+
+
+def digest_of(raw):
+    return hashlib.sha256(raw).hexdigest()
+
+
+class Api(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.stop()
+
+    def call(self, method, path, body=None, status=200, **options):
+        answer = self.server.request(method, path, body, **options)
+        self.assertEqual(answer.status, status, answer)
+        return answer
+
+    def refused(self, method, path, body=None, *, status, code, pointer=None, **options):
+        """A refusal, after which nothing more is stored, listed or reserved than before."""
+        before = self.state()
+        answer = self.server.request(method, path, body, **options)
+        self.assertEqual(answer.status, status, answer)
+        self.assertEqual(answer.headers["Content-Type"], "application/problem+json")
+        if isinstance(code, str):
+            code = (code,)
+        self.assertIn(answer.json["code"], code, answer)
+        if pointer is not None:
+            self.assertEqual(answer.json.get("pointer"), pointer, answer)
+        self.assertEqual(self.state(), before)
+        return answer
+
+    def state(self):
+        jobs = self.server.request("GET", "/v1/jobs?limit=200", key="spare").json["jobs"]
+        return self.server.stored_files(), len(jobs), self.server.command("balances")
+
+    # --- keys ---
+
+    def test_a_request_without_a_good_key_gets_401_and_one_sentence_for_every_cause(self):
+        good = self.server.keys["renter"]
+        wrong = good[:-1] + ("0" if good[-1] != "0" else "1")
+        answers = [self.server.request("GET", "/v1/account", key=None, headers=headers)
+                   for headers in ({}, {"Authorization": "Bearer nonsense"}, {"Authorization": "Basic eA=="},
+                                   {"Authorization": f"Bearer {wrong}"}, {"Authorization": f"Bearer {self.server.keys['revoked']}"})]
+        self.assertEqual({a.status for a in answers}, {401})
+        self.assertEqual(len({a.body for a in answers}), 1)
+        self.assertIn("Bearer", answers[0].headers["WWW-Authenticate"])
+
+    def test_a_revoked_key_stops_working_within_two_seconds(self):
+        self.call("GET", "/v1/account", key="spare")
+        other = Server()
+        try:
+            other.request("GET", "/v1/account", key="spare")
+            other.command(f"revoke {other.keys['spare']}")
+            time.sleep(1.5)
+            self.assertEqual(other.request("GET", "/v1/account", key="spare").status, 401)
+        finally:
+            other.stop()
+
+    def test_a_key_without_the_scope_gets_403(self):
+        self.refused("POST", "/v1/quotes", {"job": {}}, key="reader", status=403, code="missing_scope")
+        self.refused("GET", "/v1/account", key="reader", status=403, code="missing_scope")
+        self.call("GET", "/v1/jobs", key="reader")
+
+    # --- routes ---
+
+    def test_an_unknown_path_is_404_and_a_wrong_method_405_with_what_is_allowed(self):
+        self.refused("GET", "/v1/nowhere", status=404, code="not_found")
+        answer = self.refused("DELETE", "/v1/account", status=405, code="method_not_allowed")
+        self.assertEqual(answer.headers["Allow"], "GET")
+
+    def test_a_body_that_is_too_large_or_of_another_type_is_refused(self):
+        self.refused("POST", "/v1/quotes", b"{" + b" " * (9 << 20), headers={"Content-Type": "application/json"}, status=413,
+                     code="body_too_large")
+        self.refused("POST", "/v1/quotes", b"job: 1", headers={"Content-Type": "text/yaml"}, status=415, code="media_type")
+
+    # --- tensors ---
+
+    def test_a_tensor_is_stored_under_its_hash_and_comes_back_whole_and_by_range(self):
+        raw = safetensors({"a": ("F32", [300_000], bytes(range(256)) * 4687 + bytes(128))})
+        path = f"/v1/tensors/{digest_of(raw)}"
+        self.assertEqual(self.call("PUT", path, raw, 201).json, {"sha256": digest_of(raw), "bytes": len(raw)})
+        self.call("PUT", path, raw, 200)
+        self.assertEqual(self.call("HEAD", path).headers["Content-Length"], str(len(raw)))
+        self.assertEqual(self.call("GET", path).body, raw)
+        part = self.call("GET", path, status=206, headers={"Range": "bytes=1000-600000"})
+        self.assertEqual(part.body, raw[1000:600001])
+        self.assertEqual(part.headers["Content-Range"], f"bytes 1000-600000/{len(raw)}")
+        self.assertEqual(self.call("GET", path, status=206, headers={"Range": "bytes=-7"}).body, raw[-7:])
+        self.assertEqual(self.call("GET", path, status=206, headers={"Range": f"bytes={len(raw) - 1}-"}).body, raw[-1:])
+        self.refused("GET", path, headers={"Range": f"bytes={len(raw)}-"}, status=416, code="range_not_satisfiable")
+
+    def test_an_upload_goes_on_where_it_stopped(self):
+        raw = safetensors({"b": ("U8", [100_000], bytes(100_000))}, {"__metadata__": {"k": "resumed"}})
+        path = f"/v1/tensors/{digest_of(raw)}"
+        first = self.call("PUT", path, raw[:40_000], 202, headers={"Content-Range": f"bytes 0-39999/{len(raw)}"})
+        self.assertEqual(first.headers["Upload-Offset"], "40000")
+        self.assertEqual(self.call("HEAD", path, status=404).headers["Upload-Offset"], "40000")
+        gap = self.refused("PUT", path, raw[50_000:], headers={"Content-Range": f"bytes 50000-{len(raw) - 1}/{len(raw)}"}, status=409,
+                           code="upload_offset")
+        self.assertEqual(gap.headers["Upload-Offset"], "40000")
+        self.call("PUT", path, raw[40_000:], 201, headers={"Content-Range": f"bytes 40000-{len(raw) - 1}/{len(raw)}"})
+        self.assertEqual(self.call("GET", path).body, raw)
+
+    def test_an_upload_that_breaks_off_stores_nothing_and_can_be_continued(self):
+        raw = safetensors({"c": ("U8", [500_000], bytes(500_000))}, {"__metadata__": {"k": "broken off"}})
+        path = f"/v1/tensors/{digest_of(raw)}"
+        before = self.server.stored_files()
+        with self.server.raw() as sock:
+            sock.sendall(f"PUT {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {self.server.keys['renter']}\r\n"
+                         f"Content-Length: {len(raw)}\r\n\r\n".encode() + raw[:300_000])
+            sock.shutdown(socket.SHUT_WR)
+            self.assertTrue(is_closed(sock))  # there is nobody left to answer
+        self.assertEqual(self.call("HEAD", path, status=404).headers["Upload-Offset"], "300000")
+        self.assertEqual(self.server.stored_files(), before)
+        self.call("PUT", path, raw[300_000:], 201, headers={"Content-Range": f"bytes 300000-{len(raw) - 1}/{len(raw)}"})
+
+    def test_a_body_that_is_not_its_hash_is_refused(self):
+        self.refused("PUT", f"/v1/tensors/{digest_of(b'other')}", safetensors({}), status=422, code="hash_mismatch")
+        self.call("HEAD", f"/v1/tensors/{digest_of(b'other')}", status=404)
+        self.refused("PUT", "/v1/tensors/xyz", b"", status=400, code="bad_parameter")
+
+    def test_a_safetensors_header_that_lies_is_refused(self):
+        def file(header, data=bytes(8)):
+            text = header if isinstance(header, bytes) else json.dumps(header).encode()
+            return struct.pack("<Q", len(text)) + text + data
+        lies = {"offsets past the end": file({"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}),
+                "overlap": file({n: {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]} for n in "ab"}),
+                "unknown dtype": file({"a": {"dtype": "F33", "shape": [2], "data_offsets": [0, 8]}}),
+                "shape and bytes disagree": file({"a": {"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}}),
+                "not JSON": file(b"{"), "header longer than the file": struct.pack("<Q", 1 << 40), "too short": b"abc"}
+        for name, raw in lies.items():
+            with self.subTest(name):
+                code = ("safetensors_header", "safetensors_overlap", "safetensors_truncated", "unsupported_dtype")
+                self.refused("PUT", f"/v1/tensors/{digest_of(raw)}", raw, status=422, code=code)
+
+    def test_to_a_stranger_a_tensor_does_not_exist(self):
+        digest = self.server.put_tensors({"secret": ("U8", [3], b"abc")})
+        for method in ("GET", "HEAD"):
+            self.call(method, f"/v1/tensors/{digest}", status=404, key="stranger")
+
+    # --- graphs ---
+
+    def test_a_graph_is_counted_and_has_one_id_whatever_its_spelling(self):
+        answer = self.call("POST", "/v1/graphs", counting_graph(), 201).json
+        self.assertEqual([i["name"] for i in answer["inputs"]], ["x"])
+        self.assertEqual(answer["step"]["flops"], "8")
+        spelt = counting_graph()
+        spelt["nodes"].append({"op": "STEP", "label": "dead"})
+        spelt["nodes"][2]["label"] = "next"
+        self.assertEqual(self.call("POST", "/v1/graphs", spelt, 201).json["id"], answer["id"])
+        path = f"/v1/graphs/{answer['id']}"
+        self.assertEqual(self.call("GET", path).json, answer)
+        again = self.call("GET", path + "?form=json").json
+        self.assertEqual(self.call("POST", "/v1/graphs", again, 201).json["id"], answer["id"])
+        cbor = self.call("GET", path, headers={"Accept": "application/cbor"}).body
+        self.assertEqual(self.call("POST", "/v1/graphs", cbor, 201, headers={"Content-Type": "application/cbor"}).json["id"], answer["id"])
+        self.call("GET", path, status=404, key="stranger")
+
+    def test_a_bad_graph_is_refused_by_the_place_of_its_fault(self):
+        def graph(**node):
+            return {"version": 1, "nodes": [{"op": "INPUT", "name": "x", "dtype": "f32", "shape": [2, 3]}, node], "outputs": {"y": 1}}
+        cases = [("unknown op", graph(op="TANH", src=[0]), "/nodes/1"),
+                 ("unknown field", graph(op="EXP", src=[0], colour="red"), "/nodes/1"),
+                 ("forward reference", graph(op="EXP", src=[1]), "/nodes/1"),
+                 ("shape mismatch", graph(op="RESHAPE", src=[0], shape=[7]), "/nodes/1"),
+                 ("element count that overflows", graph(op="EXPAND", src=[0], shape=[2**62, 3]), "/nodes/1"),
+                 ("over the limit of an INPUT", graph(op="INPUT", name="z", dtype="f32", shape=[2**41]), "/nodes/1")]
+        for name, document, pointer in cases:
+            with self.subTest(name):
+                before = self.state()
+                answer = self.call("POST", "/v1/graphs", document, 422).json
+                self.assertTrue(answer["pointer"].startswith(pointer), answer)
+                self.assertTrue(answer["detail"])
+                self.assertEqual(self.state(), before)
+
+    def test_malformed_and_deeply_nested_graphs_are_refused(self):
+        for media, raw in (("json", b"{"), ("json", b"[" * 100_000), ("json", b'{"version":1,"nodes":' + b"[" * 40 + b"]" * 40 + b"}"),
+                           ("cbor", b"\xff\xff"), ("cbor", b"\x81" * 100_000), ("json", b"")):
+            with self.subTest(raw[:20]):
+                before = self.state()
+                answer = self.server.request("POST", "/v1/graphs", raw, {"Content-Type": f"application/{media}"})
+                self.assertIn(answer.status, (400, 422), answer)
+                self.assertEqual(self.state(), before)
+
+    # --- quotes and jobs ---
+
+    def test_a_quote_says_what_the_job_then_reserves(self):
+        job = self.server.job()
+        before = self.call("GET", "/v1/account").json["balance"]
+        quote = self.call("POST", "/v1/quotes", {"job": job}, 201).json
+        self.assertEqual(self.call("GET", "/v1/account").json["balance"], before)
+        submitted = self.call("POST", "/v1/jobs", {"job": job, "quote": quote["token"]}, 201).json
+        self.assertEqual(submitted["limit"], quote["limit"])
+        self.assertEqual(submitted["state"], "queued")
+        self.assertEqual(self.call("GET", f"/v1/jobs/{submitted['id']}").json["outputs"], submitted["outputs"])
+        ended = self.call("DELETE", f"/v1/jobs/{submitted['id']}").json
+        self.assertEqual(ended["state"], "cancelled")
+        self.assertEqual(self.call("DELETE", f"/v1/jobs/{submitted['id']}").json, ended)
+        bill = self.call("GET", f"/v1/jobs/{submitted['id']}/bill").json
+        self.assertEqual(bill["spent"], ended["spent"])
+        self.assertEqual(self.server.command("balances")["wrong"], [])
+
+    def test_a_forged_or_foreign_quote_is_refused(self):
+        job = self.server.job()
+        token = self.call("POST", "/v1/quotes", {"job": job}, 201).json["token"]
+        cheaper = token.replace(".2500000000.", ".1.")
+        self.assertNotEqual(cheaper, token)
+        self.refused("POST", "/v1/jobs", {"job": job, "quote": cheaper}, status=422, code="quote_invalid", pointer="/quote")
+        self.refused("POST", "/v1/jobs", {"job": self.server.job(steps=4), "quote": token}, status=422, code="quote_invalid")
+        self.refused("POST", "/v1/jobs", {"job": job, "quote": "q1"}, status=422, code="quote_invalid")
+        self.refused("POST", "/v1/jobs", {"job": job, "limit": "0.000000000001"}, status=422, code="limit_too_low", pointer="/limit")
+
+    def test_what_the_job_document_gets_wrong_is_named(self):
+        def change(path, value):
+            job = json.loads(json.dumps(self.server.job()))
+            at = job
+            for key in path[:-1]:
+                at = at[key]
+            at[path[-1]] = value
+            return job
+        stage = ("stages", 0)
+        other = self.server.put_tensors({"x": ("F32", [4], bytes(16)), "y": ("I32", [5], bytes(20))})
+        cases = [("steps of 0", change((*stage, "steps"), 0), "/job/stages/0/steps"),
+                 ("steps of 10^18", change((*stage, "steps"), 10**18), "/job/stages/0/steps"),
+                 ("unknown field", change(("colour",), "red"), "/job/colour"),
+                 ("an input that is missing", change(("inputs",), {}), None),
+                 ("another dtype", change(("inputs", "x"), {"file": other, "tensor": "x"}), "/job/inputs/x"),
+                 ("another shape", change(("inputs", "x"), {"file": other, "tensor": "y"}), "/job/inputs/x"),
+                 ("a tensor that the file has not", change(("inputs", "x"), {"file": other, "tensor": "z"}), "/job/inputs/x/tensor"),
+                 ("a carry between different shapes", change((*stage, "carry"), {"x": "total"}), None),
+                 ("a carry of no output", change((*stage, "carry"), {"x": "nothing"}), None),
+                 ("a kept output that is none", change((*stage, "keep"), {"nothing": "last"}), None),
+                 ("two stages", change(("stages",), self.server.job()["stages"] * 2), None),
+                 ("a feed that is too short",
+                  {**change(("inputs",), {}), "stages": [{**self.server.job()["stages"][0], "carry": {}, "feed":
+                   {"x": {"file": self.server.put_tensors({"f": ("I32", [2, 4], bytes(32))}), "tensor": "f"}}}]},
+                  "/job/stages/0/feed/x")]
+        for name, job, pointer in cases:
+            for path in ("/v1/quotes", "/v1/jobs"):
+                with self.subTest(name, path=path):
+                    before = self.state()
+                    answer = self.server.request("POST", path, {"job": job})
+                    self.assertEqual(answer.status, 422, answer)
+                    if pointer:
+                        self.assertEqual(answer.json["pointer"], pointer, answer)
+                    self.assertTrue(answer.json["pointer"].startswith("/job"), answer)
+                    self.assertEqual(self.state(), before)
+
+    def test_a_feed_takes_one_slice_a_step(self):
+        graph = self.server.put_graph()
+        fed = self.server.put_tensors({"f": ("I32", [2, 4], bytes(32))})
+        job = {"version": 1, "seed": "0", "stages": [{"graph": graph, "steps": 5, "feed": {"x": {"file": fed, "tensor": "f", "wrap": True}}}]}
+        self.assertEqual(self.call("POST", "/v1/quotes", {"job": job}, 201).json["work"]["bytes_in"], 32)
+
+    def test_things_of_another_account_do_not_exist(self):
+        mine = self.call("POST", "/v1/jobs", {"job": self.server.job()}, 201).json["id"]
+        for path in ("", "/events", "/results", "/results/total", "/bill"):
+            self.call("GET", f"/v1/jobs/{mine}{path}", status=404, key="stranger")
+        self.call("DELETE", f"/v1/jobs/{mine}", status=404, key="stranger")
+        job = self.server.job()
+        job["stages"][0]["graph"] = self.server.put_graph(counting_graph(6))
+        self.refused("POST", "/v1/jobs", {"job": job}, key="stranger", status=404, code="graph_not_found",
+                     pointer="/job/stages/0/graph")
+        self.server.put_graph(key="stranger")
+        job = self.server.job()
+        job["inputs"]["x"]["file"] = self.server.put_tensors({"x": ("I32", [4], bytes(16))})
+        self.refused("POST", "/v1/jobs", {"job": job}, key="stranger", status=404, code="tensor_not_found",
+                     pointer="/job/inputs/x/file")
+        job["inputs"]["x"] = {"job": mine, "output": "x_next"}
+        self.refused("POST", "/v1/jobs", {"job": job}, key="stranger", status=404, code="job_not_found", pointer="/job/inputs/x/job")
+        self.refused("POST", "/v1/jobs", {"job": job}, status=409, code="job_not_finished", pointer="/job/inputs/x/job")
+        self.call("DELETE", f"/v1/jobs/{mine}")
+        self.call("GET", "/v1/jobs/job_nonsense", status=404)
+
+    def test_a_job_above_the_balance_gets_402_and_leaves_no_trace(self):
+        self.server.put_graph(key="stranger")
+        self.server.put_tensors({"x": ("I32", [4], START)}, key="stranger")
+        self.refused("POST", "/v1/jobs", {"job": self.server.job()}, key="stranger", status=402, code="insufficient_balance")
+        self.assertEqual(self.call("GET", "/v1/jobs", key="stranger").json["jobs"], [])
+
+    def test_the_same_submit_with_one_idempotency_key_makes_one_job(self):
+        body = {"job": self.server.job()}
+        headers = {"Idempotency-Key": "once"}
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: self.server.request("POST", "/v1/jobs", body, headers), range(8)))
+        self.assertEqual({a.status for a in answers}, {201})
+        self.assertEqual(len({a.json["id"] for a in answers}), 1)
+        self.refused("POST", "/v1/jobs", {"job": self.server.job(steps=9)}, headers=headers, status=409, code="idempotency_key_reused")
+        first = self.call("POST", "/v1/boxes", {"name": "one"}, 201, headers={"Idempotency-Key": "box"}).json
+        self.assertEqual(self.call("POST", "/v1/boxes", {"name": "one"}, 201, headers={"Idempotency-Key": "box"}).json, first)
+        self.refused("POST", "/v1/boxes", {"name": "two"}, headers={"Idempotency-Key": "box"}, status=409, code="idempotency_key_reused")
+
+    def test_a_batch_is_accepted_whole_or_not_at_all(self):
+        good = {"job": self.server.job()}
+        answer = self.call("POST", "/v1/jobs:batch", {"jobs": [good] * 100}, 201).json
+        self.assertEqual(len({job["id"] for job in answer["jobs"]}), 100)
+        self.refused("POST", "/v1/jobs:batch", {"jobs": [good, {"job": self.server.job(steps=0)}]}, status=422,
+                     code=("bad_value", "out_of_range", "bad_steps", "limit_exceeded"), pointer="/jobs/1/job/stages/0/steps")
+        self.refused("POST", "/v1/jobs:batch", {"jobs": [good] * 1001}, status=422, code="too_many_items")
+        self.refused("POST", "/v1/jobs:batch", {"jobs": []}, status=422, code="missing_field")
+        self.refused("POST", "/v1/jobs:batch", {"jobs": 3}, status=400, code="json_malformed")
+
+    def test_pages_follow_a_cursor_to_the_end(self):
+        self.call("POST", "/v1/jobs:batch", {"jobs": [{"job": self.server.job()}] * 5}, 201)
+        seen, after = [], ""
+        while after is not None:
+            page = self.call("GET", f"/v1/jobs?limit=3&after={after}").json
+            seen += [job["id"] for job in page["jobs"]]
+            after = page["next"]
+        self.assertEqual(len(seen), len(set(seen)))
+        self.assertEqual(seen, sorted(seen, reverse=True))
+        self.refused("GET", "/v1/jobs?limit=0", status=400, code="bad_parameter")
+        self.refused("GET", "/v1/jobs?limit=many", status=400, code="bad_parameter")
+
+    def test_a_wait_ends_when_the_job_does(self):
+        job = self.call("POST", "/v1/jobs", {"job": self.server.job()}, 201).json["id"]
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            began = time.monotonic()
+            waiting = pool.submit(self.server.request, "GET", f"/v1/jobs/{job}?wait=20")
+            time.sleep(0.5)
+            self.call("DELETE", f"/v1/jobs/{job}")
+            self.assertEqual(waiting.result().json["state"], "cancelled")
+            self.assertLess(time.monotonic() - began, 3)
+        job = self.call("POST", "/v1/jobs", {"job": self.server.job()}, 201).json["id"]
+        self.assertEqual(self.call("GET", f"/v1/jobs/{job}?wait=1").json["state"], "queued")
+
+    def test_events_come_live_and_resume_after_the_last_id(self):
+        job = self.call("POST", "/v1/jobs", {"job": self.server.job()}, 201).json["id"]
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            stream = pool.submit(self.server.request, "GET", f"/v1/jobs/{job}/events")
+            time.sleep(0.3)
+            self.call("DELETE", f"/v1/jobs/{job}")
+            text = stream.result().body.decode()
+        kinds = [line[7:] for line in text.splitlines() if line.startswith("event: ")]
+        self.assertEqual(kinds, ["job.queued", "job.cancelled"])
+        first = next(line[4:] for line in text.splitlines() if line.startswith("id: "))
+        rest = self.call("GET", f"/v1/jobs/{job}/events", headers={"Last-Event-ID": first}).body.decode()
+        self.assertNotIn("job.queued", rest)
+        self.assertIn("job.cancelled", rest)
+        self.refused("GET", f"/v1/jobs/{job}/events", headers={"Last-Event-ID": "x"}, status=400, code="bad_header")
+
+    # --- account, usage, boxes ---
+
+    def test_the_ledger_sums_to_the_balance(self):
+        lines, after = [], ""
+        while after is not None:
+            page = self.call("GET", f"/v1/account/ledger?limit=50&after={after}").json
+            lines += page["lines"]
+            after = page["next"]
+        from decimal import Decimal
+        for book, amount in self.call("GET", "/v1/account").json["balance"].items():
+            self.assertEqual(sum(Decimal(line["amount"]) for line in lines if line["book"] == book), Decimal(amount), book)
+        usage = self.call("GET", "/v1/usage?limit=200").json
+        if usage["next"] is None:
+            self.assertEqual(sum(Decimal(s["charge"]) for s in usage["segments"]), Decimal(usage["totals"]["charge"]))
+
+    def test_results_are_listed_and_fetched_only_once_accepted(self):
+        job = self.call("POST", "/v1/jobs", {"job": self.server.job()}, 201).json["id"]
+        self.assertEqual(self.call("GET", f"/v1/jobs/{job}/results").json, {"outputs": []})
+        self.refused("GET", f"/v1/jobs/{job}/results/total", status=404, code="output_not_found")
+
+    def test_a_claim_code_enrols_one_key_and_renews_only_for_it(self):
+        import subprocess
+        box = self.call("POST", "/v1/boxes", {"name": "rack 1"}, 201).json
+        def request():
+            key = subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout"], capture_output=True, check=True).stdout
+            return subprocess.run(["openssl", "req", "-new", "-key", "/dev/stdin", "-subj", "/CN=box"], input=key, capture_output=True,
+                                  check=True).stdout.decode()
+        pem = request()
+        body = {"claim_code": box["claim_code"], "request_pem": pem}
+        first = self.call("POST", "/v1/boxes:claim", body, 201, key=None).json
+        self.assertEqual(first["box"], box["id"])
+        self.assertEqual(first["gate"]["port"], self.server.facts["gate_port"])
+        shown = subprocess.run(["openssl", "x509", "-noout", "-subject"], input=first["certificate_pem"].encode(), capture_output=True)
+        self.assertIn(box["id"], shown.stdout.decode())
+        self.call("POST", "/v1/boxes:claim", body, 201, key=None)
+        self.refused("POST", "/v1/boxes:claim", {**body, "request_pem": request()}, status=404, code="claim_code", key=None)
+        self.refused("POST", "/v1/boxes:claim", {**body, "claim_code": "qc_0"}, status=404, code="claim_code", key=None)
+        self.refused("POST", "/v1/boxes:claim", {**body, "request_pem": "x"}, status=422, code="bad_certificate_request", key=None)
+        listed = self.call("GET", "/v1/boxes").json["boxes"]
+        self.assertIn({"id": box["id"], "name": "rack 1", "claimed": True, "revoked": False}, listed)
+
+    def test_health_and_readiness_need_no_key(self):
+        self.call("GET", "/healthz", key=None)
+        self.call("GET", "/readyz", key=None)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,225 @@
+"""Raw sockets against the front door: what Beast alone would let pass, limits, time-outs, and what keep-alive promises."""
+
+import socket
+import sys
+import time
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from server_under_test import Server, is_closed, read_answer  # noqa: E402
+
+GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+POST = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+
+# Every head here gets this status, a problem document, and the end of the connection.
+REFUSED = [
+    ("no Host", b"GET /healthz HTTP/1.1\r\n\r\n", 400),
+    ("no Host in HTTP/1.0", b"GET /healthz HTTP/1.0\r\n\r\n", 400),
+    ("two Hosts", GET + b"Host: localhost\r\n\r\n", 400),
+    ("an empty Host", b"GET /healthz HTTP/1.1\r\nHost:\r\n\r\n", 400),
+    ("a Host with a path", b"GET /healthz HTTP/1.1\r\nHost: a/b\r\n\r\n", 400),
+    ("a Host list", b"GET /healthz HTTP/1.1\r\nHost: a, b\r\n\r\n", 400),
+    ("repeated equal Content-Length", POST + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}", 400),
+    ("different Content-Lengths", POST + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400),
+    ("a Content-Length list", POST + b"Content-Length: 2, 2\r\n\r\n{}", 400),
+    ("a signed Content-Length", POST + b"Content-Length: +2\r\n\r\n{}", 400),
+    ("a negative Content-Length", POST + b"Content-Length: -2\r\n\r\n{}", 400),
+    ("a hexadecimal Content-Length", POST + b"Content-Length: 0x2\r\n\r\n{}", 400),
+    ("an empty Content-Length", POST + b"Content-Length:\r\n\r\n{}", 400),
+    ("a Content-Length past 2^64", POST + b"Content-Length: 18446744073709551618\r\n\r\n{}", 400),
+    ("Transfer-Encoding identity", POST + b"Transfer-Encoding: identity\r\n\r\n", 400),
+    ("Transfer-Encoding xchunked", POST + b"Transfer-Encoding: xchunked\r\n\r\n", 400),
+    ("Transfer-Encoding chunked, gzip", POST + b"Transfer-Encoding: chunked, gzip\r\n\r\n", 400),
+    ("Transfer-Encoding gzip, chunked", POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n", 400),
+    ("Transfer-Encoding chunked, chunked", POST + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", 400),
+    ("Transfer-Encoding twice", POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+    ("Transfer-Encoding with Content-Length", POST + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", 400),
+    ("Transfer-Encoding in HTTP/1.0", b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+    ("a target that is not ASCII", "GET /é HTTP/1.1\r\nHost: a\r\n\r\n".encode(), 400),
+    ("a target with a control character", b"GET /a\x01b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("a target with a fragment", b"GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("an absolute target", b"GET https://localhost/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+    ("an asterisk target", b"GET * HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+    ("a folded field", GET + b"X-A: 1\r\n 2\r\n\r\n", 400),
+    ("a folded field by a tab", GET + b"X-A: 1\r\n\t2\r\n\r\n", 400),
+    ("a blank before the colon", GET + b"X-A : 1\r\n\r\n", 400),
+    ("a field without a colon", GET + b"X-A\r\n\r\n", 400),
+    ("a field without a name", GET + b": 1\r\n\r\n", 400),
+    ("a field name with a bracket", GET + b"X[A]: 1\r\n\r\n", 400),
+    ("a NUL in a value", GET + b"X-A: 1\x002\r\n\r\n", 400),
+    ("lines that end in LF alone", b"GET /healthz HTTP/1.1\nHost: localhost\n\n", 400),
+    ("a bare CR in a value", GET + b"X-A: 1\r2\r\n\r\n", 400),
+    ("two blanks in the request line", b"GET  /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("no version", b"GET /healthz\r\nHost: a\r\n\r\n", 400),
+    ("a lower-case method", b"get /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("an unknown method", b"BREW /pot HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("a leading empty line", b"\r\n" + GET + b"\r\n", 400),
+    ("a method that the API never uses", b"PATCH /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 405),
+    ("HTTP/2.0 in the request line", b"GET /healthz HTTP/2.0\r\nHost: a\r\n\r\n", 505),
+    ("an expectation that is not met", GET + b"Expect: tea\r\n\r\n", 417),
+    ("a target over 4 kB", b"GET /" + b"a" * 4097 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+    ("65 fields", GET + b"".join(b"X-%d: 1\r\n" % i for i in range(64)) + b"\r\n", 431),
+    ("a head over 16 kB", GET + b"X-A: " + b"a" * 17000 + b"\r\n\r\n", 431),
+]
+
+
+class FrontDoor(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.stop()
+
+    def test_what_two_parsers_might_read_differently_is_refused_and_the_connection_closed(self):
+        for name, raw, status in REFUSED:
+            with self.subTest(name), self.server.raw() as sock:
+                sock.sendall(raw)
+                answer = read_answer(sock)
+                self.assertIsNotNone(answer, name)
+                self.assertEqual(answer[0], status, answer)
+                self.assertIn("application/problem+json", answer[1])
+                self.assertIn(b'"code":', answer[2])
+                self.assertTrue(is_closed(sock))
+
+    def test_what_follows_a_refused_head_is_never_read_as_a_request(self):
+        with self.server.raw() as sock:
+            sock.sendall(POST + b"Content-Length: 2, 2\r\n\r\n{}" + GET + b"\r\n")
+            self.assertEqual(read_answer(sock)[0], 400)
+            self.assertTrue(is_closed(sock))
+
+    def test_a_connection_serves_one_request_after_the_other(self):
+        with self.server.raw() as sock:
+            for _ in range(3):
+                sock.sendall(GET + b"\r\n")
+                self.assertEqual(read_answer(sock)[0], 200)
+
+    def test_pipelined_requests_are_answered_in_order(self):
+        with self.server.raw() as sock:
+            sock.sendall(GET + b"\r\n" + b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n")
+            statuses, data = [], b""
+            while data.count(b"HTTP/1.1 ") < 2 or not data.endswith(b"}"):
+                data += sock.recv(65536)
+            for part in data.split(b"HTTP/1.1 ")[1:]:
+                statuses.append(int(part[:3]))
+            self.assertEqual(statuses, [200, 404])
+
+    def test_a_request_that_comes_byte_by_byte_is_read(self):
+        with self.server.raw() as sock:
+            for byte in GET + b"\r\n":
+                sock.sendall(bytes([byte]))
+            self.assertEqual(read_answer(sock)[0], 200)
+
+    def test_connection_close_is_obeyed(self):
+        with self.server.raw() as sock:
+            sock.sendall(GET + b"Connection: close\r\n\r\n")
+            self.assertEqual(read_answer(sock)[0], 200)
+            self.assertTrue(is_closed(sock))
+
+    def test_http_1_0_is_closed_after_its_answer(self):
+        with self.server.raw() as sock:
+            sock.sendall(b"GET /healthz HTTP/1.0\r\nHost: a\r\n\r\n")
+            self.assertEqual(read_answer(sock)[0], 200)
+            self.assertTrue(is_closed(sock))
+
+    def test_a_chunked_body_is_read(self):
+        key = self.server.keys["renter"].encode()
+        with self.server.raw() as sock:
+            sock.sendall(b"POST /v1/boxes HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nAuthorization: Bearer " + key +
+                         b"\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n{\"name\r\n9;x=y\r\n\":\"fred\"}\r\n0\r\n\r\n")
+            self.assertEqual(read_answer(sock)[0], 201)
+            sock.sendall(GET + b"\r\n")
+            self.assertEqual(read_answer(sock)[0], 200)
+
+    def test_malformed_chunks_are_refused(self):
+        key = self.server.keys["renter"].encode()
+        for chunk in (b"zz\r\n{}\r\n0\r\n\r\n", b"2\r\n{}xx0\r\n\r\n", b"-1\r\n"):
+            with self.subTest(chunk), self.server.raw() as sock:
+                sock.sendall(b"POST /v1/boxes HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nAuthorization: Bearer " + key +
+                             b"\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk)
+                self.assertEqual(read_answer(sock)[0], 400)
+                self.assertTrue(is_closed(sock))
+
+    def test_expect_continue_is_answered_before_the_body(self):
+        key = self.server.keys["renter"].encode()
+        with self.server.raw() as sock:
+            sock.sendall(b"POST /v1/boxes HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nAuthorization: Bearer " + key +
+                         b"\r\nExpect: 100-continue\r\nContent-Length: 12\r\n\r\n")
+            self.assertTrue(sock.recv(1024).startswith(b"HTTP/1.1 100 Continue\r\n"))
+            sock.sendall(b'{"name":"b"}')
+            self.assertEqual(read_answer(sock)[0], 201)
+
+    def test_a_head_that_comes_too_slowly_is_ended(self):
+        with self.server.raw() as sock:
+            sock.sendall(b"GET /healthz HTTP/1.1\r\n")
+            began = time.monotonic()
+            answer = read_answer(sock)
+            self.assertEqual(answer[0], 408)
+            self.assertLess(time.monotonic() - began, 5)
+
+    def test_a_body_that_stops_is_ended(self):
+        key = self.server.keys["renter"].encode()
+        with self.server.raw() as sock:
+            sock.sendall(b"POST /v1/boxes HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nAuthorization: Bearer " + key +
+                         b"\r\nContent-Length: 100\r\n\r\n{")
+            answer = read_answer(sock)
+            self.assertEqual(answer[0], 408)
+            self.assertIn(b"body_timeout", answer[2])
+
+    def test_a_body_slower_than_the_least_rate_is_ended_although_bytes_keep_coming(self):
+        key = self.server.keys["renter"].encode()
+        with self.server.raw() as sock:
+            sock.sendall(b"POST /v1/boxes HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nAuthorization: Bearer " + key +
+                         b"\r\nContent-Length: 100000\r\n\r\n")
+            began = time.monotonic()
+            try:
+                while time.monotonic() - began < 8:
+                    sock.sendall(b"x")
+                    time.sleep(0.2)
+            except OSError:
+                pass
+            self.assertLess(time.monotonic() - began, 7)
+
+    def test_an_idle_connection_is_closed(self):
+        with self.server.raw() as sock:
+            began = time.monotonic()
+            self.assertTrue(is_closed(sock))
+            self.assertLess(time.monotonic() - began, 8)
+
+    def test_a_client_that_never_speaks_tls_does_no_harm(self):
+        with socket.create_connection(("127.0.0.1", self.server.facts["port"])) as plain:
+            plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            self.assertEqual(self.server.request("GET", "/healthz", key=None).status, 200)
+
+    def test_many_slow_connections_leave_room_for_others(self):
+        slow = [self.server.raw() for _ in range(100)]
+        try:
+            for sock in slow:
+                sock.sendall(b"GET /")
+            self.assertEqual(self.server.request("GET", "/healthz", key=None).status, 200)
+        finally:
+            for sock in slow:
+                sock.close()
+
+    def test_every_answer_names_its_request_and_forbids_plain_http(self):
+        answer = self.server.request("GET", "/healthz", key=None)
+        self.assertTrue(answer.headers["Request-Id"].startswith("req_"))
+        self.assertIn("max-age", answer.headers["Strict-Transport-Security"])
+        again = self.server.request("GET", "/healthz", key=None)
+        self.assertNotEqual(answer.headers["Request-Id"], again.headers["Request-Id"])
+
+    def test_metrics_are_on_a_port_of_their_own(self):
+        self.assertEqual(self.server.request("GET", "/metrics").status, 404)
+        with socket.create_connection(("127.0.0.1", self.server.facts["metrics_port"])) as sock:
+            sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+            text = b""
+            while got := sock.recv(65536):
+                text += got
+        self.assertIn(b"quarry_http_requests_total{", text)
+        self.assertIn(b"quarry_http_connections ", text)
+
+
+if __name__ == "__main__":
+    unittest.main()
