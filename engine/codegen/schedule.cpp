@@ -34,7 +34,9 @@ constexpr double kTaskCycles = 60'000;  // about 20 us: far above the 0.2 us tha
 constexpr int64_t kTasksPerUnit = 8;
 constexpr double kLongTaskCycles = 5e7;  // about 20 ms: a long launch is cut between work-items
 constexpr int64_t kLongestSum = 32'768;  // additions one after the other in one f32: more are split, for accuracy
-constexpr double kAddLatency = 4;        // cycles until a sum can be added to again
+constexpr double kFarRow =
+    4;  // each row of a sum down columns lies on a page of its own: wide strips pay that less often
+constexpr double kAddLatency = 4;  // cycles until a sum can be added to again
 
 int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
@@ -217,6 +219,8 @@ class ProcessorHeuristic {
     int64_t sums = 1;
     for (const auto& [unrolled, copies] : candidate.unroll) sums *= copies;
     const bool lanes_reduce = candidate.lane_axis >= 0 && axis(candidate.lane_axis).kind == AxisKind::Reduce;
+    const bool columns = candidate.unroll.size() == 1 && candidate.unroll[0].first == candidate.lane_axis;
+    if (nest_.reduce && columns && !lanes_reduce) cost += kFarRow / static_cast<double>(sums);
     if (nest_.reduce) {
       const int64_t more = lanes_reduce ? reduce_copies(candidate, sums) : 1;
       cost = std::max(cost, kAddLatency / static_cast<double>(sums * more));
