@@ -16,9 +16,6 @@ using graph::NodeId;
 using graph::Op;
 
 constexpr int64_t kMeasuredSteps = 3;
-/// A step at least this long drowns launch and timer overhead. The smallest size is for the interpreter, the middle one
-/// for processors, the largest for graphics cards: each further one costs a compilation, up to a second on a busy box.
-constexpr double kLongEnoughSeconds = 0.005;
 
 /// C = A B of n x n: SUM over k of A[i, k] * B[k, j].
 Result<graph::Graph> product_graph(int64_t n) {
@@ -74,43 +71,38 @@ Result<double> time_step(device::Device& device, Result<graph::Graph> graph, uin
   return std::chrono::duration<double>(clock.now() - start).count() / kMeasuredSteps;
 }
 
-struct Size {
-  int64_t n;
-  double work;           ///< FLOPs or bytes of a step
-  uint64_t input_bytes;  ///< of each of the two
-};
+/// Sizes whose step takes milliseconds, which drowns launches and timers: on the interpreter, a processor, a graphics
+/// card. One size is compiled, as a compilation takes a second on a busy box.
+constexpr std::array<int64_t, 3> kProductSizes{64, 1024, 4096};
+constexpr std::array<int64_t, 3> kSumSizes{int64_t{1} << 14, int64_t{1} << 22, int64_t{1} << 26};
 
-/// The rate at the first size whose step is long enough, else at the largest that fits.
-double measure(device::Device& device, Result<graph::Graph> (*make)(int64_t), std::span<const Size> sizes,
-               uint64_t memory_bytes, const Clock& clock) {
-  double rate = 0;
-  for (const Size& size : sizes) {
-    if (4 * size.input_bytes > memory_bytes) break;
-    const auto seconds = time_step(device, make(size.n), size.input_bytes, memory_bytes, clock);
-    if (!seconds.ok()) {
-      spdlog::warn("calibration stopped at size {}: {}", size.n, seconds.problem().detail);
-      break;
-    }
-    if (*seconds <= 0) continue;
-    rate = size.work / *seconds;
-    if (*seconds >= kLongEnoughSeconds) break;
-  }
-  return rate;
+size_t speed_class(const device::Properties& properties) {
+  if (properties.backend == "interpreter") return 0;
+  return properties.is_gpu ? 2 : 1;
+}
+
+/// `work` of a step over its time, at the size of the device's class or the largest below it that fits.
+double measure(device::Device& device, Result<graph::Graph> (*make)(int64_t), const std::array<int64_t, 3>& sizes,
+               int64_t (*elements)(int64_t), double (*work)(int64_t), uint64_t memory_bytes, const Clock& clock) {
+  size_t at = speed_class(device.properties());
+  const auto input_bytes = [&] { return sizeof(float) * static_cast<uint64_t>(elements(sizes[at])); };
+  while (at > 0 && 4 * input_bytes() > memory_bytes) --at;
+  const auto seconds = time_step(device, make(sizes[at]), input_bytes(), memory_bytes, clock);
+  if (!seconds.ok()) spdlog::warn("the device could not be measured: {}", seconds.problem().detail);
+  return seconds.ok() && *seconds > 0 ? work(sizes[at]) / *seconds : 0;
 }
 
 }  // namespace
 
 Calibrated measure_rate_card(device::Device& device, uint64_t memory_bytes, const Clock& clock) {
-  constexpr uint64_t kF32 = 4;
-  std::vector<Size> products, sums;
-  for (int64_t n : {64, 1024, 4096}) {
-    const auto side = static_cast<double>(n);
-    products.push_back({n, 2 * side * side * side, kF32 * static_cast<uint64_t>(n * n)});
-  }
-  for (int64_t n : {int64_t{1} << 14, int64_t{1} << 22, int64_t{1} << 26})
-    sums.push_back({n, 3.0 * static_cast<double>(kF32) * static_cast<double>(n), kF32 * static_cast<uint64_t>(n)});
-  return {measure(device, product_graph, products, memory_bytes, clock),
-          measure(device, sum_graph, sums, memory_bytes, clock)};
+  const auto square = [](int64_t n) { return n * n; };
+  const auto product_flops = [](int64_t n) {
+    return 2.0 * static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(n);
+  };
+  const auto same = [](int64_t n) { return n; };
+  const auto sum_bytes = [](int64_t n) { return 3.0 * sizeof(float) * static_cast<double>(n); };
+  return {measure(device, product_graph, kProductSizes, square, product_flops, memory_bytes, clock),
+          measure(device, sum_graph, kSumSizes, same, sum_bytes, memory_bytes, clock)};
 }
 
 }  // namespace quarry::worker
