@@ -170,6 +170,8 @@ void Leader::answer(Answer answer, Instant now) {
     events_.push_back(JobReady{job});
     if (events_.size() >= kLoadChunk) decide(now);
   }
+  // At once: a session that comes back before the next turn must find what was just committed among its attempts.
+  decide(now);
 }
 
 // What runs unknown here in two censuses did not just end: a transaction of an earlier term committed late. It is
