@@ -17,7 +17,7 @@ QUARRY = Path(os.environ["QUARRY_BIN"]) / "quarry"
 class CommandLine(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.service = Service()
+        cls.service = Service(arguments=["--credit", "0.5"])
         cls.graph = cls.service.data / "count.json"
         cls.graph.write_text(json.dumps(counting_graph(4)))
         cls.x = cls.service.data / "x.safetensors"

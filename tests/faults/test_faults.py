@@ -134,7 +134,7 @@ class Faults(unittest.TestCase):
     def test_everything_killed_at_once_starts_again_with_every_accepted_job_finished_and_charged_once(self):
         before = self.spent_before()
         jobs = [self.service.submit(self.document(steps=5000))["id"] for _ in range(8)]
-        for program in ("quarry-server", "quarry-scheduler", "quarry-worker", "quarry-executor"):
+        for program in ("quarry-server", "quarry-scheduler", "quarry-executor", "quarry-worker"):
             self.service.kill(program)
         self.service.kill_database()
         ended = [self.service.wait(job) for job in jobs]
