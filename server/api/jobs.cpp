@@ -21,7 +21,13 @@ Status apply_terms(const Service& service, AccountId account, const std::map<std
                    JobPlan& plan, const std::string& base) {
   if (const auto token = body.find("quote"); token != body.end() && token->second != "null") {
     QUARRY_ASSIGN(const std::string text, read_string(token->second, base + "/quote"));
-    QUARRY_ASSIGN(const QuoteTerms terms, read_quote(text, service.settings.quote_key, service.clock.wall()));
+    const auto quoted = read_quote(text, service.settings.quote_key, service.clock.wall());
+    if (!quoted) {
+      Problem problem = quoted.problem();
+      problem.pointer = base + "/quote";
+      return problem;
+    }
+    const QuoteTerms& terms = *quoted;
     if (terms.account != account || terms.job_sha256 != sha256(plan.row.document))
       return Problem{"quote_invalid", "the quote is for another job or account", base + "/quote",
                      "ask for a quote of this job"};

@@ -75,8 +75,7 @@ Result<QuoteTerms> read_quote(std::string_view token, std::string_view key, Wall
   terms.limit = money(9);
   terms.expires_at = {static_cast<int64_t>(parse_int128(parts[10]).value_or(0))};
   if (terms.expires_at < now)
-    return Problem{"quote_expired", "the quote expired at " + terms.expires_at.rfc3339(), "/quote",
-                   "ask for a new quote"};
+    return Problem{"quote_expired", "the quote expired at " + terms.expires_at.rfc3339(), "", "ask for a new quote"};
   return terms;
 }
 
