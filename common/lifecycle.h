@@ -22,6 +22,8 @@ template <class State>
 struct Edge {
   State from, to;
 };
+template <class State>
+Edge(State, State) -> Edge<State>;  // clang 14 does not deduce aggregates
 inline constexpr std::array kJobEdges{
     Edge{JobState::Held, JobState::Queued},        Edge{JobState::Held, JobState::Cancelled},
     Edge{JobState::Held, JobState::Expired},       Edge{JobState::Queued, JobState::Running},

@@ -92,13 +92,32 @@ int wait_for(pid_t child) {
   return status;
 }
 
+/// A process that was killed but not reaped yet no longer counts: nothing may ever reap an orphan in a container.
 bool alive(pid_t pid) {
-  if (::kill(pid, 0) != 0) return errno == EPERM;
-  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
-  std::string text;
-  std::getline(stat, text);
-  const auto name_end = text.rfind(')');
-  return name_end != std::string::npos && text.compare(name_end, 3, ") Z") != 0;
+  std::ifstream stat(fs::path("/proc") / std::to_string(pid) / "stat");
+  std::string line;
+  if (!std::getline(stat, line)) return false;
+  const auto name_end = line.rfind(") ");
+  return name_end != std::string::npos && line[name_end + 2] != 'Z' && line[name_end + 2] != 'X';
+}
+
+bool is_postgres(pid_t pid) {
+  std::error_code error;
+  const auto program = fs::read_symlink(fs::path("/proc") / std::to_string(pid) / "exe", error).filename().string();
+  return !error && program.starts_with("postgres");
+}
+
+/// PostgreSQL's processes that work in a cluster's directory, whoever their parent is now.
+std::vector<pid_t> processes_in(const fs::path& data) {
+  std::vector<pid_t> found;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename().string();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    const auto pid = static_cast<pid_t>(std::stol(name));
+    if (is_postgres(pid) && fs::read_symlink(entry.path() / "cwd", error) == data && !error) found.push_back(pid);
+  }
+  return found;
 }
 
 std::vector<pid_t> children_of(pid_t pid) {
@@ -200,14 +219,17 @@ void Cluster::stop_leftover() const {
   std::ifstream file(options_.data / "postmaster.pid");
   pid_t leftover = 0;
   std::string directory;
-  if (!(file >> leftover >> directory) || leftover <= 1 || directory != options_.data.string() || !alive(leftover))
-    return;
-  const fs::path program = fs::path("/proc") / std::to_string(leftover) / "exe";
-  std::error_code error;
-  if (fs::read_symlink(program, error).filename() != "postgres")
-    return;  // the number was given to another program since
-  ::kill(leftover, SIGINT);
-  if (!wait_gone(leftover, kStopWithin)) fail("the server left behind by an earlier run does not stop");
+  if (!(file >> leftover >> directory) || leftover <= 1 || directory != options_.data.string()) return;
+  if (alive(leftover) && is_postgres(leftover)) {
+    ::kill(leftover, SIGINT);
+    if (!wait_gone(leftover, kStopWithin)) fail("the server left behind by an earlier run does not stop");
+  }
+  // Its backends notice its death by themselves, but late; a new server must not meet them.
+  for (const pid_t orphan : processes_in(options_.data)) {
+    ::kill(orphan, SIGKILL);
+    if (!wait_gone(orphan, kStopWithin)) fail("a process left behind by an earlier run does not end");
+  }
+  fs::remove(options_.data / "postmaster.pid");  // PostgreSQL would take an unreaped predecessor for a running one
 }
 
 void Cluster::wait_ready() {
