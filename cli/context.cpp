@@ -3,22 +3,35 @@
 #include <cstdio>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 namespace quarry::cli {
 namespace {
 
+/// Codes that are not about the input; every other one is a refusal of it (docs/api.md lists the service's).
+const std::map<std::string_view, ExitCode> kExitCodes{
+    {"unreachable", ExitCode::Unreachable},      {"bad_answer", ExitCode::Unreachable},
+    {"overloaded", ExitCode::Unreachable},       {"database_unavailable", ExitCode::Unreachable},
+    {"rate_limited", ExitCode::Unreachable},     {"too_many_connections", ExitCode::Unreachable},
+    {"usage", ExitCode::Usage},                  {"bad_config", ExitCode::Usage},
+    {"not_configured", ExitCode::Usage},         {"not_found", ExitCode::NotFound},
+    {"graph_not_found", ExitCode::NotFound},     {"tensor_not_found", ExitCode::NotFound},
+    {"job_not_found", ExitCode::NotFound},       {"output_not_found", ExitCode::NotFound},
+    {"unauthorized", ExitCode::Unauthorised},    {"missing_scope", ExitCode::Unauthorised},
+    {"insufficient_balance", ExitCode::NoFunds}, {"job_failed", ExitCode::Failed},
+    {"job_cancelled", ExitCode::Failed},         {"job_expired", ExitCode::Failed},
+    {"cannot_read", ExitCode::Failed},           {"cannot_write", ExitCode::Failed},
+    {"cannot_start", ExitCode::Failed},          {"already_running", ExitCode::Failed},
+    {"device_error", ExitCode::Failed},          {"out_of_memory", ExitCode::Failed},
+    {"compile_failed", ExitCode::Failed},        {"internal", ExitCode::Failed},
+    {"storage_error", ExitCode::Failed},         {"no_space", ExitCode::Failed},
+};
+
 ExitCode exit_code_of(const std::string& code) {
-  if (code == "unreachable" || code == "unavailable" || code == "bad_answer") return ExitCode::Unreachable;
-  if (code == "bad_config" || code == "not_configured" || code == "usage") return ExitCode::Usage;
-  if (code == "not_found" || code == "job_not_found" || code.ends_with("_not_found")) return ExitCode::NotFound;
-  if (code == "unauthorized" || code == "unauthenticated" || code == "forbidden" || code == "missing_scope" || code == "bad_key")
-    return ExitCode::Unauthorised;
-  if (code == "insufficient_balance") return ExitCode::NoFunds;
-  if (code == "job_failed" || code == "job_cancelled" || code == "job_expired" || code == "device_error" || code == "cannot_read" ||
-      code == "cannot_write" || code == "interrupted")
-    return ExitCode::Failed;
-  return ExitCode::BadInput;
+  const auto known = kExitCodes.find(code);
+  return known == kExitCodes.end() ? ExitCode::BadInput : known->second;
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "cli/job_options.h"
 #include "cli/show.h"
+#include "common/money.h"
 
 namespace quarry::cli {
 namespace {
@@ -41,15 +42,17 @@ Result<json> watch_job(Context& context, ApiClient& client, const std::string& j
     ProgressBar bar(context.terminal, job.value("state", "queued"));
     const auto started = std::chrono::steady_clock::now();
     const auto total = static_cast<uint64_t>(integer(job, "steps"));
+    Money spent;
     QUARRY_TRY(client.events(path + "/events", [&](const ServerEvent& event) {
       const json data = json::parse(event.data, nullptr, false);
-      if (event.kind == "job.progress" && data.is_object()) {
+      if (event.kind == "segment.accepted" && data.is_object())
+        spent += Money::parse(data.value("charge", "0")).value_or(Money());
+      if ((event.kind == "job.progress" || event.kind == "segment.accepted") && data.is_object()) {
         const auto done = static_cast<uint64_t>(integer(data, "steps_done"));
         const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
         char rate[48];
         std::snprintf(rate, sizeof rate, "%.0f steps/s", static_cast<double>(done) / std::max(seconds, 1e-3));
-        const std::string spent = data.contains("spent") ? human_money(data.value("spent", "0")) : "";
-        bar.show(done, total, rate, spent);
+        bar.show(done, total, rate, spent.pico() > 0 ? human_money(spent.to_string()) : "");
       }
       return !ends_job(event.kind);
     }));

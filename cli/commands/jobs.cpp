@@ -1,4 +1,5 @@
 // `quarry quote | submit | jobs | job | cancel | get`: the way of a job, from the renter's side.
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -141,7 +142,7 @@ void add_job_commands(CLI::App& app, Context& context) {
 
   const auto count = std::make_shared<int>(20);
   auto* jobs_command = app.add_subcommand("jobs", "your newest jobs");
-  jobs_command->add_option("--limit", *count, "how many (default 20)")->check(CLI::Range(1, 1000));
+  jobs_command->add_option("--limit", *count, "how many (default 20)")->check(CLI::Range(1, 200));
   jobs_command->callback([&context, count] { context.run([&] { return list(context, *count); }); });
 
   const auto selector = std::make_shared<std::string>("last");
