@@ -19,11 +19,11 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kAttempts = 6;                 // waits of 0.2, 0.4, ... 3.2 s between them unless Retry-After says more
+constexpr int kAttempts = 6;  // waits of 0.2, 0.4, ... 3.2 s between them unless Retry-After says more
 constexpr long kConnectTimeoutMs = 5'000;
-constexpr long kStallSeconds = 60;           // gives up on a transfer below 1 byte/s for this long
+constexpr long kStallSeconds = 60;  // gives up on a transfer below 1 byte/s for this long
 constexpr size_t kMaxJsonBytes = 256u << 20;
-constexpr long kEventsSilenceSeconds = 60;   // the server sends a comment at least every 15 s
+constexpr long kEventsSilenceSeconds = 60;  // the server sends a comment at least every 15 s
 
 struct Request {
   std::string method = "GET", path, content_type;
@@ -67,17 +67,22 @@ size_t collect_body(char* data, size_t size, size_t count, void* user) {
   return size * count;
 }
 
-size_t read_file(char* data, size_t size, size_t count, void* user) { return std::fread(data, 1, size * count, static_cast<std::FILE*>(user)); }
+size_t read_file(char* data, size_t size, size_t count, void* user) {
+  return std::fread(data, 1, size * count, static_cast<std::FILE*>(user));
+}
 
 Problem problem_of(const Response& response) {
   const json document = json::parse(response.body, nullptr, false);
   if (document.is_object() && document.contains("code"))
-    return {document.value("code", ""), document.value("detail", ""), document.value("pointer", ""), document.value("action", "")};
+    return {document.value("code", ""), document.value("detail", ""), document.value("pointer", ""),
+            document.value("action", "")};
   return {"bad_answer", "the server answered " + std::to_string(response.status) + " without a problem document", "",
           "Check that \"server\" in your config is a Quarry service."};
 }
 
-bool worth_retrying(const Response& response) { return response.status == 429 || response.status == 503; }
+bool worth_retrying(const Response& response) {
+  return response.status == 429 || response.status == 503;
+}
 
 std::chrono::milliseconds pause_before(int attempt, const Response* response) {
   auto pause = std::chrono::milliseconds(100) * (1 << attempt);
@@ -115,7 +120,8 @@ struct ApiClient::State {
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &response.body);
     curl_slist* list = curl_slist_append(nullptr, ("Authorization: Bearer " + config.api_key).c_str());
     list = curl_slist_append(list, "Expect:");
-    if (!request.content_type.empty()) list = curl_slist_append(list, ("Content-Type: " + request.content_type).c_str());
+    if (!request.content_type.empty())
+      list = curl_slist_append(list, ("Content-Type: " + request.content_type).c_str());
     for (const auto& header : request.headers) list = curl_slist_append(list, header.c_str());
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, list);
     if (request.method == "HEAD") curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
@@ -139,7 +145,8 @@ struct ApiClient::State {
 
   Result<Response> send(const Request& request) {
     if (config.server.empty())
-      return Problem{"not_configured", "no server is configured", "", "Run `quarry up`, or set \"server\" in the config, or QUARRY_SERVER."};
+      return Problem{"not_configured", "no server is configured", "",
+                     "Run `quarry up`, or set \"server\" in the config, or QUARRY_SERVER."};
     CURLcode code = CURLE_OK;
     for (int attempt = 1; attempt <= kAttempts; ++attempt) {
       Response response;
@@ -147,8 +154,10 @@ struct ApiClient::State {
       code = perform(response);
       const bool retry = code != CURLE_OK || worth_retrying(response);
       if (!retry || (code == CURLE_OK && attempt == kAttempts)) return response;
-      if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE || code == CURLE_URL_MALFORMAT) break;
-      if (attempt < kAttempts) std::this_thread::sleep_for(pause_before(attempt, code == CURLE_OK ? &response : nullptr));
+      if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE || code == CURLE_URL_MALFORMAT)
+        break;
+      if (attempt < kAttempts)
+        std::this_thread::sleep_for(pause_before(attempt, code == CURLE_OK ? &response : nullptr));
     }
     return unreachable(code);
   }
@@ -168,31 +177,45 @@ struct ApiClient::State {
   }
 };
 
-ApiClient::ApiClient(const Config& config) : state_(std::make_unique<State>()) { state_->config = config; }
+ApiClient::ApiClient(const Config& config) : state_(std::make_unique<State>()) {
+  state_->config = config;
+}
 ApiClient::~ApiClient() = default;
 
-Result<json> ApiClient::get(const std::string& path) { return state_->send_for_json({.path = path}); }
-Result<json> ApiClient::remove(const std::string& path) { return state_->send_for_json({.method = "DELETE", .path = path}); }
+Result<json> ApiClient::get(const std::string& path) {
+  return state_->send_for_json({.path = path});
+}
+Result<json> ApiClient::remove(const std::string& path) {
+  return state_->send_for_json({.method = "DELETE", .path = path});
+}
 
-Result<json> ApiClient::post(const std::string& path, const json& body) { return post_bytes(path, body.dump(), "application/json"); }
+Result<json> ApiClient::post(const std::string& path, const json& body) {
+  return post_bytes(path, body.dump(), "application/json");
+}
 
 Result<json> ApiClient::post_bytes(const std::string& path, std::string_view body, const std::string& content_type) {
-  return state_->send_for_json(
-      {.method = "POST", .path = path, .content_type = content_type, .body = body, .headers = {state_->idempotency_header()}});
+  return state_->send_for_json({.method = "POST",
+                                .path = path,
+                                .content_type = content_type,
+                                .body = body,
+                                .headers = {state_->idempotency_header()}});
 }
 
 Status ApiClient::upload(const std::filesystem::path& path, const Digest& sha256, const TransferProgress& progress) {
   const std::string target = "/v1/tensors/" + to_hex(sha256);
   std::error_code error;
   const uint64_t total = std::filesystem::file_size(path, error);
-  if (error) return Problem{"cannot_read", "cannot read " + path.string() + ": " + error.message(), "", "Check the path."};
+  if (error)
+    return Problem{"cannot_read", "cannot read " + path.string() + ": " + error.message(), "", "Check the path."};
   CURLcode code = CURLE_OK;
   for (int attempt = 1; attempt <= kAttempts; ++attempt) {
     QUARRY_ASSIGN(const Response head, state_->send({.method = "HEAD", .path = target}));
     if (head.status == 200) return {};
-    if (head.status != 404) return state_->send_for_json({.path = target}).problem();  // HEAD has no body to explain itself
+    if (head.status != 404)
+      return state_->send_for_json({.path = target}).problem();  // HEAD has no body to explain itself
     uint64_t offset = 0;
-    if (auto at = head.headers.find("upload-offset"); at != head.headers.end()) offset = std::strtoull(at->second.c_str(), nullptr, 10);
+    if (auto at = head.headers.find("upload-offset"); at != head.headers.end())
+      offset = std::strtoull(at->second.c_str(), nullptr, 10);
     if (offset >= total) offset = 0;
 
     const File file(std::fopen(path.c_str(), "rb"));
@@ -200,8 +223,8 @@ Status ApiClient::upload(const std::filesystem::path& path, const Digest& sha256
       return Problem{"cannot_read", "cannot read " + path.string(), "", "Check the file's permissions."};
     Request request{.method = "PUT", .path = target, .content_type = "application/octet-stream"};
     if (offset > 0)
-      request.headers.push_back("Content-Range: bytes " + std::to_string(offset) + "-" + std::to_string(total - 1) + "/" +
-                                std::to_string(total));
+      request.headers.push_back("Content-Range: bytes " + std::to_string(offset) + "-" + std::to_string(total - 1) +
+                                "/" + std::to_string(total));
     Response response;
     const auto headers = state_->prepare(request, response);
     CURL* curl = state_->curl;
@@ -216,11 +239,12 @@ Status ApiClient::upload(const std::filesystem::path& path, const Digest& sha256
     if (progress) {
       curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
       curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &watch);
-      curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, +[](void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t sent) {
-        const auto& w = *static_cast<Watch*>(user);
-        (*w.progress)(w.offset + static_cast<uint64_t>(sent), w.total);
-        return 0;
-      });
+      curl_easy_setopt(
+          curl, CURLOPT_XFERINFOFUNCTION, +[](void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t sent) {
+            const auto& w = *static_cast<Watch*>(user);
+            (*w.progress)(w.offset + static_cast<uint64_t>(sent), w.total);
+            return 0;
+          });
     }
     code = state_->perform(response);
     if (code == CURLE_OK && (response.status == 200 || response.status == 201)) return {};
@@ -230,7 +254,8 @@ Status ApiClient::upload(const std::filesystem::path& path, const Digest& sha256
   return state_->unreachable(code);
 }
 
-Status ApiClient::download(const std::string& path, const std::filesystem::path& target, const TransferProgress& progress) {
+Status ApiClient::download(const std::string& path, const std::filesystem::path& target,
+                           const TransferProgress& progress) {
   const std::string temporary = target.string() + ".part";
   const File file(std::fopen(temporary.c_str(), "wb"));
   if (!file) return Problem{"cannot_write", "cannot write " + temporary, "", "Check the directory."};
@@ -245,18 +270,20 @@ Status ApiClient::download(const std::string& path, const std::filesystem::path&
   const auto headers = state_->prepare({.path = path}, response);
   Sink sink{file.get(), &response, state_->curl, &progress};
   curl_easy_setopt(state_->curl, CURLOPT_WRITEDATA, &sink);
-  curl_easy_setopt(state_->curl, CURLOPT_WRITEFUNCTION, +[](char* data, size_t size, size_t count, void* user) -> size_t {
-    auto& s = *static_cast<Sink*>(user);
-    long status = 0;
-    curl_easy_getinfo(s.curl, CURLINFO_RESPONSE_CODE, &status);
-    if (status >= 300) return collect_body(data, size, count, &s.response->body);
-    s.done += size * count;
-    if (*s.progress) {
-      const auto length = s.response->headers.find("content-length");
-      (*s.progress)(s.done, length == s.response->headers.end() ? 0 : std::strtoull(length->second.c_str(), nullptr, 10));
-    }
-    return std::fwrite(data, 1, size * count, s.file);
-  });
+  curl_easy_setopt(
+      state_->curl, CURLOPT_WRITEFUNCTION, +[](char* data, size_t size, size_t count, void* user) -> size_t {
+        auto& s = *static_cast<Sink*>(user);
+        long status = 0;
+        curl_easy_getinfo(s.curl, CURLINFO_RESPONSE_CODE, &status);
+        if (status >= 300) return collect_body(data, size, count, &s.response->body);
+        s.done += size * count;
+        if (*s.progress) {
+          const auto length = s.response->headers.find("content-length");
+          (*s.progress)(s.done,
+                        length == s.response->headers.end() ? 0 : std::strtoull(length->second.c_str(), nullptr, 10));
+        }
+        return std::fwrite(data, 1, size * count, s.file);
+      });
   const CURLcode code = state_->perform(response);
   const bool flushed = std::fflush(file.get()) == 0;
   if (code != CURLE_OK || response.status >= 300 || !flushed || std::rename(temporary.c_str(), target.c_str()) != 0) {
@@ -320,9 +347,10 @@ Status ApiClient::events(const std::string& path, const std::function<bool(const
     const auto headers = state_->prepare(request, response);
     curl_easy_setopt(state_->curl, CURLOPT_LOW_SPEED_TIME, kEventsSilenceSeconds);
     curl_easy_setopt(state_->curl, CURLOPT_WRITEDATA, &stream);
-    curl_easy_setopt(state_->curl, CURLOPT_WRITEFUNCTION, +[](char* data, size_t size, size_t count, void* user) {
-      return static_cast<Stream*>(user)->take({data, size * count});
-    });
+    curl_easy_setopt(
+        state_->curl, CURLOPT_WRITEFUNCTION, +[](char* data, size_t size, size_t count, void* user) {
+          return static_cast<Stream*>(user)->take({data, size * count});
+        });
     stream.received = 0;
     stream.buffer.clear();
     code = state_->perform(response);
@@ -341,7 +369,8 @@ Result<Digest> hash_file(const std::filesystem::path& path, const TransferProgre
   std::error_code error;
   const uint64_t total = std::filesystem::file_size(path, error);
   std::ifstream in(path, std::ios::binary);
-  if (error || !in) return Problem{"cannot_read", "cannot read " + path.string(), "", "Check the path and its permissions."};
+  if (error || !in)
+    return Problem{"cannot_read", "cannot read " + path.string(), "", "Check the path and its permissions."};
   Sha256 hash;
   std::vector<char> chunk(1 << 20);
   uint64_t done = 0;

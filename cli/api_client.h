@@ -1,4 +1,5 @@
-// The HTTPS client of the command line: retries what is safe to retry, resumes uploads, follows live events. Not thread-safe.
+// The HTTPS client of the command line: retries what is safe to retry, resumes uploads, follows live events. Not
+// thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +29,8 @@ class ApiClient {
   ApiClient(const ApiClient&) = delete;
   ApiClient& operator=(const ApiClient&) = delete;
 
-  /// The answer's JSON. A problem document becomes a Problem with the server's own code; "unreachable" when nothing answers, and
-  /// "bad_answer" when what answers is not Quarry.
+  /// The answer's JSON. A problem document becomes a Problem with the server's own code; "unreachable" when nothing
+  /// answers, and "bad_answer" when what answers is not Quarry.
   Result<nlohmann::json> get(const std::string& path);
   Result<nlohmann::json> remove(const std::string& path);
   /// Every POST carries an Idempotency-Key, so that a retry after a lost answer never acts twice.

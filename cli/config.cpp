@@ -36,7 +36,8 @@ size_t edit_distance(const std::string& a, const std::string& b) {
 
 Status read_fields(const nlohmann::json& file, const std::filesystem::path& path, Config& config) {
   if (!file.is_object())
-    return Problem{"bad_config", path.string() + " does not hold a JSON object", "", "Write {\"server\": \"https://...\"}."};
+    return Problem{"bad_config", path.string() + " does not hold a JSON object", "",
+                   "Write {\"server\": \"https://...\"}."};
   for (const auto& [key, value] : file.items()) {
     std::string* field = key == "server"      ? &config.server
                          : key == "api_key"   ? &config.api_key
@@ -47,7 +48,8 @@ Status read_fields(const nlohmann::json& file, const std::filesystem::path& path
       return Problem{"bad_config", "unknown key \"" + key + "\" in " + path.string(), "/" + key,
                      guess.empty() ? "Known keys: server, api_key, authority." : "Did you mean \"" + guess + "\"?"};
     }
-    if (!value.is_string()) return Problem{"bad_config", "\"" + key + "\" in " + path.string() + " must be a string", "/" + key, ""};
+    if (!value.is_string())
+      return Problem{"bad_config", "\"" + key + "\" in " + path.string() + " must be a string", "/" + key, ""};
     *field = value.get<std::string>();
   }
   return {};
@@ -64,7 +66,8 @@ std::string nearest(const std::string& word, std::initializer_list<std::string> 
 
 std::filesystem::path default_config_path() {
   const std::string base = environment("XDG_CONFIG_HOME");
-  const std::filesystem::path root = base.empty() ? std::filesystem::path(environment("HOME")) / ".config" : std::filesystem::path(base);
+  const std::filesystem::path root =
+      base.empty() ? std::filesystem::path(environment("HOME")) / ".config" : std::filesystem::path(base);
   return root / "quarry" / "config.json";
 }
 
@@ -72,7 +75,8 @@ Result<Config> load_config(const std::filesystem::path& path, bool required) {
   Config config;
   if (std::ifstream in(path); in) {
     const auto file = nlohmann::json::parse(in, nullptr, false);
-    if (file.is_discarded()) return Problem{"bad_config", path.string() + " is not valid JSON", "", "Mend or remove the file."};
+    if (file.is_discarded())
+      return Problem{"bad_config", path.string() + " is not valid JSON", "", "Mend or remove the file."};
     QUARRY_TRY(read_fields(file, path, config));
   } else if (required) {
     return Problem{"bad_config", "cannot read " + path.string(), "", "Name an existing file with --config."};
@@ -87,7 +91,8 @@ Status save_config(const std::filesystem::path& path, const Config& config) {
   std::error_code error;
   std::filesystem::create_directories(path.parent_path(), error);
   const std::string text =
-      nlohmann::json{{"server", config.server}, {"api_key", config.api_key}, {"authority", config.authority}}.dump(2) + "\n";
+      nlohmann::json{{"server", config.server}, {"api_key", config.api_key}, {"authority", config.authority}}.dump(2) +
+      "\n";
   const std::string temporary = path.string() + ".new";
   const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   const bool written = fd >= 0 && write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());

@@ -17,8 +17,8 @@ struct Config {
 /// $XDG_CONFIG_HOME/quarry/config.json, else ~/.config/quarry/config.json.
 std::filesystem::path default_config_path();
 
-/// Reads `path` (absent is fine unless `required`), then QUARRY_SERVER, QUARRY_API_KEY, QUARRY_AUTHORITY. An unknown key in the file is a
-/// Problem that names the nearest known one.
+/// Reads `path` (absent is fine unless `required`), then QUARRY_SERVER, QUARRY_API_KEY, QUARRY_AUTHORITY. An unknown
+/// key in the file is a Problem that names the nearest known one.
 Result<Config> load_config(const std::filesystem::path& path, bool required);
 
 /// Writes the file with mode 0600 through a temporary name.

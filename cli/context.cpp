@@ -12,21 +12,36 @@ namespace {
 
 /// Codes that are not about the input; every other one is a refusal of it (docs/api.md lists the service's).
 const std::map<std::string_view, ExitCode> kExitCodes{
-    {"unreachable", ExitCode::Unreachable},      {"bad_answer", ExitCode::Unreachable},
-    {"overloaded", ExitCode::Unreachable},       {"database_unavailable", ExitCode::Unreachable},
-    {"rate_limited", ExitCode::Unreachable},     {"too_many_connections", ExitCode::Unreachable},
-    {"usage", ExitCode::Usage},                  {"bad_config", ExitCode::Usage},
-    {"not_configured", ExitCode::Usage},         {"not_found", ExitCode::NotFound},
-    {"graph_not_found", ExitCode::NotFound},     {"tensor_not_found", ExitCode::NotFound},
-    {"job_not_found", ExitCode::NotFound},       {"output_not_found", ExitCode::NotFound},
-    {"unauthorized", ExitCode::Unauthorised},    {"missing_scope", ExitCode::Unauthorised},
-    {"insufficient_balance", ExitCode::NoFunds}, {"job_failed", ExitCode::Failed},
-    {"job_cancelled", ExitCode::Failed},         {"job_expired", ExitCode::Failed},
-    {"cannot_read", ExitCode::Failed},           {"cannot_write", ExitCode::Failed},
-    {"cannot_start", ExitCode::Failed},          {"already_running", ExitCode::Failed},
-    {"device_error", ExitCode::Failed},          {"out_of_memory", ExitCode::Failed},
-    {"compile_failed", ExitCode::Failed},        {"internal", ExitCode::Failed},
-    {"storage_error", ExitCode::Failed},         {"no_space", ExitCode::Failed},
+    {"unreachable", ExitCode::Unreachable},
+    {"bad_answer", ExitCode::Unreachable},
+    {"overloaded", ExitCode::Unreachable},
+    {"database_unavailable", ExitCode::Unreachable},
+    {"rate_limited", ExitCode::Unreachable},
+    {"too_many_connections", ExitCode::Unreachable},
+    {"usage", ExitCode::Usage},
+    {"bad_config", ExitCode::Usage},
+    {"not_configured", ExitCode::Usage},
+    {"not_found", ExitCode::NotFound},
+    {"graph_not_found", ExitCode::NotFound},
+    {"tensor_not_found", ExitCode::NotFound},
+    {"job_not_found", ExitCode::NotFound},
+    {"output_not_found", ExitCode::NotFound},
+    {"unauthorized", ExitCode::Unauthorised},
+    {"missing_scope", ExitCode::Unauthorised},
+    {"insufficient_balance", ExitCode::NoFunds},
+    {"job_failed", ExitCode::Failed},
+    {"job_cancelled", ExitCode::Failed},
+    {"job_expired", ExitCode::Failed},
+    {"cannot_read", ExitCode::Failed},
+    {"cannot_write", ExitCode::Failed},
+    {"cannot_start", ExitCode::Failed},
+    {"already_running", ExitCode::Failed},
+    {"device_error", ExitCode::Failed},
+    {"out_of_memory", ExitCode::Failed},
+    {"compile_failed", ExitCode::Failed},
+    {"internal", ExitCode::Failed},
+    {"storage_error", ExitCode::Failed},
+    {"no_space", ExitCode::Failed},
 };
 
 ExitCode exit_code_of(const std::string& code) {
@@ -37,13 +52,15 @@ ExitCode exit_code_of(const std::string& code) {
 }  // namespace
 
 Result<Config> Context::config() const {
-  QUARRY_ASSIGN(Config config, load_config(config_path.empty() ? default_config_path() : std::filesystem::path(config_path),
-                                           !config_path.empty()));
+  QUARRY_ASSIGN(Config config,
+                load_config(config_path.empty() ? default_config_path() : std::filesystem::path(config_path),
+                            !config_path.empty()));
   if (!server_flag.empty()) config.server = server_flag;
   if (!authority_flag.empty()) config.authority = authority_flag;
   if (!api_key_file_flag.empty()) {
     std::ifstream in(api_key_file_flag);
-    if (!(in >> config.api_key)) return Problem{"bad_config", "cannot read a key from " + api_key_file_flag, "", "Check --api-key-file."};
+    if (!(in >> config.api_key))
+      return Problem{"bad_config", "cannot read a key from " + api_key_file_flag, "", "Check --api-key-file."};
   }
   while (config.server.ends_with('/')) config.server.pop_back();
   return config;
@@ -61,7 +78,10 @@ void Context::fail(const Problem& problem) {
   exit_code = exit_code_of(problem.code);
   if (json) {
     print_json({{"error",
-                 {{"code", problem.code}, {"detail", problem.detail}, {"pointer", problem.pointer}, {"action", problem.action}}}});
+                 {{"code", problem.code},
+                  {"detail", problem.detail},
+                  {"pointer", problem.pointer},
+                  {"action", problem.action}}}});
     return;
   }
   const bool colour = terminal.stderr_is_terminal();
@@ -75,6 +95,8 @@ void Context::run(const std::function<Status()>& body) {
   if (auto status = body(); !status.ok()) fail(status.problem());
 }
 
-void Context::print_json(const nlohmann::json& value) const { std::cout << value.dump(2) << std::endl; }
+void Context::print_json(const nlohmann::json& value) const {
+  std::cout << value.dump(2) << std::endl;
+}
 
 }  // namespace quarry::cli

@@ -1,4 +1,5 @@
-// What every command of the command line shares: the terminal, the configuration, the exit code, and how problems are told.
+// What every command of the command line shares: the terminal, the configuration, the exit code, and how problems are
+// told.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -16,13 +17,13 @@ namespace quarry::cli {
 /// Exit codes that scripts can rely on; `quarry --help` lists them.
 enum class ExitCode : int {
   Ok = 0,
-  Failed = 1,        ///< the job failed, was cancelled or expired; or anything not named below
-  Usage = 2,         ///< flags or configuration
-  BadInput = 3,      ///< a graph, tensor or job was refused
+  Failed = 1,    ///< the job failed, was cancelled or expired; or anything not named below
+  Usage = 2,     ///< flags or configuration
+  BadInput = 3,  ///< a graph, tensor or job was refused
   NotFound = 4,
   Unauthorised = 5,
   NoFunds = 6,
-  Unreachable = 7,   ///< the service did not answer
+  Unreachable = 7,  ///< the service did not answer
 };
 
 class Context {
@@ -50,8 +51,8 @@ class Context {
 // One function per group of commands; each adds its subcommands to the app.
 void add_up_command(CLI::App& app, Context& context);
 void add_demo_command(CLI::App& app, Context& context);
-void add_local_commands(CLI::App& app, Context& context);   // run, graph inspect, devices
-void add_job_commands(CLI::App& app, Context& context);     // quote, submit, jobs, job, cancel, get
-void add_account_commands(CLI::App& app, Context& context); // usage, account
+void add_local_commands(CLI::App& app, Context& context);    // run, graph inspect, devices
+void add_job_commands(CLI::App& app, Context& context);      // quote, submit, jobs, job, cancel, get
+void add_account_commands(CLI::App& app, Context& context);  // usage, account
 
 }  // namespace quarry::cli

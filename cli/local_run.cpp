@@ -37,7 +37,8 @@ Result<std::shared_ptr<TensorFile>> open_tensors(const fs::path& path) {
   std::error_code error;
   const uint64_t size = fs::file_size(path, error);
   file->descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (error || file->descriptor < 0) return Problem{"cannot_read", "cannot read " + path.string(), "", "Check the path and its permissions."};
+  if (error || file->descriptor < 0)
+    return Problem{"cannot_read", "cannot read " + path.string(), "", "Check the path and its permissions."};
   std::vector<std::byte> head(std::min<uint64_t>(size, 8));
   if (pread(file->descriptor, head.data(), head.size(), 0) != static_cast<ssize_t>(head.size()))
     return Problem{"cannot_read", "cannot read " + path.string(), "", ""};
@@ -58,13 +59,16 @@ struct LocalTensor {
 Result<LocalTensor> find_tensor(const LocalJob& job, const std::string& input, const graph::InputSource& source) {
   const auto* wanted = std::get_if<graph::TensorInput>(&source);
   if (!wanted)
-    return Problem{"usage", "the input \"" + input + "\" names a job's output, which only the service has", "", "Fetch it with `quarry get`."};
+    return Problem{"usage", "the input \"" + input + "\" names a job's output, which only the service has", "",
+                   "Fetch it with `quarry get`."};
   QUARRY_ASSIGN(const auto file, open_tensors(job.files.at(wanted->file)));
   const auto entry = file->tensors.find(wanted->tensor);
   if (entry == file->tensors.end())
-    return Problem{"tensor_not_found", job.files.at(wanted->file).string() + " has no tensor \"" + wanted->tensor + "\"", "",
+    return Problem{"tensor_not_found",
+                   job.files.at(wanted->file).string() + " has no tensor \"" + wanted->tensor + "\"", "",
                    "Name one with --input " + input + "=FILE:TENSOR."};
-  return LocalTensor{entry->second, run::file_source(file->descriptor, entry->second.offset, entry->second.bytes, file)};
+  return LocalTensor{entry->second,
+                     run::file_source(file->descriptor, entry->second.offset, entry->second.bytes, file)};
 }
 
 std::string choose_device(const std::string& wanted) {
@@ -80,8 +84,8 @@ fs::path cache_directory() {
   return (base && *base ? fs::path(base) : fs::path(home ? home : "/tmp") / ".cache") / "quarry" / "kernels";
 }
 
-Result<fs::path> write_output(const fs::path& directory, const std::string& name, graph::DType dtype, std::vector<int64_t> shape,
-                              const std::vector<std::byte>& bytes) {
+Result<fs::path> write_output(const fs::path& directory, const std::string& name, graph::DType dtype,
+                              std::vector<int64_t> shape, const std::vector<std::byte>& bytes) {
   const fs::path path = directory / (name + ".safetensors");
   const io::NamedTensor tensor{name, dtype, std::move(shape), bytes.size()};
   const auto header = io::write_header(std::span(&tensor, 1));
@@ -140,14 +144,18 @@ Status run_locally(Context& context, const RunOptions& options) {
   const run::Timings timings = run->timings();
   const auto seconds = [](std::chrono::nanoseconds time) { return std::chrono::duration<double>(time).count(); };
   if (context.json) {
-    context.print_json({{"device", device->properties().name}, {"outputs", written}, {"kernels", timings.kernels},
-                        {"compile_seconds", seconds(timings.compile)}, {"step_seconds", seconds(timings.steps)},
+    context.print_json({{"device", device->properties().name},
+                        {"outputs", written},
+                        {"kernels", timings.kernels},
+                        {"compile_seconds", seconds(timings.compile)},
+                        {"step_seconds", seconds(timings.steps)},
                         {"arena_bytes", timings.arena_bytes}});
     return {};
   }
   for (const auto& output : written) std::cout << output["file"].get<std::string>() << "\n";
-  std::cerr << context.terminal.dim(std::to_string(program.steps) + " steps of " + std::to_string(timings.kernels) + " kernels on " +
-                                    device->properties().name + ": " + human_seconds(seconds(timings.steps)) + ", compiling " +
+  std::cerr << context.terminal.dim(std::to_string(program.steps) + " steps of " + std::to_string(timings.kernels) +
+                                    " kernels on " + device->properties().name + ": " +
+                                    human_seconds(seconds(timings.steps)) + ", compiling " +
                                     human_seconds(seconds(timings.compile)))
             << "\n";
   return {};

@@ -26,7 +26,8 @@ int main(int argc, char** argv) {
   using namespace quarry::cli;
   curl_global_init(CURL_GLOBAL_DEFAULT);
   Context context;
-  CLI::App app{"Quarry rents out floating-point work: jobs are graphs of twelve ops, priced before they run.", "quarry"};
+  CLI::App app{"Quarry rents out floating-point work: jobs are graphs of twelve ops, priced before they run.",
+               "quarry"};
   app.footer(kFooter);
   app.require_subcommand(1);
   app.set_version_flag("--version", "quarry " QUARRY_VERSION);

@@ -50,30 +50,33 @@ int64_t integer(const json& object, const char* field) {
 std::string quote_text(const Terminal& terminal, const json& quote) {
   std::vector<std::vector<std::string>> rows;
   for (const auto& line : quote.at("lines"))
-    rows.push_back({text_of(line, "item"), quantity_text(line), human_money(text_of(line, "unit_price")) + "/" + text_of(line, "per"),
+    rows.push_back({text_of(line, "item"), quantity_text(line),
+                    human_money(text_of(line, "unit_price")) + "/" + text_of(line, "per"),
                     human_money(text_of(line, "amount"))});
   std::string text = table(terminal, {"line", "quantity", "price", "amount"}, rows);
   text += "total " + terminal.bold(human_money(text_of(quote, "total"))) + ", never more than " +
           terminal.bold(human_money(text_of(quote, "limit")));
-  if (const int64_t segments = integer(quote, "segments"); segments > 1) text += ", in " + std::to_string(segments) + " segments";
+  if (const int64_t segments = integer(quote, "segments"); segments > 1)
+    text += ", in " + std::to_string(segments) + " segments";
   return text + "\n";
 }
 
 std::string job_text(const Terminal& terminal, const json& job) {
   std::string text = terminal.bold(text_of(job, "id")) + "  " + terminal.state(text_of(job, "state"));
-  if (const auto reason = text_of(job, "end_reason"); !reason.empty() && reason != text_of(job, "state")) text += " (" + reason + ")";
-  text += "\n  graph      " + text_of(job, "graph") + "\n  steps      " + std::to_string(integer(job, "steps_done")) + " of " +
-          std::to_string(integer(job, "steps")) + "\n  work       " + flops_text(job, "metered_flops") + " metered\n  spent      " +
-          human_money(text_of(job, "spent")) + " of at most " + human_money(text_of(job, "limit")) + "\n  submitted  " +
-          time_text(job, "submitted_at");
+  if (const auto reason = text_of(job, "end_reason"); !reason.empty() && reason != text_of(job, "state"))
+    text += " (" + reason + ")";
+  text += "\n  graph      " + text_of(job, "graph") + "\n  steps      " + std::to_string(integer(job, "steps_done")) +
+          " of " + std::to_string(integer(job, "steps")) + "\n  work       " + flops_text(job, "metered_flops") +
+          " metered\n  spent      " + human_money(text_of(job, "spent")) + " of at most " +
+          human_money(text_of(job, "limit")) + "\n  submitted  " + time_text(job, "submitted_at");
   if (const auto ended = time_text(job, "ended_at"); !ended.empty()) text += ", ended " + ended;
   text += "\n";
   if (const auto failure = job.find("failure"); failure != job.end() && failure->is_object())
     text += "  failure    " + terminal.red(text_of(*failure, "detail")) + "\n";
   if (const auto outputs = job.find("outputs"); outputs != job.end())
     for (const auto& output : *outputs)
-      text += "  output     " + text_of(output, "name") + "  " + text_of(output, "dtype") + shape_text(output.value("shape", json::array())) +
-              "\n";
+      text += "  output     " + text_of(output, "name") + "  " + text_of(output, "dtype") +
+              shape_text(output.value("shape", json::array())) + "\n";
   return text;
 }
 
@@ -81,24 +84,26 @@ std::string jobs_table(const Terminal& terminal, const json& jobs) {
   std::vector<std::vector<std::string>> rows;
   for (const auto& job : jobs)
     rows.push_back({text_of(job, "id"), terminal.state(text_of(job, "state")),
-                    std::to_string(integer(job, "steps_done")) + "/" + std::to_string(integer(job, "steps")), flops_text(job, "metered_flops"),
-                    human_money(text_of(job, "spent")), time_text(job, "submitted_at")});
+                    std::to_string(integer(job, "steps_done")) + "/" + std::to_string(integer(job, "steps")),
+                    flops_text(job, "metered_flops"), human_money(text_of(job, "spent")),
+                    time_text(job, "submitted_at")});
   return table(terminal, {"job", "state", "steps", "metered", "spent", "submitted (UTC)"}, rows);
 }
 
 std::string ledger_table(const Terminal& terminal, const json& lines) {
   std::vector<std::vector<std::string>> rows;
   for (const auto& line : lines)
-    rows.push_back({time_text(line, "at"), text_of(line, "kind"), text_of(line, "book"), human_money(text_of(line, "amount")),
-                    text_of(line, "transfer")});
+    rows.push_back({time_text(line, "at"), text_of(line, "kind"), text_of(line, "book"),
+                    human_money(text_of(line, "amount")), text_of(line, "transfer")});
   return table(terminal, {"time (UTC)", "what", "book", "amount", "transfer"}, rows);
 }
 
 std::string usage_table(const Terminal& terminal, const json& segments) {
   std::vector<std::vector<std::string>> rows;
   for (const auto& segment : segments)
-    rows.push_back({time_text(segment, "at"), text_of(segment, "job"), text_of(segment, "segment"), text_of(segment, "steps"),
-                    flops_text(segment, "flops"), flops_text(segment, "metered_flops"), human_money(text_of(segment, "charge"))});
+    rows.push_back({time_text(segment, "at"), text_of(segment, "job"), text_of(segment, "segment"),
+                    text_of(segment, "steps"), flops_text(segment, "flops"), flops_text(segment, "metered_flops"),
+                    human_money(text_of(segment, "charge"))});
   return table(terminal, {"time (UTC)", "job", "segment", "steps", "computed", "metered", "charge"}, rows);
 }
 

@@ -26,7 +26,8 @@ size_t visible_width(std::string_view text) {
 }
 
 bool looks_numeric(std::string_view cell) {
-  return !cell.empty() && (std::isdigit(static_cast<unsigned char>(cell[0])) || ((cell[0] == '-' || cell[0] == '$') && cell.size() > 1));
+  return !cell.empty() &&
+         (std::isdigit(static_cast<unsigned char>(cell[0])) || ((cell[0] == '-' || cell[0] == '$') && cell.size() > 1));
 }
 
 std::string format(const char* pattern, double value) {
@@ -45,7 +46,8 @@ std::string with_prefix(double value, double base, const std::vector<const char*
 }
 
 std::string utf8(uint32_t code) {
-  return {static_cast<char>(0xe0 | code >> 12), static_cast<char>(0x80 | (code >> 6 & 63)), static_cast<char>(0x80 | (code & 63))};
+  return {static_cast<char>(0xe0 | code >> 12), static_cast<char>(0x80 | (code >> 6 & 63)),
+          static_cast<char>(0x80 | (code & 63))};
 }
 
 }  // namespace
@@ -70,7 +72,8 @@ std::string Terminal::state(std::string_view name) const {
   return std::string(name);
 }
 
-std::string table(const Terminal& terminal, const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows) {
+std::string table(const Terminal& terminal, const std::vector<std::string>& header,
+                  const std::vector<std::vector<std::string>>& rows) {
   std::vector<size_t> widths(header.size());
   std::vector<bool> numeric(header.size(), !rows.empty());
   for (size_t i = 0; i < header.size(); ++i) {
@@ -95,7 +98,8 @@ std::string table(const Terminal& terminal, const std::vector<std::string>& head
   return text;
 }
 
-std::string line_chart(const Terminal& terminal, const std::vector<double>& values, int columns, int rows, std::string_view x_label) {
+std::string line_chart(const Terminal& terminal, const std::vector<double>& values, int columns, int rows,
+                       std::string_view x_label) {
   if (values.size() < 2) return "";
   const auto [low, high] = std::minmax_element(values.begin(), values.end());
   const double bottom = *low, span = std::max(*high - *low, 1e-12);
@@ -120,9 +124,12 @@ std::string line_chart(const Terminal& terminal, const std::vector<double>& valu
   }
   std::string text;
   for (int row = 0; row < rows; ++row) {
-    const std::string label = row == 0 ? format("%8.4f", *high) : row == rows - 1 ? format("%8.4f", bottom) : std::string(8, ' ');
+    const std::string label = row == 0          ? format("%8.4f", *high)
+                              : row == rows - 1 ? format("%8.4f", bottom)
+                                                : std::string(8, ' ');
     std::string line;
-    for (int column = 0; column < columns; ++column) line += utf8(0x2800u + cells[static_cast<size_t>(row * columns + column)]);
+    for (int column = 0; column < columns; ++column)
+      line += utf8(0x2800u + cells[static_cast<size_t>(row * columns + column)]);
     text += terminal.dim(label + " ┤") + terminal.cyan(line) + "\n";
   }
   return text + terminal.dim("         └" + std::string(x_label)) + "\n";
@@ -154,16 +161,20 @@ void ProgressBar::finish() {
 }
 
 std::string human_flops(Flops flops) {
-  return with_prefix(static_cast<double>(flops.count), 1000, {"FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP", "EFLOP", "ZFLOP"});
+  return with_prefix(static_cast<double>(flops.count), 1000,
+                     {"FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP", "EFLOP", "ZFLOP"});
 }
 
-std::string human_bytes(uint64_t bytes) { return with_prefix(static_cast<double>(bytes), 1024, {"B", "KiB", "MiB", "GiB", "TiB"}); }
+std::string human_bytes(uint64_t bytes) {
+  return with_prefix(static_cast<double>(bytes), 1024, {"B", "KiB", "MiB", "GiB", "TiB"});
+}
 
 std::string human_seconds(double seconds) {
   if (seconds < 1e-3) return format("%.0f us", seconds * 1e6);
   if (seconds < 1) return format("%.1f ms", seconds * 1e3);
   if (seconds < 60) return format("%.1f s", seconds);
-  return std::to_string(static_cast<int>(seconds) / 60) + " min " + std::to_string(static_cast<int>(seconds) % 60) + " s";
+  return std::to_string(static_cast<int>(seconds) / 60) + " min " + std::to_string(static_cast<int>(seconds) % 60) +
+         " s";
 }
 
 std::string human_money(const std::string& decimal) {

@@ -1,5 +1,5 @@
-// What a person sees: colours, tables, progress bars and charts. stdout is data and stderr is talk; nothing is coloured when piped or when
-// NO_COLOR is set.
+// What a person sees: colours, tables, progress bars and charts. stdout is data and stderr is talk; nothing is coloured
+// when piped or when NO_COLOR is set.
 #pragma once
 
 #include <chrono>
@@ -37,10 +37,12 @@ class Terminal {
 };
 
 /// Columns padded to their widest cell, the header dimmed; cells that look like numbers are right-aligned.
-std::string table(const Terminal& terminal, const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows);
+std::string table(const Terminal& terminal, const std::vector<std::string>& header,
+                  const std::vector<std::vector<std::string>>& rows);
 
 /// A line chart in Braille dots with its axes' ends labelled; empty for fewer than two values.
-std::string line_chart(const Terminal& terminal, const std::vector<double>& values, int columns, int rows, std::string_view x_label);
+std::string line_chart(const Terminal& terminal, const std::vector<double>& values, int columns, int rows,
+                       std::string_view x_label);
 
 /// One line on stderr that rewrites itself; prints nothing when stderr is not a terminal.
 class ProgressBar {
@@ -60,10 +62,11 @@ class ProgressBar {
   bool shown_ = false;
 };
 
-std::string human_flops(Flops flops);          ///< "24.7 GFLOP"
-std::string human_bytes(uint64_t bytes);       ///< "1.0 GiB"
-std::string human_seconds(double seconds);     ///< "3.2 s", "4 min 10 s"
-std::string human_money(const std::string& decimal);  ///< "$0.0000042": trailing zeros dropped, never fewer than two decimals
-std::string grouped(uint64_t number);          ///< "1,234,567"
+std::string human_flops(Flops flops);       ///< "24.7 GFLOP"
+std::string human_bytes(uint64_t bytes);    ///< "1.0 GiB"
+std::string human_seconds(double seconds);  ///< "3.2 s", "4 min 10 s"
+std::string human_money(
+    const std::string& decimal);       ///< "$0.0000042": trailing zeros dropped, never fewer than two decimals
+std::string grouped(uint64_t number);  ///< "1,234,567"
 
 }  // namespace quarry::cli

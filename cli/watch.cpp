@@ -66,7 +66,8 @@ Result<json> watch_job(Context& context, ApiClient& client, const std::string& j
 Result<std::string> resolve_job(ApiClient& client, const std::string& selector) {
   if (selector != "last") return selector;
   QUARRY_ASSIGN(const json page, client.get("/v1/jobs?limit=1"));
-  if (page.at("jobs").empty()) return Problem{"not_found", "this account has no jobs yet", "", "Submit one with `quarry submit`."};
+  if (page.at("jobs").empty())
+    return Problem{"not_found", "this account has no jobs yet", "", "Submit one with `quarry submit`."};
   return page.at("jobs").at(0).at("id").get<std::string>();
 }
 

@@ -23,9 +23,11 @@ Status show_account(Context& context, bool ledger) {
   }
   const json& balance = account.at("balance");
   const auto money = [&](const char* book) { return human_money(balance.value(book, "0")); };
-  std::cout << context.terminal.bold(account.value("name", "")) << "  " << context.terminal.dim(account.value("id", "")) << "\n"
+  std::cout << context.terminal.bold(account.value("name", "")) << "  " << context.terminal.dim(account.value("id", ""))
+            << "\n"
             << "  available  " << money("available") << "\n  reserved   " << money("reserved") << "\n";
-  if (balance.value("pending", "0.000000000000") != "0.000000000000" || balance.value("payable", "0.000000000000") != "0.000000000000")
+  if (balance.value("pending", "0.000000000000") != "0.000000000000" ||
+      balance.value("payable", "0.000000000000") != "0.000000000000")
     std::cout << "  earned     " << money("pending") << " pending, " << money("payable") << " payable\n";
   if (ledger) std::cout << "\n" << ledger_table(context.terminal, account.at("ledger"));
   return {};

@@ -25,7 +25,8 @@ Status as_status(const json& job) {
   const std::string state = job.value("state", "");
   if (state != "failed" && state != "cancelled" && state != "expired") return {};
   std::string detail = "the job " + job.value("id", "") + " " + (state == "failed" ? "failed" : "was " + state);
-  if (job.contains("end_reason") && job["end_reason"].is_string()) detail += ": " + job["end_reason"].get<std::string>();
+  if (job.contains("end_reason") && job["end_reason"].is_string())
+    detail += ": " + job["end_reason"].get<std::string>();
   if (job.contains("failure") && job["failure"].is_object()) detail += ": " + job["failure"].value("detail", "");
   return Problem{"job_" + state, detail, "", "See `quarry job " + job.value("id", "last") + "`."};
 }
@@ -39,8 +40,10 @@ Status quote(Context& context, const JobOptions& options) {
   QUARRY_ASSIGN(const LocalJob job, load_job(options));
   QUARRY_ASSIGN(ApiClient* const client, context.client());
   QUARRY_ASSIGN(const json answer, fetch_quote(context, *client, job));
-  if (context.json) context.print_json(answer);
-  else std::cout << quote_text(context.terminal, answer);
+  if (context.json)
+    context.print_json(answer);
+  else
+    std::cout << quote_text(context.terminal, answer);
   return {};
 }
 
@@ -56,18 +59,24 @@ Status submit(Context& context, const SubmitFlags& flags) {
     if (!context.json) std::cerr << "submitted " << job.value("id", "") << "\n";
     QUARRY_ASSIGN(job, watch_job(context, *client, job.at("id").get<std::string>()));
   }
-  if (context.json) context.print_json(job);
-  else std::cout << job_text(context.terminal, job);
-  if (auto status = as_status(job); !status.ok() && !context.json) return status;
-  else if (!status.ok()) context.exit_code = ExitCode::Failed;
+  if (context.json)
+    context.print_json(job);
+  else
+    std::cout << job_text(context.terminal, job);
+  if (auto status = as_status(job); !status.ok() && !context.json)
+    return status;
+  else if (!status.ok())
+    context.exit_code = ExitCode::Failed;
   return {};
 }
 
 Status list(Context& context, int limit) {
   QUARRY_ASSIGN(ApiClient* const client, context.client());
   QUARRY_ASSIGN(const json page, client->get("/v1/jobs?limit=" + std::to_string(limit)));
-  if (context.json) context.print_json(page);
-  else std::cout << jobs_table(context.terminal, page.at("jobs"));
+  if (context.json)
+    context.print_json(page);
+  else
+    std::cout << jobs_table(context.terminal, page.at("jobs"));
   return {};
 }
 
@@ -94,12 +103,15 @@ Status cancel(Context& context, const std::string& selector) {
   QUARRY_ASSIGN(ApiClient* const client, context.client());
   QUARRY_ASSIGN(const std::string id, resolve_job(*client, selector));
   QUARRY_ASSIGN(const json job, client->remove("/v1/jobs/" + id));
-  if (context.json) context.print_json(job);
-  else std::cout << job_text(context.terminal, job);
+  if (context.json)
+    context.print_json(job);
+  else
+    std::cout << job_text(context.terminal, job);
   return {};
 }
 
-Status get(Context& context, const std::string& selector, const std::vector<std::string>& wanted, const std::string& directory) {
+Status get(Context& context, const std::string& selector, const std::vector<std::string>& wanted,
+           const std::string& directory) {
   QUARRY_ASSIGN(ApiClient* const client, context.client());
   QUARRY_ASSIGN(const std::string id, resolve_job(*client, selector));
   QUARRY_ASSIGN(const json results, client->get("/v1/jobs/" + id + "/results"));
@@ -110,7 +122,8 @@ Status get(Context& context, const std::string& selector, const std::vector<std:
     const std::string name = output.at("name").get<std::string>();
     if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), name) == wanted.end()) continue;
     if (name.find('/') != std::string::npos || name.starts_with('.'))
-      return Problem{"cannot_write", "the output \"" + name + "\" has no safe file name", "", "Fetch it through the API."};
+      return Problem{"cannot_write", "the output \"" + name + "\" has no safe file name", "",
+                     "Fetch it through the API."};
     const auto file = std::filesystem::path(directory) / (name + ".safetensors");
     ProgressBar bar(context.terminal, "fetching " + name);
     QUARRY_TRY(client->download("/v1/jobs/" + id + "/results/" + name, file,
@@ -119,7 +132,8 @@ Status get(Context& context, const std::string& selector, const std::vector<std:
     written.push_back({{"name", name}, {"file", file.string()}});
     if (!context.json) std::cout << file.string() << "\n";
   }
-  if (written.empty()) return Problem{"not_found", "the job has no such output yet", "", "See `quarry job " + id + "`."};
+  if (written.empty())
+    return Problem{"not_found", "the job has no such output yet", "", "See `quarry job " + id + "`."};
   if (context.json) context.print_json(written);
   return {};
 }

@@ -18,7 +18,9 @@ json values_json(const graph::Graph& graph, const std::vector<std::pair<std::str
   json list = json::array();
   for (const auto& [name, node] : values) {
     const auto shape = graph.shape(node);
-    list.push_back({{"name", name}, {"dtype", std::string(graph::name(graph[node].dtype))}, {"shape", std::vector<int64_t>(shape.begin(), shape.end())}});
+    list.push_back({{"name", name},
+                    {"dtype", std::string(graph::name(graph[node].dtype))},
+                    {"shape", std::vector<int64_t>(shape.begin(), shape.end())}});
   }
   return list;
 }
@@ -43,35 +45,39 @@ json describe(const graph::NormalGraph& normal, const meter::StepCount& step, si
 
 void print_values(const Terminal& terminal, const char* kind, const json& values) {
   for (const auto& value : values)
-    std::cout << "  " << kind << "  " << terminal.bold(value["name"].get<std::string>()) << "  " << value["dtype"].get<std::string>()
-              << shape_text(value["shape"]) << "\n";
+    std::cout << "  " << kind << "  " << terminal.bold(value["name"].get<std::string>()) << "  "
+              << value["dtype"].get<std::string>() << shape_text(value["shape"]) << "\n";
 }
 
-Status inspect(Context& context, const std::string& path, const std::vector<std::string>& carries, const std::vector<std::string>& feeds) {
+Status inspect(Context& context, const std::string& path, const std::vector<std::string>& carries,
+               const std::vector<std::string>& feeds) {
   QUARRY_ASSIGN(const auto normal, load_graph(path));
   meter::Usage usage;
   for (const auto& carry : carries) {
     const auto equals = carry.find('=');
-    if (equals == std::string::npos) return Problem{"usage", "--carry " + carry + " is not of the form INPUT=OUTPUT", "", ""};
+    if (equals == std::string::npos)
+      return Problem{"usage", "--carry " + carry + " is not of the form INPUT=OUTPUT", "", ""};
     usage.carry.emplace_back(carry.substr(0, equals), carry.substr(equals + 1));
   }
   usage.feed = feeds;
   QUARRY_ASSIGN(const meter::StepCount step, meter::count(*normal, usage));
   size_t movement = 0;
-  for (graph::NodeId node = 0; node < normal->graph.size(); ++node) movement += graph::is_movement(normal->graph[node].op);
+  for (graph::NodeId node = 0; node < normal->graph.size(); ++node)
+    movement += graph::is_movement(normal->graph[node].op);
   const json description = describe(*normal, step, movement);
   if (context.json) {
     context.print_json(description);
     return {};
   }
   const Terminal& terminal = context.terminal;
-  std::cout << terminal.bold(normal->id_text()) << "\n  nodes   " << normal->graph.size() << ", " << movement << " of them movement, "
-            << step.stored_values << " stored values (kernels)\n";
+  std::cout << terminal.bold(normal->id_text()) << "\n  nodes   " << normal->graph.size() << ", " << movement
+            << " of them movement, " << step.stored_values << " stored values (kernels)\n";
   print_values(terminal, "input ", description["inputs"]);
   print_values(terminal, "output", description["outputs"]);
   std::cout << "  a step computes " << terminal.bold(human_flops(step.flops)) << ", metered "
             << terminal.bold(human_flops(step.metered())) << " (" << human_flops(step.weighted_total()) << " weighted, "
-            << human_bytes(static_cast<uint64_t>(step.bytes)) << " moved)\n  memory bound " << human_bytes(step.memory_bound_bytes) << "\n";
+            << human_bytes(static_cast<uint64_t>(step.bytes)) << " moved)\n  memory bound "
+            << human_bytes(step.memory_bound_bytes) << "\n";
   return {};
 }
 
@@ -80,12 +86,18 @@ Status devices(Context& context) {
   std::vector<std::vector<std::string>> rows;
   for (const auto& device : device::list_devices()) {
     const auto& p = device.properties;
-    list.push_back({{"device", device.selector}, {"name", p.name}, {"backend", p.backend}, {"driver", p.driver},
-                    {"compute_units", p.compute_units}, {"memory_bytes", p.memory_bytes}});
+    list.push_back({{"device", device.selector},
+                    {"name", p.name},
+                    {"backend", p.backend},
+                    {"driver", p.driver},
+                    {"compute_units", p.compute_units},
+                    {"memory_bytes", p.memory_bytes}});
     rows.push_back({device.selector, p.name, std::to_string(p.compute_units), human_bytes(p.memory_bytes), p.driver});
   }
-  if (context.json) context.print_json(list);
-  else std::cout << table(context.terminal, {"device", "name", "units", "memory", "driver"}, rows);
+  if (context.json)
+    context.print_json(list);
+  else
+    std::cout << table(context.terminal, {"device", "name", "units", "memory", "driver"}, rows);
   return {};
 }
 
@@ -95,7 +107,8 @@ void add_local_commands(CLI::App& app, Context& context) {
   const auto options = std::make_shared<RunOptions>();
   auto* run = app.add_subcommand("run", "runs a job on a device of this machine, without a service");
   options->job.add_to(*run);
-  run->add_option("--device,-d", options->device, "see `quarry devices` (default: the first OpenCL device, else the interpreter)");
+  run->add_option("--device,-d", options->device,
+                  "see `quarry devices` (default: the first OpenCL device, else the interpreter)");
   run->add_option("--to", options->directory, "directory for the results (default: here)");
   run->callback([&context, options] { context.run([&] { return run_locally(context, *options); }); });
 
@@ -106,9 +119,11 @@ void add_local_commands(CLI::App& app, Context& context) {
   const auto carries = std::make_shared<std::vector<std::string>>();
   const auto feeds = std::make_shared<std::vector<std::string>>();
   inspect_command->add_option("graph", *path, "graph file, JSON or CBOR")->required()->check(CLI::ExistingFile);
-  inspect_command->add_option("--carry", *carries, "INPUT=OUTPUT, as in submit: row updates of carried inputs are done in place");
+  inspect_command->add_option("--carry", *carries,
+                              "INPUT=OUTPUT, as in submit: row updates of carried inputs are done in place");
   inspect_command->add_option("--feed", *feeds, "INPUT that is fed");
-  inspect_command->callback([&context, path, carries, feeds] { context.run([&] { return inspect(context, *path, *carries, *feeds); }); });
+  inspect_command->callback(
+      [&context, path, carries, feeds] { context.run([&] { return inspect(context, *path, *carries, *feeds); }); });
 
   auto* devices_command = app.add_subcommand("devices", "the devices of this machine");
   devices_command->callback([&context] { context.run([&] { return devices(context); }); });

@@ -84,7 +84,8 @@ double final_loss(const std::vector<float>& losses, int64_t batches) {
 Status run_demo(Context& context, const std::string& list) {
   const Terminal& terminal = context.terminal;
   const TemporaryDirectory scratch;
-  if (scratch.path().empty()) return Problem{"cannot_write", "cannot make a temporary directory", "", "Is TMPDIR writable?"};
+  if (scratch.path().empty())
+    return Problem{"cannot_write", "cannot make a temporary directory", "", "Is TMPDIR writable?"};
   QUARRY_ASSIGN(const demo::Words words, demo::read_words(list));
   QUARRY_ASSIGN(const LocalJob job, make_job(words, scratch.path()));
   QUARRY_ASSIGN(ApiClient* const client, context.client());
@@ -105,7 +106,8 @@ Status run_demo(Context& context, const std::string& list) {
   QUARRY_ASSIGN(const json ended, watch_job(context, *client, id));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   if (ended.value("state", "") != "succeeded")
-    return Problem{"job_failed", "the job " + id + " ended as " + ended.value("state", ""), "", "See `quarry job " + id + "`."};
+    return Problem{"job_failed", "the job " + id + " ended as " + ended.value("state", ""), "",
+                   "See `quarry job " + id + "`."};
 
   const std::string results = "/v1/jobs/" + id + "/results/";
   QUARRY_TRY(client->download(results + "loss", scratch.path() / "loss", {}));
@@ -118,21 +120,32 @@ Status run_demo(Context& context, const std::string& list) {
   const double optimum = demo::exact_optimum(words);
   const auto invented = demo::invent_words(words, weights, 10, 7);
   if (context.json) {
-    context.print_json({{"job", ended}, {"quote", quote}, {"bill", bill}, {"loss", loss}, {"optimum", optimum}, {"losses", losses},
-                        {"words", invented}, {"seconds", seconds}});
+    context.print_json({{"job", ended},
+                        {"quote", quote},
+                        {"bill", bill},
+                        {"loss", loss},
+                        {"optimum", optimum},
+                        {"losses", losses},
+                        {"words", invented},
+                        {"seconds", seconds}});
   } else {
     std::cout << terminal.bold("Loss") << " in nats a letter, " << human_seconds(seconds) << " from submit to result\n"
-              << line_chart(terminal, {losses.begin(), losses.end()}, 60, 8, " step 1 to " + std::to_string(losses.size())) << "\n"
+              << line_chart(terminal, {losses.begin(), losses.end()}, 60, 8,
+                            " step 1 to " + std::to_string(losses.size()))
+              << "\n"
               << "learned " << terminal.bold(number(loss, 4)) << ", exact optimum from the bigram counts "
               << terminal.bold(number(optimum, 4)) << ": " << number((loss / optimum - 1) * 100, 2) << " % above\n\n"
               << terminal.bold("Invented words") << "\n ";
     for (const auto& word : invented) std::cout << " " << word;
-    std::cout << "\n\n" << terminal.bold("Bill") << "  " << terminal.dim(id) << "\n"
-              << usage_table(terminal, bill.at("segments")) << "\n" << ledger_table(terminal, bill.at("lines")) << "charged "
+    std::cout << "\n\n"
+              << terminal.bold("Bill") << "  " << terminal.dim(id) << "\n"
+              << usage_table(terminal, bill.at("segments")) << "\n"
+              << ledger_table(terminal, bill.at("lines")) << "charged "
               << terminal.bold(human_money(bill.value("spent", "0"))) << "\n";
   }
   if (std::abs(loss / optimum - 1) > 0.02)
-    return Problem{"job_failed", "the learned loss is more than 2 % from the optimum", "", "This is a bug: please report it."};
+    return Problem{"job_failed", "the learned loss is more than 2 % from the optimum", "",
+                   "This is a bug: please report it."};
   return {};
 }
 

@@ -31,13 +31,17 @@ NodeId one_hot(Builder& b, NodeId pairs, int column, const Shape& shape, int let
   return mask;
 }
 
-uint64_t below(std::mt19937_64& random, uint64_t bound) { return random() % bound; }
+uint64_t below(std::mt19937_64& random, uint64_t bound) {
+  return random() % bound;
+}
 
 }  // namespace
 
 Result<Words> read_words(const std::filesystem::path& path) {
   std::ifstream in(path);
-  if (!in) return Problem{"cannot_read", "cannot read the word list " + path.string(), "", "Install Debian's package wamerican."};
+  if (!in)
+    return Problem{"cannot_read", "cannot read the word list " + path.string(), "",
+                   "Install Debian's package wamerican."};
   Words words;
   for (std::string word; std::getline(in, word);) {
     if (!std::all_of(word.begin(), word.end(), [](char c) { return c >= 'a' && c <= 'z'; })) continue;
@@ -91,12 +95,14 @@ Result<graph::Graph> training_step() {
   const NodeId total = b.reduce(Op::ReduceSum, nats, over_batch);
   const NodeId loss = b.binary(Op::Mul, total, b.constant_f64(DType::F32, Shape{1, 1, 1}, 1.0 / kBatch));
 
-  // The gradient by hand: d loss / d logits = (P - Y) / batch; d logits / d weights is the one-hot of the previous letter.
+  // The gradient by hand: d loss / d logits = (P - Y) / batch; d logits / d weights is the one-hot of the previous
+  // letter.
   const NodeId error = b.binary(Op::Sub, probabilities, target);
   const NodeId previous = one_hot(b, pairs, 0, Shape{kBatch, kLetters, 1}, 1, "previous letter");
   const NodeId product = b.binary(Op::Mul, b.expand(previous, table), b.expand(error, table));
   const NodeId gradient = b.reshape(b.reduce(Op::ReduceSum, product, over_batch), Shape{kLetters, kLetters});
-  const NodeId rate = b.constant_f64(DType::F32, Shape{kLetters, kLetters}, static_cast<double>(kLearningRate) / kBatch);
+  const NodeId rate =
+      b.constant_f64(DType::F32, Shape{kLetters, kLetters}, static_cast<double>(kLearningRate) / kBatch);
   const NodeId next = b.binary(Op::Sub, weights, b.binary(Op::Mul, gradient, rate));
   b.label(gradient, "gradient");
   b.output("weights_next", next);

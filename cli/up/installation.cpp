@@ -25,10 +25,12 @@ constexpr auto kRenewAfter = std::chrono::hours(24 * (kCertificateDays - 30));
 Status write_file(const fs::path& path, const std::string& text, mode_t mode) {
   const fs::path temporary = path.string() + ".new";
   const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-  const bool written = fd >= 0 && write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(fd) == 0;
+  const bool written =
+      fd >= 0 && write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(fd) == 0;
   if (fd >= 0) close(fd);
   if (!written || rename(temporary.c_str(), path.c_str()) != 0)
-    return Problem{"cannot_write", "cannot write " + path.string(), "", "Check the directory's permissions and the disk."};
+    return Problem{"cannot_write", "cannot write " + path.string(), "",
+                   "Check the directory's permissions and the disk."};
   return {};
 }
 
@@ -50,11 +52,12 @@ bool is_recent(const fs::path& path) {
   return !error && fs::file_time_type::clock::now() - written < kRenewAfter;
 }
 
-Status make_certificate(const Installation& at, const wire::KeyAndCertificate& authority, const std::string& name, const Clock& clock) {
+Status make_certificate(const Installation& at, const wire::KeyAndCertificate& authority, const std::string& name,
+                        const Clock& clock) {
   if (fs::exists(at.key(name)) && is_recent(at.certificate(name))) return {};
   const std::string key = wire::make_key_pem();
-  auto issued = wire::issue_certificate(authority, wire::make_request_pem(key, name), name, {"localhost", "127.0.0.1", "::1"},
-                                        kCertificateDays, clock.wall());
+  auto issued = wire::issue_certificate(authority, wire::make_request_pem(key, name), name,
+                                        {"localhost", "127.0.0.1", "::1"}, kCertificateDays, clock.wall());
   if (!issued.ok()) return std::move(issued).problem();
   QUARRY_TRY(write_file(at.key(name), key, 0600));
   return write_file(at.certificate(name), issued.value(), 0644);
@@ -64,7 +67,8 @@ bool key_works(sql::Store& store, const Config& config, AccountId account) {
   const auto key = parse_api_key(config.api_key);
   if (!key) return false;
   const auto known = store.find_api_key(key->id);
-  return known && !known->revoked && known->account == account && constant_time_equal(known->secret_sha256, key->secret_sha256);
+  return known && !known->revoked && known->account == account &&
+         constant_time_equal(known->secret_sha256, key->secret_sha256);
 }
 
 }  // namespace
@@ -86,19 +90,25 @@ fs::path default_data_directory() {
 Status lock_directory(const fs::path& data) {
   std::error_code error;
   fs::create_directories(data, error);
-  const int fd = open((data / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);  // kept open, and so locked, until the process ends
-  if (fd < 0) return Problem{"cannot_write", "cannot write in " + data.string(), "", "Name another place with --data-dir."};
+  const int fd = open((data / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC,
+                      0640);  // kept open, and so locked, until the process ends
+  if (fd < 0)
+    return Problem{"cannot_write", "cannot write in " + data.string(), "", "Name another place with --data-dir."};
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
     close(fd);
-    return Problem{"already_running", "another `quarry up` runs on " + data.string(), "", "Stop it, or use another --data-dir."};
+    return Problem{"already_running", "another `quarry up` runs on " + data.string(), "",
+                   "Stop it, or use another --data-dir."};
   }
   return {};
 }
 
 Status make_installation(const Installation& at, const Clock& clock, RandomSource& random) {
   std::error_code error;
-  for (const char* directory : {"ca", "blobs", "logs", "run", "worker"}) fs::create_directories(at.data / directory, error);
-  if (error) return Problem{"cannot_write", "cannot make directories in " + at.data.string(), "", "Name another place with --data-dir."};
+  for (const char* directory : {"ca", "blobs", "logs", "run", "worker"})
+    fs::create_directories(at.data / directory, error);
+  if (error)
+    return Problem{"cannot_write", "cannot make directories in " + at.data.string(), "",
+                   "Name another place with --data-dir."};
   fs::permissions(at.data / "ca", fs::perms::owner_all, error);
   if (!fs::exists(at.authority_certificate())) {
     const auto authority = wire::make_authority("Quarry CA " + random_hex(random, 4), clock.wall());
@@ -122,8 +132,11 @@ Status make_development_account(sql::Store& store, Money credit, const std::stri
   Config config = loaded.ok() ? loaded.value() : Config{};
   if (!key_works(store, config, account)) {
     const ApiKeyText key = make_api_key(random);
-    store.create_api_key({key.id, account, key.secret_sha256,
-                          {"jobs:read", "jobs:write", "tensors:read", "tensors:write", "account:read", "boxes:write"}, false});
+    store.create_api_key({key.id,
+                          account,
+                          key.secret_sha256,
+                          {"jobs:read", "jobs:write", "tensors:read", "tensors:write", "account:read", "boxes:write"},
+                          false});
     config.api_key = key.text;
   }
   config.server = server;
@@ -134,12 +147,14 @@ Status make_development_account(sql::Store& store, Money credit, const std::stri
 Status make_claim_code(sql::Store& store, const Installation& at, const std::string& device, RandomSource& random) {
   std::error_code error;
   fs::create_directories(at.worker(device), error);
-  if (fs::exists(at.claim_code(device))) return {};  // an enrolled worker claims again with the same key, which changes nothing
+  if (fs::exists(at.claim_code(device)))
+    return {};  // an enrolled worker claims again with the same key, which changes nothing
   const std::string owner = "owner";
   const auto found = store.find_account(owner);
   const AccountId account = found ? found->id : store.create_account(owner);
   const std::string code = random_hex(random, 16);
-  store.create_box(account, "this machine, " + device, sha256(code));  // first: a crash here leaves a box that nobody claims, no more
+  store.create_box(account, "this machine, " + device,
+                   sha256(code));  // first: a crash here leaves a box that nobody claims, no more
   return write_file(at.claim_code(device), code, 0600);
 }
 

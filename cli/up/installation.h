@@ -1,5 +1,5 @@
-// What `quarry up` keeps in its data directory: the CA and certificates, the quote key, the development account, the boxes' claim codes.
-// Everything is made once and found again; nothing here runs a process.
+// What `quarry up` keeps in its data directory: the CA and certificates, the quote key, the development account, the
+// boxes' claim codes. Everything is made once and found again; nothing here runs a process.
 #pragma once
 
 #include <filesystem>
@@ -41,12 +41,14 @@ Status lock_directory(const std::filesystem::path& data);
 /// Makes what is missing of directories, CA, certificates (renewed when they end within 30 days) and the quote key.
 Status make_installation(const Installation& installation, const Clock& clock, RandomSource& random);
 
-/// The account "development" with its credit (given once), and an API key that works: the config's own when it still does, else a new one
-/// that is written to the config.
-Status make_development_account(sql::Store& store, Money credit, const std::string& server, const Installation& installation,
-                                const std::filesystem::path& config, RandomSource& random);
+/// The account "development" with its credit (given once), and an API key that works: the config's own when it still
+/// does, else a new one that is written to the config.
+Status make_development_account(sql::Store& store, Money credit, const std::string& server,
+                                const Installation& installation, const std::filesystem::path& config,
+                                RandomSource& random);
 
 /// A claim code for the device's box unless the worker has been enrolled already.
-Status make_claim_code(sql::Store& store, const Installation& installation, const std::string& device, RandomSource& random);
+Status make_claim_code(sql::Store& store, const Installation& installation, const std::string& device,
+                       RandomSource& random);
 
 }  // namespace quarry::cli

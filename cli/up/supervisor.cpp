@@ -37,8 +37,8 @@ std::string last_lines(const std::filesystem::path& file, size_t count) {
 
 /// The child's side between fork and exec: only calls that are safe there.
 [[noreturn]] void become(const std::vector<char*>& arguments, int output, int log, pid_t parent) {
-  setpgid(0, 0);                          // Ctrl-C in the terminal is for the supervisor alone
-  prctl(PR_SET_PDEATHSIG, SIGTERM);       // no orphans when the supervisor is killed
+  setpgid(0, 0);                     // Ctrl-C in the terminal is for the supervisor alone
+  prctl(PR_SET_PDEATHSIG, SIGTERM);  // no orphans when the supervisor is killed
   if (getppid() != parent) _exit(127);
   const int null = open("/dev/null", O_RDONLY);
   dup2(null, STDIN_FILENO);
@@ -53,7 +53,9 @@ std::string last_lines(const std::filesystem::path& file, size_t count) {
 
 }  // namespace
 
-Supervisor::~Supervisor() { stop(); }
+Supervisor::~Supervisor() {
+  stop();
+}
 
 Result<int> Supervisor::spawn(Child& child, bool to_log) {
   int pipe_ends[2] = {-1, -1};
@@ -93,12 +95,14 @@ Result<std::string> Supervisor::start(ChildSpec spec) {
     kill(children_.back().pid, SIGKILL);
     waitpid(children_.back().pid, nullptr, 0);
     children_.pop_back();
-    return Problem{"cannot_start", "the " + name + " " + how + last_lines(log, 5), "", "Its log is " + log.string() + "."};
+    return Problem{"cannot_start", "the " + name + " " + how + last_lines(log, 5), "",
+                   "Its log is " + log.string() + "."};
   };
   for (;;) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - clock_.now());
     pollfd ready{output, POLLIN, 0};
-    if (left.count() <= 0 || poll(&ready, 1, static_cast<int>(left.count())) == 0) return fail("did not become ready in time");
+    if (left.count() <= 0 || poll(&ready, 1, static_cast<int>(left.count())) == 0)
+      return fail("did not become ready in time");
     char chunk[512];
     const ssize_t got = read(output, chunk, sizeof chunk);
     if (got == 0) return fail("ended before it was ready");

@@ -1,4 +1,5 @@
-// Starts child programs, waits until each says "ready ...", starts them again when they die, and stops them in reverse order.
+// Starts child programs, waits until each says "ready ...", starts them again when they die, and stops them in reverse
+// order.
 #pragma once
 
 #include <sys/types.h>
@@ -15,8 +16,8 @@
 namespace quarry::cli {
 
 inline constexpr std::chrono::milliseconds kReadyTimeout{30'000};
-inline constexpr std::chrono::milliseconds kStopTimeout{10'000};   ///< after SIGTERM, before SIGKILL
-inline constexpr std::chrono::milliseconds kFirstRestart{100};     ///< doubles with each crash in a row
+inline constexpr std::chrono::milliseconds kStopTimeout{10'000};  ///< after SIGTERM, before SIGKILL
+inline constexpr std::chrono::milliseconds kFirstRestart{100};    ///< doubles with each crash in a row
 inline constexpr std::chrono::milliseconds kSlowestRestart{5'000};
 
 struct ChildSpec {

@@ -1,4 +1,5 @@
-// `quarry up`: the whole service on one machine until Ctrl-C: a private PostgreSQL, server, scheduler, one worker per local device.
+// `quarry up`: the whole service on one machine until Ctrl-C: a private PostgreSQL, server, scheduler, one worker per
+// local device.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -24,8 +25,8 @@ namespace fs = std::filesystem;
 
 struct UpFlags {
   std::string data_directory;
-  int port = 8443;                      ///< API; gate, scheduler and metrics take the next three. 0: free ones
-  std::vector<std::string> devices;     ///< selectors; empty: every local device
+  int port = 8443;                   ///< API; gate, scheduler and metrics take the next three. 0: free ones
+  std::vector<std::string> devices;  ///< selectors; empty: every local device
   std::string credit = "100";
   std::string price_per_pflop = "0.0025";
   int slots = 64;
@@ -48,7 +49,9 @@ int free_port() {
   return ntohs(address.sin_port);
 }
 
-std::string loopback(int port) { return "127.0.0.1:" + std::to_string(port); }
+std::string loopback(int port) {
+  return "127.0.0.1:" + std::to_string(port);
+}
 
 std::vector<std::string> local_devices(const UpFlags& flags) {
   if (!flags.devices.empty()) return flags.devices;
@@ -63,8 +66,10 @@ class Service {
  public:
   Service(Context& context, const UpFlags& flags) : context_(context), flags_(flags) {
     at_.data = flags.data_directory.empty() ? default_data_directory() : fs::absolute(flags.data_directory);
-    if (flags.port != 0) ports_ = {flags.port, flags.port + 1, flags.port + 2, flags.port + 3};
-    else ports_ = {free_port(), free_port(), free_port(), free_port()};
+    if (flags.port != 0)
+      ports_ = {flags.port, flags.port + 1, flags.port + 2, flags.port + 3};
+    else
+      ports_ = {free_port(), free_port(), free_port(), free_port()};
   }
 
   Status start() {
@@ -73,16 +78,19 @@ class Service {
     QUARRY_TRY(make_installation(at_, clock_, random_));
     say("database");
     try {
-      cluster_ = std::make_unique<sql::Cluster>(
-          sql::ClusterOptions{.data = at_.data / "postgres", .socket = at_.data / "run", .log = at_.logs() / "postgres.log"});
+      cluster_ = std::make_unique<sql::Cluster>(sql::ClusterOptions{
+          .data = at_.data / "postgres", .socket = at_.data / "run", .log = at_.logs() / "postgres.log"});
       sql::migrate(cluster_->connection());
       store_ = sql::Store::open(cluster_->connection(), clock_, random_);
     } catch (const std::exception& error) {
-      return Problem{"cannot_start", error.what(), "", "PostgreSQL's log is " + (at_.logs() / "postgres.log").string() + "."};
+      return Problem{"cannot_start", error.what(), "",
+                     "PostgreSQL's log is " + (at_.logs() / "postgres.log").string() + "."};
     }
     const auto credit = Money::parse(flags_.credit);
-    if (!credit || credit->pico() < 0) return Problem{"usage", "--credit " + flags_.credit + " is not an amount of dollars", "", ""};
-    QUARRY_TRY(make_development_account(*store_, *credit, "https://" + loopback(ports_.api), at_, config_path(), random_));
+    if (!credit || credit->pico() < 0)
+      return Problem{"usage", "--credit " + flags_.credit + " is not an amount of dollars", "", ""};
+    QUARRY_TRY(
+        make_development_account(*store_, *credit, "https://" + loopback(ports_.api), at_, config_path(), random_));
     QUARRY_TRY(start_scheduler());
     QUARRY_TRY(start_server());
     devices_ = local_devices(flags_);
@@ -113,7 +121,9 @@ class Service {
 
  private:
   void say(const std::string& what) const { std::cerr << context_.terminal.dim("quarry: " + what) << std::endl; }
-  fs::path config_path() const { return context_.config_path.empty() ? default_config_path() : fs::path(context_.config_path); }
+  fs::path config_path() const {
+    return context_.config_path.empty() ? default_config_path() : fs::path(context_.config_path);
+  }
   std::string program(const char* name) const { return (programs_ / name).string(); }
 
   Status launch(const std::string& name, std::vector<std::string> arguments) {
@@ -123,17 +133,36 @@ class Service {
   }
 
   Status start_scheduler() {
-    return launch("scheduler", {program("quarry-scheduler"), "--database", cluster_->connection(), "--listen", loopback(ports_.scheduler),
-                                "--advertise", loopback(ports_.scheduler), "--tls-certificate", at_.certificate("scheduler"), "--tls-key",
-                                at_.key("scheduler"), "--authority-certificate", at_.authority_certificate()});
+    return launch("scheduler", {program("quarry-scheduler"), "--database", cluster_->connection(), "--listen",
+                                loopback(ports_.scheduler), "--advertise", loopback(ports_.scheduler),
+                                "--tls-certificate", at_.certificate("scheduler"), "--tls-key", at_.key("scheduler"),
+                                "--authority-certificate", at_.authority_certificate()});
   }
 
   Status start_server() {
-    return launch("server", {program("quarry-server"), "--database", cluster_->connection(), "--listen", loopback(ports_.api),
-                             "--gate-listen", loopback(ports_.gate), "--metrics-listen", loopback(ports_.metrics), "--blobs", at_.blobs(),
-                             "--tls-certificate", at_.certificate("server"), "--tls-key", at_.key("server"), "--authority-certificate",
-                             at_.authority_certificate(), "--authority-key", at_.authority_key(), "--quote-key-file", at_.quote_key(),
-                             "--price-per-pflop", flags_.price_per_pflop});
+    return launch("server", {program("quarry-server"),
+                             "--database",
+                             cluster_->connection(),
+                             "--listen",
+                             loopback(ports_.api),
+                             "--gate-listen",
+                             loopback(ports_.gate),
+                             "--metrics-listen",
+                             loopback(ports_.metrics),
+                             "--blobs",
+                             at_.blobs(),
+                             "--tls-certificate",
+                             at_.certificate("server"),
+                             "--tls-key",
+                             at_.key("server"),
+                             "--authority-certificate",
+                             at_.authority_certificate(),
+                             "--authority-key",
+                             at_.authority_key(),
+                             "--quote-key-file",
+                             at_.quote_key(),
+                             "--price-per-pflop",
+                             flags_.price_per_pflop});
   }
 
   Status start_worker(const std::string& device) {
@@ -147,14 +176,19 @@ class Service {
   void announce() const {
     const std::string url = "https://" + loopback(ports_.api);
     if (context_.json) {
-      context_.print_json({{"server", url}, {"gate", loopback(ports_.gate)}, {"metrics", "http://" + loopback(ports_.metrics) + "/metrics"},
-                           {"data", at_.data.string()}, {"config", config_path().string()}, {"devices", devices_}, {"ready", true}});
+      context_.print_json({{"server", url},
+                           {"gate", loopback(ports_.gate)},
+                           {"metrics", "http://" + loopback(ports_.metrics) + "/metrics"},
+                           {"data", at_.data.string()},
+                           {"config", config_path().string()},
+                           {"devices", devices_},
+                           {"ready", true}});
       return;
     }
     const Terminal& terminal = context_.terminal;
     std::cout << terminal.bold("Quarry is up") << " at " << terminal.cyan(url) << "\n"
-              << "  data     " << at_.data.string() << "\n  config   " << config_path().string() << "\n  metrics  http://"
-              << loopback(ports_.metrics) << "/metrics\n";
+              << "  data     " << at_.data.string() << "\n  config   " << config_path().string()
+              << "\n  metrics  http://" << loopback(ports_.metrics) << "/metrics\n";
     for (const auto& device : devices_) std::cout << "  device   " << device << "\n";
     std::cout << "Try `quarry demo` in another terminal. Ctrl-C stops everything; state is kept." << std::endl;
   }
@@ -189,8 +223,11 @@ Status up(Context& context, const UpFlags& flags) {
 void add_up_command(CLI::App& app, Context& context) {
   const auto flags = std::make_shared<UpFlags>();
   auto* command = app.add_subcommand("up", "the whole service on this machine, until Ctrl-C");
-  command->add_option("--data-dir", flags->data_directory, "where its state lives (default /var/lib/quarry for root, else ~/.local/share/quarry)");
-  command->add_option("--port", flags->port, "API port; the next three serve workers, scheduler and metrics; 0: free ones (default 8443)")
+  command->add_option("--data-dir", flags->data_directory,
+                      "where its state lives (default /var/lib/quarry for root, else ~/.local/share/quarry)");
+  command
+      ->add_option("--port", flags->port,
+                   "API port; the next three serve workers, scheduler and metrics; 0: free ones (default 8443)")
       ->check(CLI::Range(0, 65532));
   command->add_option("--device", flags->devices, "only these devices (see `quarry devices`)");
   command->add_option("--credit", flags->credit, "dollars given once to the development account (default 100)");

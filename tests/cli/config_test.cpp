@@ -57,7 +57,7 @@ TEST_CASE("a saved config reads back and nobody else may read it") {
   const fs::path file = scratch.path / "deep" / "config.json";
   REQUIRE(save_config(file, {"https://s", "qk_live_x", "/ca.pem"}).ok());
   CHECK(load_config(file, true)->api_key == "qk_live_x");
-  struct stat status{};
+  struct stat status {};
   REQUIRE(stat(file.c_str(), &status) == 0);
   CHECK((status.st_mode & 0777) == 0600);
 }

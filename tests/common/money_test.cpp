@@ -6,7 +6,8 @@ using quarry::Int128;
 using quarry::Money;
 
 TEST_CASE("an amount prints with exactly twelve decimals and parses back to itself") {
-  for (const char* text : {"0.000000000000", "1.000000000000", "-0.000000000001", "12345678901234567890.123456789012"}) {
+  for (const char* text :
+       {"0.000000000000", "1.000000000000", "-0.000000000001", "12345678901234567890.123456789012"}) {
     const auto money = Money::parse(text);
     REQUIRE(money);
     CHECK(money->to_string() == text);
@@ -15,8 +16,8 @@ TEST_CASE("an amount prints with exactly twelve decimals and parses back to itse
 }
 
 TEST_CASE("a malformed or oversized amount is refused") {
-  for (const char* text : {"", "-", ".5", "1.", "1e3", "+1", "0.0000000000001", "1.2.3", " 1", "nan",
-                           "100000000000000000000000000"})
+  for (const char* text :
+       {"", "-", ".5", "1.", "1e3", "+1", "0.0000000000001", "1.2.3", " 1", "nan", "100000000000000000000000000"})
     CHECK_FALSE(Money::parse(text));
 }
 
