@@ -2,7 +2,6 @@
 // told.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
@@ -11,6 +10,10 @@
 #include "cli/api_client.h"
 #include "cli/config.h"
 #include "cli/terminal.h"
+
+namespace CLI {
+class App;
+}
 
 namespace quarry::cli {
 

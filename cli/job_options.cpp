@@ -1,5 +1,6 @@
 #include "cli/job_options.h"
 
+#include <CLI/CLI.hpp>
 #include <fstream>
 #include <iterator>
 

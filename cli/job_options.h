@@ -1,7 +1,6 @@
 // The flags that describe a job (shared by run, quote and submit), and the job that they make.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -12,6 +11,10 @@
 #include "common/result.h"
 #include "engine/graph/graph.h"
 #include "engine/graph/job.h"
+
+namespace CLI {
+class App;
+}
 
 namespace quarry::cli {
 

@@ -1,5 +1,6 @@
 // `quarry`: the command line.
 #include <curl/curl.h>
+#include <CLI/CLI.hpp>
 
 #include <iostream>
 

@@ -1,4 +1,5 @@
 // `quarry usage` and `quarry account`: what was computed, and what it cost.
+#include <CLI/CLI.hpp>
 #include <iostream>
 #include <nlohmann/json.hpp>
 

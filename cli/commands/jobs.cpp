@@ -1,4 +1,5 @@
 // `quarry quote | submit | jobs | job | cancel | get`: the way of a job, from the renter's side.
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 #include <iostream>

@@ -1,4 +1,5 @@
 // `quarry run | graph inspect | devices`: what needs no service.
+#include <CLI/CLI.hpp>
 #include <iostream>
 #include <nlohmann/json.hpp>
 

@@ -1,4 +1,5 @@
 // `quarry demo`: the main job against a running service: quote, live progress, loss curve, invented words, bill.
+#include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstring>
 #include <filesystem>

@@ -106,6 +106,18 @@ class CommandLine(unittest.TestCase):
         self.run_quarry("run", str(self.graph), "--input", f"x={bad}", code=3)
         self.run_quarry("submit", str(self.graph), "--input", f"x={bad}", code=3)
 
+    def test_started_again_it_finds_its_state_again(self):
+        self.run_quarry("submit", *self.job_flags, "--watch")
+        before = self.json_of("jobs")["jobs"], self.service.balance(), self.service.key
+        self.service.stop()
+        self.service.start()
+        self.assertEqual((self.json_of("jobs")["jobs"], self.service.balance(), self.service.key), before)
+        self.assertEqual(self.json_of("submit", *self.job_flags, "--watch")["state"], "succeeded")
+
+    def test_a_second_up_on_the_same_directory_is_told_so(self):
+        error = self.json_of("up", "--data-dir", str(self.service.data), "--port", "0", code=1)["error"]
+        self.assertEqual(error["code"], "already_running")
+
     def test_the_demo_learns_to_two_percent_and_bills(self):
         demo = self.json_of("demo")
         self.assertLess(demo["loss"] / demo["optimum"], 1.02)
