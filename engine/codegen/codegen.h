@@ -17,6 +17,7 @@ struct Target {
   uint32_t group_size = 256;  ///< work-items a group, GPUs only
   int native_lanes = 16;      ///< f32 lanes of a processor's vector registers: 16, 8 or 4
   bool has_f64 = true;
+  uint64_t most_scratch_bytes = uint64_t{8} << 20;  ///< for the parts of a split reduction
 };
 
 enum class ActionKind : uint8_t {
@@ -46,14 +47,14 @@ struct Entry {
   std::string name;
   uint64_t work_items = 0;  ///< in all, a multiple of local
   uint32_t local = 1;
-  bool writes_scratch = false, reads_scratch = false;  ///< the result, or the only read, is the device's scratch buffer
+  bool writes_scratch = false, reads_scratch = false;  ///< the result, or the only read, is scratch memory
   bool reads_step = false, reads_seed = false;
   double flops = 0;  ///< estimate: lets a device keep one launch short
 };
 struct Program {
   std::string source;
   std::vector<Entry> entries;  ///< none: nothing to compute
-  uint64_t scratch_bytes = 0;
+  uint64_t scratch_bytes = 0;  ///< at most the target's
 };
 
 /// Deterministic: the same nest, schedule and target give the same bytes.

@@ -113,6 +113,15 @@ Analysis analyse(const LoopNest& nest) {
   return analysis;
 }
 
+// Of a split reduction: each part of each result is an accumulator in scratch memory. More than 2^20 of them cost more
+// to join than the parts save.
+int64_t most_parts(const LoopNest& nest, const Target& target) {
+  constexpr uint64_t kMostAccumulators = 1 << 20;
+  const uint64_t fitting = target.most_scratch_bytes / static_cast<uint64_t>(graph::byte_size(nest.accumulator));
+  const auto results = static_cast<uint64_t>(std::max<int64_t>(1, nest.result_elements));
+  return static_cast<int64_t>(std::max<uint64_t>(1, std::min(fitting, kMostAccumulators) / results));
+}
+
 // One candidate: lanes along `lane_axis`, registers tiled along up to two output axes.
 struct Tiling {
   int lane_axis = -1;
@@ -307,8 +316,7 @@ class ProcessorHeuristic {
     if (longest >= 0) {
       const int64_t for_speed = tiles < tasks ? ceil_div(tasks, tiles) : 1;
       const int64_t for_accuracy = graph::is_float(nest_.result) ? ceil_div(serial, kLongestSum) : 1;
-      const int64_t room = std::max<int64_t>(1, (int64_t{1} << 20) / nest_.result_elements);  // of scratch
-      const int64_t parts = std::min({std::max(for_speed, for_accuracy), longest_tiles, room});
+      const int64_t parts = std::min({std::max(for_speed, for_accuracy), longest_tiles, most_parts(nest_, target_)});
       if (parts > 1) {
         schedule.push_back({ActionKind::Split, static_cast<int>(longest), parts});
         tiles *= parts;
@@ -350,8 +358,8 @@ Schedule gpu_schedule(const LoopNest& nest, const Target& target) {
              nest.axes[static_cast<size_t>(longest)].extent >= kGroupedFrom) {
     const int64_t extent = nest.axes[static_cast<size_t>(longest)].extent;
     const int64_t group = std::min<int64_t>(target.group_size, power_of_two_below(extent));
-    const int64_t parts =
-        std::min({ceil_div(int64_t{target.compute_units} * 4, outputs), extent / (group * 4), int64_t{1024}});
+    const int64_t parts = std::min({ceil_div(int64_t{target.compute_units} * 4, outputs), extent / (group * 4),
+                                    int64_t{1024}, most_parts(nest, target)});
     schedule.push_back({ActionKind::Group, longest, group});
     if (parts > 1) schedule.push_back({ActionKind::Split, longest, parts});
     schedule.push_back({ActionKind::Local, -1, group});

@@ -13,6 +13,7 @@
 
 #include "common/result.h"
 #include "engine/lower/kernel.h"
+#include "engine/meter/memory_layout.h"
 
 namespace quarry::device {
 
@@ -38,12 +39,14 @@ struct BufferRange {
   uint64_t offset = 0;  ///< in bytes; a multiple of kBufferAlignment
   uint64_t bytes = 0;
 };
-inline constexpr uint64_t kBufferAlignment = 256;
+inline constexpr uint64_t kBufferAlignment = meter::kBufferAlignment;
 
 /// A compiled kernel, bound to the device that compiled it.
 class Executable {
  public:
   virtual ~Executable() = default;
+  /// What each launch of it needs beside its result and its reads.
+  virtual uint64_t scratch_bytes() const { return 0; }
 };
 
 struct LaunchScalars {
@@ -60,9 +63,11 @@ class Device {
   virtual Status copy_out(std::span<std::byte> to, BufferRange from) = 0;       ///< blocks
   virtual Status copy(BufferRange to, BufferRange from) = 0;                    ///< on the device
   virtual Status zero(BufferRange range) = 0;
-  virtual Result<std::shared_ptr<Executable>> compile(const lower::Kernel& kernel) = 0;
-  /// `reads` are in the order of Kernel::reads. `result` may be one of them only for a row update.
-  virtual Status launch(Executable& kernel, BufferRange result, std::span<const BufferRange> reads,
+  /// `most_scratch_bytes` bounds the executable's scratch_bytes(): a job's memory bound holds all that it needs.
+  virtual Result<std::shared_ptr<Executable>> compile(const lower::Kernel& kernel, uint64_t most_scratch_bytes) = 0;
+  /// `reads` are in the order of Kernel::reads. `result` may be one of them only for a row update. `scratch` has at least the kernel's
+  /// scratch_bytes(); what lies there means nothing before or after.
+  virtual Status launch(Executable& kernel, BufferRange result, std::span<const BufferRange> reads, BufferRange scratch,
                         const LaunchScalars& scalars) = 0;
   virtual Status wait() = 0;
 };

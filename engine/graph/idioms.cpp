@@ -3,26 +3,13 @@
 #include <algorithm>
 
 #include "engine/graph/coordinates.h"
+#include "engine/graph/number.h"
 
 namespace quarry::graph {
 
 namespace {
 
 constexpr int kLargestHalves = 128;  // 64.0: multiples of 1/2 up to it are exact in every float dtype
-
-/// The greatest value of an integer dtype.
-int64_t greatest(DType dtype) {
-  switch (dtype) {
-    case DType::I8:
-      return INT8_MAX;
-    case DType::U8:
-      return UINT8_MAX;
-    case DType::I32:
-      return INT32_MAX;
-    default:
-      return INT64_MAX;
-  }
-}
 
 bool holds_halves(DType dtype, int halves) {
   if (is_float(dtype)) return true;
@@ -176,9 +163,9 @@ bool any_cast(NodeId) {
 
 /// The position that an IOTA counts, if `from` is one seen through movement and integer CASTs that keep its values.
 std::optional<Coordinate> iota_coordinate(const Graph& graph, Seen from) {
-  int64_t kept = greatest(graph[from.node].dtype);
+  int64_t kept = highest_integer(graph[from.node].dtype);
   const auto keeps_values = [&](NodeId cast) {
-    kept = std::min(kept, greatest(graph[cast].dtype));
+    kept = std::min(kept, highest_integer(graph[cast].dtype));
     return is_integer(graph[graph[cast].operands[0]].dtype) && is_integer(graph[cast].dtype);
   };
   auto seen = look_through(graph, std::move(from), keeps_values);
@@ -336,10 +323,9 @@ std::optional<RowUpdate> match_row_update(const Graph& graph, const std::vector<
   return std::nullopt;
 }
 
-std::vector<std::pair<NodeId, RowUpdate>> in_place_row_updates(
-    const Graph& graph, const std::vector<bool>& zero_or_one,
-    const std::vector<std::pair<std::string, std::string>>& carry) {
-  std::vector<std::pair<NodeId, RowUpdate>> found;
+RowUpdates in_place_row_updates(const Graph& graph, const std::vector<bool>& zero_or_one,
+                                const std::vector<std::pair<std::string, std::string>>& carry) {
+  RowUpdates found;
   for (const auto& [input, output] : carry) {
     const NodeId node = graph.find_output(output);
     const NodeId old_value = graph.find_input(input);
@@ -347,7 +333,7 @@ std::vector<std::pair<NodeId, RowUpdate>> in_place_row_updates(
     const auto select = match_select(graph, zero_or_one, node);
     if (!select || select->if_zero != old_value)
       continue;  // many INPUTs may be carried from one output: only one is updated
-    if (const auto update = match_row_update(graph, zero_or_one, node)) found.emplace_back(node, *update);
+    if (const auto update = match_row_update(graph, zero_or_one, node)) found.emplace(node, *update);
   }
   if (found.empty()) return found;
 
@@ -357,7 +343,7 @@ std::vector<std::pair<NodeId, RowUpdate>> in_place_row_updates(
     for (int i = 0; i < graph.operand_count(id); ++i) ++readers[graph[id].operands[i]];
   }
   for (const Output& output : graph.outputs()) ++readers[output.node];
-  const auto is_shared = [&](const std::pair<NodeId, RowUpdate>& candidate) {
+  const auto is_shared = [&](const RowUpdates::value_type& candidate) {
     const auto& [node, update] = candidate;
     const auto [left, right] = graph[node].operands;
     const NodeId pow = graph[left].operands[0] == update.old_value ? left : right;

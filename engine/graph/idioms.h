@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -50,10 +51,12 @@ struct RowUpdate {
 };
 std::optional<RowUpdate> match_row_update(const Graph& graph, const std::vector<bool>& zero_or_one, NodeId mul);
 
-/// The row updates that are done in place, with their nodes: the node is the output that `carry` (input <- output) assigns to the INPUT it
-/// updates, and nothing else in the graph reads that INPUT or shows it as an output.
-std::vector<std::pair<NodeId, RowUpdate>> in_place_row_updates(const Graph& graph, const std::vector<bool>& zero_or_one,
-                                                               const std::vector<std::pair<std::string, std::string>>& carry);
+/// By the node that updates.
+using RowUpdates = std::unordered_map<NodeId, RowUpdate>;
+/// The row updates that are done in place: the node is the output that `carry` (input <- output) assigns to the INPUT it updates, and
+/// nothing else in the graph reads that INPUT or shows it as an output.
+RowUpdates in_place_row_updates(const Graph& graph, const std::vector<bool>& zero_or_one,
+                                const std::vector<std::pair<std::string, std::string>>& carry);
 
 /// Twice the value of a node whose elements are all one small constant (a multiple of 1/2, at most 64 in size), seen through movement and
 /// CASTs that keep it: 4 for 2.0, -1 for -0.5. The exponents of POW that are cheaper than a general POW are found by it.

@@ -13,9 +13,9 @@ namespace quarry::lower {
 struct Kernel {
   std::shared_ptr<const graph::NormalGraph> graph;
   graph::NodeId result;  ///< the stored value
-  /// INPUTs and stored values that it loads, ascending: the order of its buffer arguments. What effective_operands()
-  /// reaches, so a gather reads its table and index even where its mask is stored. A row update lists its old value too
-  /// (the result's own buffer).
+  /// INPUTs and stored values that it loads, ascending: the order of its buffer arguments. Those of
+  /// meter::StoredValue, by which memory is laid out: a gather reads its table and index even where its mask is stored,
+  /// and a row update lists its old value too (the result's own buffer).
   std::vector<graph::NodeId> reads;
   bool reads_step = false;
   bool reads_seed = false;

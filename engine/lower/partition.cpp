@@ -1,6 +1,4 @@
 // Splits a graph into kernels: one per stored value, in launch order.
-#include <algorithm>
-
 #include "engine/lower/kernel.h"
 #include "engine/meter/meter.h"
 
@@ -35,48 +33,36 @@ class Partitioner {
   explicit Partitioner(std::shared_ptr<const graph::NormalGraph> graph)
       : graph_(std::move(graph)),
         zero_or_one_(std::make_shared<std::vector<bool>>(graph::zero_or_one_values(graph_->graph))),
-        stored_(graph_->graph.size(), false),
         visited_in_(graph_->graph.size(), 0) {}
 
   std::vector<Kernel> run(const std::vector<std::pair<std::string, std::string>>& carry) {
-    const std::vector<NodeId> results = meter::stored_values(*graph_);
-    for (NodeId id : results) stored_[id] = true;
+    const graph::RowUpdates in_place = graph::in_place_row_updates(graph_->graph, *zero_or_one_, carry);
     std::vector<Kernel> kernels;
-    kernels.reserve(results.size());
-    for (NodeId id : results) kernels.push_back(kernel_of(id));
-    for (const auto& [input, output] : carry) mark_row_update(kernels, input, output);
+    for (meter::StoredValue& value : meter::stored_values(*graph_)) {
+      Kernel& kernel = kernels.emplace_back();
+      kernel.graph = graph_;
+      kernel.zero_or_one = zero_or_one_;
+      kernel.result = value.node;
+      kernel.reads = std::move(value.reads);
+      find_scalars(kernel);
+      if (const auto update = in_place.find(value.node); update != in_place.end()) kernel.row_update = update->second;
+    }
     return kernels;
   }
 
  private:
-  bool is_loaded(NodeId id) const { return stored_[id] || graph_->graph[id].op == Op::Input; }
-
-  Kernel kernel_of(NodeId result) {
-    Kernel kernel;
-    kernel.graph = graph_;
-    kernel.zero_or_one = zero_or_one_;
-    kernel.result = result;
-    collect(kernel, {result}, result);
-    std::sort(kernel.reads.begin(), kernel.reads.end());
-    return kernel;
-  }
-
-  // Walks from `pending` to what is loaded; `result` itself is looked through although it is stored.
-  void collect(Kernel& kernel, std::vector<NodeId> pending, NodeId result) {
+  // Walks down to what is loaded.
+  void find_scalars(Kernel& kernel) {
     ++walk_;
-    for (NodeId id : pending) visited_in_[id] = walk_;
+    for (const NodeId read : kernel.reads) visited_in_[read] = walk_;
+    std::vector<NodeId> pending{kernel.result};
     while (!pending.empty()) {
       const NodeId id = pending.back();
       pending.pop_back();
-      if (id != result && is_loaded(id)) {
-        kernel.reads.push_back(id);
-        continue;
-      }
       const Op op = graph_->graph[id].op;
-      if (op == Op::Input) kernel.reads.push_back(id);
       if (op == Op::Step || op == Op::Rand) kernel.reads_step = true;
       if (op == Op::Rand) kernel.reads_seed = true;
-      for (NodeId operand : effective_operands(graph_->graph, *zero_or_one_, id)) {
+      for (const NodeId operand : effective_operands(graph_->graph, *zero_or_one_, id)) {
         if (visited_in_[operand] == walk_) continue;
         visited_in_[operand] = walk_;
         pending.push_back(operand);
@@ -84,34 +70,8 @@ class Partitioner {
     }
   }
 
-  // In place only where nobody can see the difference: the old value is read by no later kernel, is no output itself,
-  // and the rows written do not depend on it.
-  void mark_row_update(std::vector<Kernel>& kernels, const std::string& input, const std::string& output) {
-    const Graph& graph = graph_->graph;
-    const NodeId node = graph.find_output(output);
-    const NodeId old_value = graph.find_input(input);
-    if (node == kNoNode || old_value == kNoNode || graph[node].op != Op::Mul) return;
-    auto update = graph::match_row_update(graph, *zero_or_one_, node);
-    if (!update || update->old_value != old_value) return;
-    for (const graph::Output& other : graph.outputs()) {
-      if (other.node == old_value) return;
-    }
-    auto kernel = std::lower_bound(kernels.begin(), kernels.end(), node,
-                                   [](const Kernel& k, NodeId id) { return k.result < id; });
-    if (kernel == kernels.end() || kernel->result != node || kernel->row_update) return;
-    for (auto later = kernel + 1; later != kernels.end(); ++later) {
-      if (std::binary_search(later->reads.begin(), later->reads.end(), old_value)) return;
-    }
-    // A second walk that starts below the select: what the written rows need.
-    Kernel rows;
-    collect(rows, {update->new_value, update->index}, node);
-    if (std::find(rows.reads.begin(), rows.reads.end(), old_value) != rows.reads.end()) return;
-    kernel->row_update = update;
-  }
-
   std::shared_ptr<const graph::NormalGraph> graph_;
   std::shared_ptr<const std::vector<bool>> zero_or_one_;
-  std::vector<bool> stored_;
   std::vector<uint64_t> visited_in_;  // the last walk that reached the node
   uint64_t walk_ = 0;
 };

@@ -280,4 +280,17 @@ Fusion fuse(const Meaning& meaning) {
   return Fuser(meaning).run();
 }
 
+std::vector<StoredValue> stored_values(const Fusion& fusion) {
+  std::vector<StoredValue> values;
+  std::vector<size_t> place(fusion.stored.size());
+  for (NodeId id = 0; id < fusion.stored.size(); ++id) {
+    if (!fusion.stored[id]) continue;
+    place[id] = values.size();
+    values.push_back({id, {}});
+  }
+  for (const Read& read : fusion.reads) values[place[read.reader]].reads.push_back(read.value);
+  for (StoredValue& value : values) std::ranges::sort(value.reads);
+  return values;
+}
+
 }  // namespace quarry::meter

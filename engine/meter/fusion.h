@@ -8,6 +8,7 @@
 
 #include "engine/graph/graph.h"
 #include "engine/graph/idioms.h"
+#include "engine/meter/meter.h"
 
 namespace quarry::meter {
 
@@ -44,5 +45,7 @@ struct Fusion {
 
 /// Linear in the graph, but for expressions near the limit: those are searched once for each of their nodes.
 Fusion fuse(const Meaning& meaning);
+/// The stored values with what their kernels read, both ascending.
+std::vector<StoredValue> stored_values(const Fusion& fusion);
 
 }  // namespace quarry::meter

@@ -6,7 +6,7 @@
 #include "engine/graph/idioms.h"
 #include "engine/graph/limits.h"
 #include "engine/meter/fusion.h"
-#include "engine/meter/memory_bound.h"
+#include "engine/meter/memory_layout.h"
 #include "engine/meter/tariff.h"
 
 namespace quarry::meter {
@@ -15,13 +15,9 @@ using graph::Graph;
 using graph::kNoNode;
 using graph::NodeId;
 using graph::Op;
+using graph::RowUpdates;
 
 namespace {
-
-Problem overflow(const std::string& what) {
-  return {"count_overflow", what + " does not fit in the counters of tariff " + std::to_string(kTariffVersion), "",
-          "make the graph, its shapes or the number of steps smaller"};
-}
 
 // Sums fit in 128 bits by construction: 2^20 nodes of at most 2^62 elements at a weight of at most 2^6. Only products
 // with numbers from outside of the graph are checked.
@@ -45,8 +41,6 @@ UInt128 row_elements(const Graph& graph, NodeId id, const graph::RowUpdate& upda
   const auto rows = static_cast<UInt128>(graph.shape(id)[static_cast<size_t>(update.axis)]);
   return rows == 0 ? 0 : elements(graph, id) / rows;
 }
-
-using RowUpdates = std::unordered_map<NodeId, graph::RowUpdate>;
 
 class Counter {
  public:
@@ -148,20 +142,6 @@ void count_bytes(const Graph& graph, const Fusion& fusion, const RowUpdates& row
   }
 }
 
-Status check_stored_sizes(const Graph& graph, const Fusion& fusion) {
-  for (NodeId id = 0; id < graph.size(); ++id) {
-    if (!fusion.stored[id] || graph.elements(id) <= graph::kMaxStoredElements) continue;
-    const std::string label(graph.label(id));
-    return Problem{"value_too_large",
-                   std::string(graph::name(graph[id].op)) + (label.empty() ? "" : " `" + label + "`") + " has " +
-                       std::to_string(graph.elements(id)) +
-                       " elements and would have to be stored, because it is read in many ways; the limit is " +
-                       std::to_string(graph::kMaxStoredElements),
-                   "", "split the value, or read it through at most two index maps"};
-  }
-  return {};
-}
-
 }  // namespace
 
 Flops StepCount::metered() const {
@@ -172,18 +152,15 @@ Result<StepCount> count(const graph::NormalGraph& normal, const Usage& usage) {
   const Graph& graph = normal.graph;
   const Meaning meaning(graph);
   const Fusion fusion = fuse(meaning);
-  QUARRY_TRY(check_stored_sizes(graph, fusion));
-  const auto in_place = graph::in_place_row_updates(graph, meaning.zero_or_one, usage.carry);
-  const RowUpdates row_updates(in_place.begin(), in_place.end());
+  const RowUpdates row_updates = graph::in_place_row_updates(graph, meaning.zero_or_one, usage.carry);
+  QUARRY_ASSIGN(const MemoryLayout layout, lay_out_memory(graph, stored_values(fusion), row_updates, usage));
 
   StepCount out;
   Counter counter(meaning, row_updates);
   counter.count_flops(out);
   counter.count_weighted(out);
   count_bytes(graph, fusion, row_updates, out);
-  const UInt128 bound = memory_bound(graph, fusion, usage);
-  if (bound > INT64_MAX) return overflow("the memory bound");  // a signed 64-bit number everywhere after this
-  out.memory_bound_bytes = static_cast<uint64_t>(bound);
+  out.memory_bound_bytes = layout.bound_bytes();
   return out;
 }
 
@@ -195,13 +172,8 @@ Result<Flops> metered(const StepCount& step, int64_t steps, bool with_job_consta
   return *total;
 }
 
-std::vector<NodeId> stored_values(const graph::NormalGraph& normal) {
-  const Fusion fusion = fuse(Meaning(normal.graph));
-  std::vector<NodeId> out;
-  for (NodeId id = 0; id < normal.graph.size(); ++id) {
-    if (fusion.stored[id]) out.push_back(id);
-  }
-  return out;
+std::vector<StoredValue> stored_values(const graph::NormalGraph& normal) {
+  return stored_values(fuse(Meaning(normal.graph)));
 }
 
 }  // namespace quarry::meter

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/graph/idioms.h"
+#include "engine/meter/meter.h"
 
 namespace quarry::meter {
 
@@ -59,6 +60,11 @@ int width_class(const graph::Graph& graph, graph::NodeId id) {
   int64_t bytes = graph::byte_size(node.dtype);
   if (node.op == Op::Cast) bytes = std::max(bytes, graph::byte_size(graph[node.operands[0]].dtype));
   return bytes <= 2 ? 0 : bytes <= 4 ? 1 : 2;
+}
+
+Problem overflow(const std::string& what) {
+  return {"count_overflow", what + " does not fit in the counters of tariff " + std::to_string(kTariffVersion), "",
+          "make the graph, its shapes or the number of steps smaller"};
 }
 
 }  // namespace quarry::meter

@@ -1,6 +1,9 @@
 // The weights of tariff version 1: what one element of each op counts. A published version never changes.
 #pragma once
 
+#include <string>
+
+#include "common/result.h"
 #include "engine/graph/graph.h"
 
 namespace quarry::meter {
@@ -18,5 +21,8 @@ int width_class(const graph::Graph& graph, graph::NodeId id);
 constexpr int width_factor(int width_class) {
   return 1 << width_class;
 }
+
+/// What a count is refused with that does not fit in the tariff's counters: "count_overflow".
+Problem overflow(const std::string& what);
 
 }  // namespace quarry::meter

@@ -4,6 +4,7 @@
 #include <new>
 
 #include "common/text.h"
+#include "engine/meter/memory_layout.h"
 
 namespace quarry::run {
 namespace {
@@ -12,10 +13,6 @@ namespace {
 // millisecond.
 constexpr uint64_t kMaxSlots = 1024;
 constexpr uint64_t kMaxRingBytes = 4 << 20;
-
-constexpr uint64_t aligned(uint64_t bytes) {
-  return (bytes + device::kBufferAlignment - 1) / device::kBufferAlignment * device::kBufferAlignment;
-}
 
 }  // namespace
 
@@ -27,7 +24,7 @@ Result<KeptOutputs> KeptOutputs::make(device::Device& device, const std::map<std
   for (const auto& [name, bytes] : value_bytes) {
     Kept& kept = outputs.kept_[name];
     kept.bytes = bytes;
-    kept.slot_bytes = aligned(bytes);
+    kept.slot_bytes = meter::aligned(bytes);
     if (bytes == 0) continue;
     kept.slots = std::min(kMaxSlots, share / kept.slot_bytes);
     kept.offset = outputs.ring_bytes_;

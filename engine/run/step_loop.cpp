@@ -60,7 +60,7 @@ struct BoundStep {
 
 class StepLoop final : public Run {
  public:
-  StepLoop(device::Device& device, Program program, MemoryPlan plan)
+  StepLoop(device::Device& device, Program program, meter::MemoryLayout plan)
       : device_(device), program_(std::move(program)), graph_(program_.graph->graph), plan_(std::move(plan)) {}
 
   Status load(const std::vector<lower::Kernel>& kernels, uint64_t memory_limit_bytes);
@@ -73,7 +73,10 @@ class StepLoop final : public Run {
   Status reset(uint64_t seed) override;
 
  private:
-  Status bind(const std::vector<lower::Kernel>& kernels);
+  using Executables = std::vector<std::shared_ptr<device::Executable>>;
+  Result<Executables> compile(const std::vector<lower::Kernel>& kernels, uint64_t most_scratch_bytes);
+  Status allocate(const Executables& executables, uint64_t memory_limit_bytes);
+  void bind(const std::vector<lower::Kernel>& kernels, const Executables& executables);
   Status check_advance(int64_t from, int64_t count) const;
   Status load_value(NodeId input, BufferRange to, ByteSource& source);
   Status feed_slices(int64_t step);
@@ -82,15 +85,16 @@ class StepLoop final : public Run {
   Status check_values() const;
   Result<std::vector<std::byte>> fetch(BufferRange range);
   BufferRange range(NodeId node, int parity) const {
-    const Slot& slot = plan_.at(node, parity);
+    const meter::Slot& slot = plan_.at(node, parity);
     return {arena_.get(), slot.offset, slot.bytes};
   }
 
   device::Device& device_;
   Program program_;
   const graph::Graph& graph_;
-  MemoryPlan plan_;
-  std::shared_ptr<device::Buffer> arena_;
+  meter::MemoryLayout plan_;
+  std::shared_ptr<device::Buffer> arena_;  // the plan's, then scratch
+  BufferRange scratch_;                    // of all launches: they run one after the other
   KeptOutputs kept_each_;
   BoundStep steps_[2];               // by parity
   std::vector<BoundFeed> feeds_[2];  // by parity, in the program's order
@@ -106,25 +110,43 @@ class StepLoop final : public Run {
 // ---- before the first step
 
 Status StepLoop::load(const std::vector<lower::Kernel>& kernels, uint64_t memory_limit_bytes) {
-  QUARRY_ASSIGN(arena_, device_.allocate(std::max(plan_.bytes(), device::kBufferAlignment)));
-  std::map<std::string, uint64_t> kept_bytes;
-  for (const Keep& keep : program_.keep)
-    if (keep.mode == KeepMode::Each) kept_bytes[keep.output] = value_bytes(graph_, graph_.find_output(keep.output));
-  QUARRY_ASSIGN(kept_each_, KeptOutputs::make(device_, kept_bytes, memory_limit_bytes - plan_.bytes()));
-  QUARRY_TRY(bind(kernels));
-  timings_.kernels = kernels.size();
-  timings_.arena_bytes = plan_.bytes() + kept_each_.ring_bytes();
+  // Launches may use half of the workspace: the rest is for the rings of kept outputs.
+  const uint64_t spare_bytes = memory_limit_bytes - plan_.bytes();
+  QUARRY_ASSIGN(const Executables executables, compile(kernels, std::min(plan_.workspace_bytes(), spare_bytes) / 2));
+  QUARRY_TRY(allocate(executables, memory_limit_bytes));
+  bind(kernels, executables);
   return reset(program_.seed);
 }
 
-Status StepLoop::bind(const std::vector<lower::Kernel>& kernels) {
+Result<StepLoop::Executables> StepLoop::compile(const std::vector<lower::Kernel>& kernels,
+                                                uint64_t most_scratch_bytes) {
   const auto start = Pacer::Clock::now();
-  std::vector<std::shared_ptr<device::Executable>> executables;
+  Executables executables;
   for (const lower::Kernel& kernel : kernels) {
-    QUARRY_ASSIGN(auto executable, device_.compile(kernel));
+    QUARRY_ASSIGN(auto executable, device_.compile(kernel, most_scratch_bytes));
     executables.push_back(std::move(executable));
   }
+  timings_.kernels = kernels.size();
   timings_.compile = Pacer::Clock::now() - start;
+  return executables;
+}
+
+Status StepLoop::allocate(const Executables& executables, uint64_t memory_limit_bytes) {
+  uint64_t scratch_bytes = 0;
+  for (const auto& executable : executables) scratch_bytes = std::max(scratch_bytes, executable->scratch_bytes());
+  const uint64_t arena_bytes = plan_.bytes() + scratch_bytes;
+  QUARRY_ASSIGN(arena_, device_.allocate(std::max(arena_bytes, device::kBufferAlignment)));
+  scratch_ = {arena_.get(), plan_.bytes(), scratch_bytes};
+  std::map<std::string, uint64_t> kept_bytes;
+  for (const Keep& keep : program_.keep)
+    if (keep.mode == KeepMode::Each)
+      kept_bytes[keep.output] = meter::value_bytes(graph_, graph_.find_output(keep.output));
+  QUARRY_ASSIGN(kept_each_, KeptOutputs::make(device_, kept_bytes, memory_limit_bytes - arena_bytes));
+  timings_.arena_bytes = arena_bytes + kept_each_.ring_bytes();
+  return {};
+}
+
+void StepLoop::bind(const std::vector<lower::Kernel>& kernels, const Executables& executables) {
   for (const int parity : {0, 1}) {
     BoundStep& bound = steps_[parity];
     for (size_t i = 0; i < kernels.size(); ++i) {
@@ -133,7 +155,7 @@ Status StepLoop::bind(const std::vector<lower::Kernel>& kernels) {
       for (const NodeId read : kernels[i].reads) launch.reads.push_back(range(read, parity));
       bound.launches.push_back(std::move(launch));
     }
-    for (const MemoryPlan::Copy& copy : plan_.copies()) {
+    for (const meter::MemoryLayout::Copy& copy : plan_.copies()) {
       const BufferRange to = range(copy.input, 1 - parity);
       if (to.bytes > 0) bound.copies.push_back({to, range(copy.from, parity)});
     }
@@ -145,7 +167,6 @@ Status StepLoop::bind(const std::vector<lower::Kernel>& kernels) {
       if (keep.mode == KeepMode::Each)
         bound.keeps.push_back({keep.output, range(graph_.find_output(keep.output), parity)});
   }
-  return {};
 }
 
 Status StepLoop::reset(uint64_t seed) {
@@ -165,7 +186,7 @@ Status StepLoop::set_input(const std::string& name, std::shared_ptr<ByteSource> 
   const NodeId input = graph_.find_input(name);
   if (input == graph::kNoNode)
     return Problem{"unknown_input", quote(name) + " is no input of the graph", json_pointer("/inputs", name), ""};
-  const uint64_t each = value_bytes(graph_, input);
+  const uint64_t each = meter::value_bytes(graph_, input);
   const auto fed = std::ranges::find(feeds_[0], input, &BoundFeed::input);
   const uint64_t slices = fed == feeds_[0].end() ? 1 : static_cast<uint64_t>(fed->count);
   if (!source || (each == 0 ? source->size() != 0 : source->size() % each != 0 || source->size() / each != slices))
@@ -246,7 +267,7 @@ Result<bool> StepLoop::run_step(int64_t step, Pacer& pacer, const Observer& obse
   const device::LaunchScalars scalars{static_cast<int32_t>(step), program_.seed};
   QUARRY_TRY(feed_slices(step));
   for (const BoundLaunch& launch : bound.launches) {
-    QUARRY_TRY(device_.launch(*launch.executable, launch.result, launch.reads, scalars));
+    QUARRY_TRY(device_.launch(*launch.executable, launch.result, launch.reads, scratch_, scalars));
     if (pacer.launched(Pacer::Clock::now())) {
       QUARRY_ASSIGN(const bool goes_on, catch_up(pacer, observer));
       if (!goes_on) return false;
@@ -312,7 +333,7 @@ Result<std::vector<std::byte>> StepLoop::kept(const std::string& output) {
 Result<std::unique_ptr<Run>> prepare(device::Device& device, Program program, uint64_t memory_limit_bytes) {
   QUARRY_TRY(validate(program));
   const std::vector<lower::Kernel> kernels = lower::partition(program.graph, program.carry);
-  QUARRY_ASSIGN(MemoryPlan plan, plan_memory(program, kernels, memory_limit_bytes));
+  QUARRY_ASSIGN(auto plan, plan_memory(program, memory_limit_bytes));
   auto run = std::make_unique<StepLoop>(device, std::move(program), std::move(plan));
   QUARRY_TRY(run->load(kernels, memory_limit_bytes));
   return std::unique_ptr<Run>(std::move(run));

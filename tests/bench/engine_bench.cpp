@@ -62,6 +62,7 @@ struct Bound {
   std::shared_ptr<device::Executable> executable;
   device::BufferRange result;
   std::vector<device::BufferRange> reads;
+  std::shared_ptr<device::Buffer> scratch;
 };
 
 // A graph compiled and bound to buffers of random f32 in (0, 1), or of letters where the input is u8.
@@ -80,7 +81,10 @@ class Workload {
     }
     for (const lower::Kernel& kernel : lower::partition(graph_, {})) {
       buffers_[kernel.result] = require(device.allocate(bytes_of(kernel.result)));
-      Bound bound{require(device.compile(kernel)), range(kernel.result), {}};
+      Bound bound{require(device.compile(kernel, codegen::Target().most_scratch_bytes)), range(kernel.result), {}, {}};
+      if (const uint64_t bytes = bound.executable->scratch_bytes(); !scratch_ || bytes > scratch_->bytes())
+        scratch_ = require(device.allocate(bytes));
+      bound.scratch = scratch_;
       for (NodeId id : kernel.reads) bound.reads.push_back(range(id));
       bound_.push_back(bound);
       if (print_kernels) show(kernel, bound);
@@ -88,7 +92,7 @@ class Workload {
   }
 
   void enqueue() {
-    for (Bound& bound : bound_) require(device_.launch(*bound.executable, bound.result, bound.reads, {}));
+    for (Bound& bound : bound_) launch(bound);
   }
   double seconds() {
     return best_seconds(device_, [&] { enqueue(); });
@@ -107,9 +111,12 @@ class Workload {
       std::memcpy(at, &value, sizeof value);
     }
   }
+  void launch(Bound& bound) {
+    const device::BufferRange scratch{bound.scratch.get(), 0, bound.scratch->bytes()};
+    require(device_.launch(*bound.executable, bound.result, bound.reads, scratch, {}));
+  }
   void show(const lower::Kernel& kernel, Bound& bound) {
-    const double time =
-        best_seconds(device_, [&] { require(device_.launch(*bound.executable, bound.result, bound.reads, {})); });
+    const double time = best_seconds(device_, [&] { launch(bound); });
     codegen::Target target;
     target.compute_units = device_.properties().compute_units;
     const auto nest = lower::lower_kernel(kernel);
@@ -121,6 +128,7 @@ class Workload {
   std::shared_ptr<const graph::NormalGraph> graph_;
   std::map<NodeId, std::shared_ptr<device::Buffer>> buffers_;
   std::vector<Bound> bound_;
+  std::shared_ptr<device::Buffer> scratch_;  // of all kernels: they run one after the other
 };
 
 void report(const std::string& name, double value, const char* unit) {

@@ -2,7 +2,7 @@
 // refused.
 #include <catch2/catch.hpp>
 
-#include "engine/meter/memory_bound.h"
+#include "engine/meter/memory_layout.h"
 #include "tests/meter/graphs.h"
 
 namespace quarry::testing {
@@ -229,23 +229,27 @@ TEST_CASE("counts that do not fit are refused by name") {
   }
 }
 
-uint64_t with_workspace(uint64_t bytes) {
-  return bytes + (bytes + 7) / 8;
+/// What is held for the whole step or at one time, the workspace taken off.
+uint64_t held(const graph::Graph& graph, const meter::Usage& usage = {}) {
+  const auto layout = meter::lay_out_memory(graph::normalise(graph), usage);
+  REQUIRE(layout.ok());
+  REQUIRE(layout->bound_bytes() == counted(graph, usage).memory_bound_bytes);
+  return layout->held_bytes();
 }
 
-TEST_CASE("the memory bound holds inputs, outputs and live values, aligned, and an eighth more") {
+TEST_CASE("the memory bound holds inputs, outputs and live values, aligned") {
   Pen pen;
   const NodeId x = pen.in("x", {100, 64});
   SECTION("one kernel") {
-    CHECK(counted(pen.done(pen.exp(x))).memory_bound_bytes == with_workspace(2 * 25'600));
+    CHECK(held(pen.done(pen.exp(x))) == 2 * 25'600);
   }
   SECTION("small values take 256 bytes") {
-    CHECK(counted(pen.done(pen.sum(x, {0, 1}))).memory_bound_bytes == with_workspace(25'600 + 256));
+    CHECK(held(pen.done(pen.sum(x, {0, 1}))) == 25'600 + 256);
   }
-  SECTION("values that are not needed any more make room") {
+  SECTION("values that are not needed any more make room, for outputs too") {
     NodeId y = x;  // sums of 100 elements (512 bytes aligned), each read by the next alone
     for (int i = 0; i < 9; ++i) y = pen.to(pen.sum(y, {1}), {100, 64});
-    CHECK(counted(pen.done(pen.sum(y, {1}))).memory_bound_bytes == with_workspace(25'600 + 512 + 2 * 512));
+    CHECK(held(pen.done(pen.sum(y, {1}))) == 25'600 + 2 * 512);
   }
 }
 
@@ -253,9 +257,22 @@ TEST_CASE("carries are held twice, feeds in two slices") {
   Pen pen;
   pen.output("w_next", pen.exp(pen.add(pen.in("w", {64}), pen.in("x", {64}))));
   const graph::Graph graph = pen.done();
-  CHECK(counted(graph).memory_bound_bytes == with_workspace(3 * 256));
-  CHECK(counted(graph, {.carry = {{"w", "w_next"}}, .feed = {}}).memory_bound_bytes == with_workspace(3 * 256));
-  CHECK(counted(graph, {.carry = {{"w", "w_next"}}, .feed = {"x"}}).memory_bound_bytes == with_workspace(4 * 256));
+  CHECK(held(graph) == 3 * 256);
+  CHECK(held(graph, {.carry = {{"w", "w_next"}}, .feed = {}}) == 3 * 256);
+  CHECK(held(graph, {.carry = {{"w", "w_next"}}, .feed = {"x"}}) == 4 * 256);
+}
+
+TEST_CASE("a carry that is updated in place, or from itself, is held twice too") {
+  Pen pen;
+  pen.output("w_next", pen.in("w", {64}));
+  CHECK(held(pen.done(), {.carry = {{"w", "w_next"}}, .feed = {}}) == 2 * 256);
+}
+
+TEST_CASE("workspace is an eighth more, and at least a MiB") {
+  Pen small, large;
+  CHECK(counted(small.done(small.exp(small.in("x", {64})))).memory_bound_bytes == 2 * 256 + (1 << 20));
+  const uint64_t held_bytes = 2 * (uint64_t{64} << 20);
+  CHECK(counted(large.done(large.exp(large.in("x", {16 << 20})))).memory_bound_bytes == held_bytes + held_bytes / 8);
 }
 
 }  // namespace

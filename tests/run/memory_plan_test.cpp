@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "engine/lower/kernel.h"
 #include "engine/meter/meter.h"
 #include "tests/graph/random_graph.h"
 
@@ -62,13 +63,13 @@ uint64_t memory_bound(const Program& program) {
 
 struct Living {
   NodeId node;
-  Slot slot;
+  meter::Slot slot;
   size_t first, last;  // launches
 };
 
 // What holds a value in a step of this parity, and when.
-std::vector<Living> living(const Program& program, const std::vector<lower::Kernel>& kernels, const MemoryPlan& plan,
-                           int parity) {
+std::vector<Living> living(const Program& program, const std::vector<lower::Kernel>& kernels,
+                           const meter::MemoryLayout& plan, int parity) {
   const Graph& graph = program.graph->graph;
   std::map<NodeId, Living> values;
   for (const NodeId input : graph.inputs()) values[input] = {input, plan.at(input, parity), 0, kernels.size()};
@@ -100,12 +101,12 @@ void check_disjoint(const std::vector<Living>& values, uint64_t arena) {
 
 TEST_CASE("every plan fits in the memory bound that the meter promised, and no two living values share a byte") {
   const uint64_t seed = std::random_device{}();
-  for (uint64_t round = 0; round < 400; ++round) {
+  for (uint64_t round = 0; round < 3'000; ++round) {
     INFO("seed " << seed + round);
     const Program program = random_program(seed + round);
     REQUIRE(validate(program).ok());
     const auto kernels = lower::partition(program.graph, program.carry);
-    const auto plan = plan_memory(program, kernels, memory_bound(program));
+    const auto plan = plan_memory(program, memory_bound(program));
     REQUIRE(plan.ok());
     for (const int parity : {0, 1}) check_disjoint(living(program, kernels, *plan, parity), plan->bytes());
   }
@@ -118,7 +119,7 @@ TEST_CASE("what a step of one parity writes as a carried input's next value, the
     const Program program = random_program(seed + round);
     const Graph& graph = program.graph->graph;
     const auto kernels = lower::partition(program.graph, program.carry);
-    const auto plan = plan_memory(program, kernels, memory_bound(program));
+    const auto plan = plan_memory(program, memory_bound(program));
     REQUIRE(plan.ok());
     for (const auto& [input_name, output_name] : program.carry) {
       const NodeId input = graph.find_input(input_name), output = graph.find_output(output_name);

@@ -84,12 +84,12 @@ class Interpreter final : public Device {
     return {};
   }
 
-  Result<std::shared_ptr<Executable>> compile(const lower::Kernel& kernel) override {
+  Result<std::shared_ptr<Executable>> compile(const lower::Kernel& kernel, uint64_t) override {
     QUARRY_ASSIGN(auto evaluation, Evaluation::plan(kernel));
     return std::shared_ptr<Executable>(std::move(evaluation));
   }
 
-  Status launch(Executable& executable, BufferRange result, std::span<const BufferRange> reads,
+  Status launch(Executable& executable, BufferRange result, std::span<const BufferRange> reads, BufferRange,
                 const LaunchScalars& scalars) override {
     const auto& evaluation = static_cast<const Evaluation&>(executable);
     const lower::Kernel& kernel = evaluation.kernel();

@@ -135,26 +135,19 @@ Status OpenClDevice::zero(BufferRange range) {
                                                           range.bytes, 0, nullptr, nullptr));
 }
 
-Status OpenClDevice::reserve_scratch(uint64_t bytes) {
-  if (bytes <= scratch_bytes_) return {};
-  cl_int error = CL_SUCCESS;
-  Memory larger(clCreateBuffer(context_.get(), CL_MEM_READ_WRITE, bytes, nullptr, &error));
-  QUARRY_TRY(check("clCreateBuffer", error));
-  scratch_ = std::move(larger);  // launches under way keep the old one alive
-  scratch_bytes_ = bytes;
-  return {};
-}
-
-Result<std::shared_ptr<Executable>> OpenClDevice::compile(const lower::Kernel& kernel) {
-  const CompiledKey key{kernel.graph->id, kernel.result, kernel.row_update.has_value()};
+Result<std::shared_ptr<Executable>> OpenClDevice::compile(const lower::Kernel& kernel, uint64_t most_scratch_bytes) {
+  const CompiledKey key{kernel.graph->id, kernel.result, kernel.row_update.has_value(), most_scratch_bytes};
   if (auto found = compiled_.find(key); found != compiled_.end()) return std::shared_ptr<Executable>(found->second);
   const lower::LoopNest nest = lower::lower_kernel(kernel);
-  const codegen::Program program = codegen::generate(nest, target_);
+  codegen::Target target = target_;
+  target.most_scratch_bytes = most_scratch_bytes;
+  const codegen::Program program = codegen::generate(nest, target);
   auto executable = std::make_shared<OpenClExecutable>();
   executable->result_element_bytes = graph::byte_size(nest.result);
   for (const lower::Read& read : nest.reads) executable->read_element_bytes.push_back(graph::byte_size(read.dtype));
   if (!program.entries.empty()) {
-    QUARRY_TRY(reserve_scratch(program.scratch_bytes));
+    executable->scratch = program.scratch_bytes;
+    executable->scratch_element_bytes = graph::byte_size(nest.accumulator);
     QUARRY_ASSIGN(executable->program, compiler_->compile(program.source));
     for (const codegen::Entry& shape : program.entries) {
       cl_int error = CL_SUCCESS;
@@ -197,30 +190,30 @@ class Arguments {
 }  // namespace
 
 Status OpenClDevice::launch(Executable& kernel, BufferRange result, std::span<const BufferRange> reads,
-                            const LaunchScalars& scalars) {
+                            BufferRange scratch, const LaunchScalars& scalars) {
   auto& executable = static_cast<OpenClExecutable&>(kernel);
   assert(reads.size() == executable.read_element_bytes.size());
   for (OpenClExecutable::Entry& entry : executable.entries) {
-    QUARRY_TRY(launch_entry(executable, entry, result, reads, scalars));
+    QUARRY_TRY(launch_entry(executable, entry, result, reads, scratch, scalars));
   }
   return {};
 }
 
 Status OpenClDevice::launch_entry(OpenClExecutable& executable, OpenClExecutable::Entry& entry,
                                   const BufferRange& result, std::span<const BufferRange> reads,
-                                  const LaunchScalars& scalars) {
+                                  const BufferRange& scratch, const LaunchScalars& scalars) {
   Arguments arguments(entry);
   const auto add_buffer = [&](cl_mem memory, uint64_t offset, int64_t element_bytes) {
     arguments.add(memory);
     arguments.add(static_cast<cl_long>(offset / static_cast<uint64_t>(element_bytes)));
   };
   if (entry.shape.writes_scratch) {
-    add_buffer(scratch_.get(), 0, 1);
+    add_buffer(memory_of(scratch), scratch.offset, executable.scratch_element_bytes);
   } else {
     add_buffer(memory_of(result), result.offset, executable.result_element_bytes);
   }
   if (entry.shape.reads_scratch) {
-    add_buffer(scratch_.get(), 0, 1);
+    add_buffer(memory_of(scratch), scratch.offset, executable.scratch_element_bytes);
   } else {
     for (size_t i = 0; i < reads.size(); ++i)
       add_buffer(memory_of(reads[i]), reads[i].offset, executable.read_element_bytes[i]);

@@ -32,9 +32,12 @@ class OpenClExecutable : public Executable {
     KernelHandle kernel;
     std::vector<uint64_t> set;  ///< per argument, the bits last given
   };
+  uint64_t scratch_bytes() const override { return scratch; }
+
   ProgramHandle program;
   std::vector<Entry> entries;
-  int64_t result_element_bytes = 1;
+  uint64_t scratch = 0;  ///< the parts of a split reduction
+  int64_t result_element_bytes = 1, scratch_element_bytes = 1;
   std::vector<int64_t> read_element_bytes;
 };
 
@@ -49,31 +52,28 @@ class OpenClDevice : public Device {
   Status copy_out(std::span<std::byte> to, BufferRange from) override;
   Status copy(BufferRange to, BufferRange from) override;
   Status zero(BufferRange range) override;
-  Result<std::shared_ptr<Executable>> compile(const lower::Kernel& kernel) override;
-  Status launch(Executable& kernel, BufferRange result, std::span<const BufferRange> reads,
+  Result<std::shared_ptr<Executable>> compile(const lower::Kernel& kernel, uint64_t most_scratch_bytes) override;
+  Status launch(Executable& kernel, BufferRange result, std::span<const BufferRange> reads, BufferRange scratch,
                 const LaunchScalars& scalars) override;
   Status wait() override;
 
  private:
   OpenClDevice() = default;
   Status launch_entry(OpenClExecutable& executable, OpenClExecutable::Entry& entry, const BufferRange& result,
-                      std::span<const BufferRange> reads, const LaunchScalars& scalars);
+                      std::span<const BufferRange> reads, const BufferRange& scratch, const LaunchScalars& scalars);
   Status enqueue(const OpenClExecutable::Entry& entry);
-  Status reserve_scratch(uint64_t bytes);
   void forget_finished_copies();
 
   struct CopyUnderWay {
     std::vector<std::byte> bytes;
     Event done;
   };
-  using CompiledKey = std::tuple<Digest, graph::NodeId, bool>;  ///< graph, result, in place
+  using CompiledKey = std::tuple<Digest, graph::NodeId, bool, uint64_t>;  ///< graph, result, in place, most scratch
 
   Properties properties_;
   SubDevice slice_;
   Context context_;
   Queue queue_;
-  Memory scratch_;
-  uint64_t scratch_bytes_ = 0;
   codegen::Target target_;
   std::unique_ptr<Compiler> compiler_;
   std::map<CompiledKey, std::shared_ptr<OpenClExecutable>> compiled_;

@@ -122,8 +122,9 @@ Tensors run_graph(device::Device& device, std::shared_ptr<const graph::NormalGra
         kernel.row_update ? buffers.at(kernel.row_update->old_value) : require(device.allocate(bytes));
     std::vector<device::BufferRange> reads;
     for (graph::NodeId id : kernel.reads) reads.push_back(range(id));
-    auto executable = require(device.compile(kernel));
-    require(device.launch(*executable, range(kernel.result), reads, scalars));
+    auto executable = require(device.compile(kernel, uint64_t{8} << 20));
+    auto scratch = require(device.allocate(executable->scratch_bytes()));
+    require(device.launch(*executable, range(kernel.result), reads, {scratch.get(), 0, scratch->bytes()}, scalars));
   }
   Tensors results;
   for (const graph::Output& output : nodes.outputs()) {

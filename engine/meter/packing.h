@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-namespace quarry::run {
+namespace quarry::meter {
 
 /// A value that lives during the launches [first, last].
 struct Lifetime {
@@ -15,16 +15,15 @@ struct Lifetime {
 };
 
 struct Packing {
-  std::vector<uint64_t> offsets;  ///< by request
+  std::vector<uint64_t> offsets;  ///< by value
   uint64_t bytes = 0;             ///< of the whole arena
 };
 
-/// Tries one order of placement after the other until the arena has at most `enough_bytes`, and gives the smallest
-/// found: as values are born into the best fit, then, into the lowest gap, by size, by size times life and by life, and
-/// last small variations of these. One order alone often loses more than an eighth to fragments. Deterministic.
-Packing pack(std::span<const Lifetime> values, uint64_t enough_bytes);
+/// Deterministic, n log n for n values however they live: the smallest of a few packings, more of them where few values
+/// live together. Their bytes must sum to less than 2^64. What it needs over peak_bytes() is lost to fragments.
+Packing pack(std::span<const Lifetime> values);
 
 /// The most bytes that live at one time: what no packing can be below.
 uint64_t peak_bytes(std::span<const Lifetime> values);
 
-}  // namespace quarry::run
+}  // namespace quarry::meter
