@@ -157,8 +157,8 @@ json measure_throughput(const Target& target, const std::string& job, int total,
     seconds = std::chrono::duration<double>(Clock::now() - start).count();
     if (now >= wanted) break;
     const double rate = static_cast<double>(std::max(now - before, 1LL)) / seconds;
-    const double left = static_cast<double>(wanted - now) / rate;
-    std::this_thread::sleep_for(std::chrono::duration<double>(std::clamp(left / 10, 0.005, 0.25)));
+    const double rest_s = static_cast<double>(wanted - now) / rate;
+    std::this_thread::sleep_for(std::chrono::duration<double>(std::clamp(rest_s / 10, 0.005, 0.25)));
   }
   return {{"jobs", total / batch * batch},
           {"seconds", seconds},
