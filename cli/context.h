@@ -11,10 +11,6 @@
 #include "cli/config.h"
 #include "cli/terminal.h"
 
-namespace CLI {
-class App;
-}
-
 namespace quarry::cli {
 
 /// Exit codes that scripts can rely on; `quarry --help` lists them.
@@ -50,12 +46,5 @@ class Context {
  private:
   std::unique_ptr<ApiClient> client_;
 };
-
-// One function per group of commands; each adds its subcommands to the app.
-void add_up_command(CLI::App& app, Context& context);
-void add_demo_command(CLI::App& app, Context& context);
-void add_local_commands(CLI::App& app, Context& context);    // run, graph inspect, devices
-void add_job_commands(CLI::App& app, Context& context);      // quote, submit, jobs, job, cancel, get
-void add_account_commands(CLI::App& app, Context& context);  // usage, account
 
 }  // namespace quarry::cli

@@ -1,6 +1,5 @@
 #include "cli/job_options.h"
 
-#include <CLI/CLI.hpp>
 #include <fstream>
 #include <iterator>
 
@@ -34,22 +33,6 @@ Result<graph::InputSource> parse_source(const NameAndValue& given, std::map<Dige
 }
 
 }  // namespace
-
-void JobOptions::add_to(CLI::App& command) {
-  command.add_option("graph", graph_path, "graph file, JSON or CBOR (docs/graph-format.md)")
-      ->required()
-      ->check(CLI::ExistingFile);
-  command.add_option("--input,-i", inputs,
-                     "NAME=FILE.safetensors[:TENSOR] or NAME=job_...:OUTPUT; also a carried input's start");
-  command.add_option("--carry", carries, "INPUT=OUTPUT: after each step the input takes the output's value");
-  command.add_option("--feed", feeds, "INPUT=FILE.safetensors[:TENSOR][,wrap]: one slice a step");
-  command.add_option("--keep", keeps, "OUTPUT=last|each: what to keep (default: every output, last)");
-  command.add_option("--steps", steps, "how many steps to run (default 1)");
-  command.add_option("--first-step", first_step, "number of the first step (default 0)");
-  command.add_option("--seed", seed, "seed of RAND, 64 bits (default 0)");
-  command.add_option("--checkpoint-every", checkpoint_every,
-                     "steps between durable states (default: chosen by the service)");
-}
 
 Result<std::shared_ptr<const graph::NormalGraph>> load_graph(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);

@@ -12,10 +12,6 @@
 #include "engine/graph/graph.h"
 #include "engine/graph/job.h"
 
-namespace CLI {
-class App;
-}
-
 namespace quarry::cli {
 
 struct JobOptions {
@@ -24,8 +20,6 @@ struct JobOptions {
   int64_t steps = 1, first_step = 0;
   uint64_t seed = 0;
   int64_t checkpoint_every = 0;  ///< 0: chosen by the service
-
-  void add_to(CLI::App& command);
 };
 
 /// A job ready to run or send: its graph, its document, and the local files that the document names by hash.

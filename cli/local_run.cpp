@@ -1,4 +1,4 @@
-#include "cli/local_run.h"
+#include "cli/commands.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,13 +1,11 @@
 // `quarry usage` and `quarry account`: what was computed, and what it cost.
-#include <CLI/CLI.hpp>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "cli/context.h"
+#include "cli/commands.h"
 #include "cli/show.h"
 
 namespace quarry::cli {
-namespace {
 
 using nlohmann::json;
 
@@ -49,18 +47,6 @@ Status show_usage(Context& context) {
             << human_flops({parse_uint128(totals.value("metered_flops", "0")).value_or(0)}) << " metered, "
             << context.terminal.bold(human_money(totals.value("charge", "0"))) << "\n";
   return {};
-}
-
-}  // namespace
-
-void add_account_commands(CLI::App& app, Context& context) {
-  auto* account = app.add_subcommand("account", "the balance, reservations and ledger of your account");
-  auto ledger = std::make_shared<bool>(false);
-  account->add_flag("--ledger", *ledger, "also the newest ledger lines");
-  account->callback([&context, ledger] { context.run([&] { return show_account(context, *ledger); }); });
-
-  auto* usage = app.add_subcommand("usage", "the metered work of your newest segments, and the totals");
-  usage->callback([&context] { context.run([&] { return show_usage(context); }); });
 }
 
 }  // namespace quarry::cli

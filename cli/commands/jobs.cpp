@@ -1,12 +1,10 @@
 // `quarry quote | submit | jobs | job | cancel | get`: the way of a job, from the renter's side.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "cli/context.h"
-#include "cli/job_options.h"
+#include "cli/commands.h"
 #include "cli/show.h"
 #include "cli/watch.h"
 
@@ -14,12 +12,6 @@ namespace quarry::cli {
 namespace {
 
 using nlohmann::json;
-
-struct SubmitFlags {
-  JobOptions job;
-  bool watch = false, dry_run = false;
-  std::string limit;
-};
 
 /// A job that ended otherwise than well is a failed command.
 Status as_status(const json& job) {
@@ -36,6 +28,8 @@ Result<json> fetch_quote(Context& context, ApiClient& client, const LocalJob& jo
   QUARRY_TRY(send_parts(context, client, job));
   return client.post("/v1/quotes", {{"job", json::parse(graph::write_job(job.document))}});
 }
+
+}  // namespace
 
 Status quote(Context& context, const JobOptions& options) {
   QUARRY_ASSIGN(const LocalJob job, load_job(options));
@@ -71,7 +65,7 @@ Status submit(Context& context, const SubmitFlags& flags) {
   return {};
 }
 
-Status list(Context& context, int limit) {
+Status list_jobs(Context& context, int limit) {
   QUARRY_ASSIGN(ApiClient* const client, context.client());
   QUARRY_ASSIGN(const json page, client->get("/v1/jobs?limit=" + std::to_string(limit)));
   if (context.json)
@@ -81,7 +75,7 @@ Status list(Context& context, int limit) {
   return {};
 }
 
-Status show(Context& context, const std::string& selector, bool watch) {
+Status show_job(Context& context, const std::string& selector, bool watch) {
   QUARRY_ASSIGN(ApiClient* const client, context.client());
   QUARRY_ASSIGN(const std::string id, resolve_job(*client, selector));
   json job;
@@ -100,7 +94,7 @@ Status show(Context& context, const std::string& selector, bool watch) {
   return {};
 }
 
-Status cancel(Context& context, const std::string& selector) {
+Status cancel_job(Context& context, const std::string& selector) {
   QUARRY_ASSIGN(ApiClient* const client, context.client());
   QUARRY_ASSIGN(const std::string id, resolve_job(*client, selector));
   QUARRY_ASSIGN(const json job, client->remove("/v1/jobs/" + id));
@@ -111,8 +105,8 @@ Status cancel(Context& context, const std::string& selector) {
   return {};
 }
 
-Status get(Context& context, const std::string& selector, const std::vector<std::string>& wanted,
-           const std::string& directory) {
+Status get_results(Context& context, const std::string& selector, const std::vector<std::string>& wanted,
+                   const std::string& directory) {
   QUARRY_ASSIGN(ApiClient* const client, context.client());
   QUARRY_ASSIGN(const std::string id, resolve_job(*client, selector));
   QUARRY_ASSIGN(const json results, client->get("/v1/jobs/" + id + "/results"));
@@ -137,49 +131,6 @@ Status get(Context& context, const std::string& selector, const std::vector<std:
     return Problem{"not_found", "the job has no such output yet", "", "See `quarry job " + id + "`."};
   if (context.json) context.print_json(written);
   return {};
-}
-
-}  // namespace
-
-void add_job_commands(CLI::App& app, Context& context) {
-  const auto flags = std::make_shared<SubmitFlags>();
-  auto* quote_command = app.add_subcommand("quote", "what a job costs, line by line, before it runs");
-  flags->job.add_to(*quote_command);
-  quote_command->callback([&context, flags] { context.run([&] { return quote(context, flags->job); }); });
-
-  const auto submitted = std::make_shared<SubmitFlags>();
-  auto* submit_command = app.add_subcommand("submit", "uploads what is missing and submits a job");
-  submitted->job.add_to(*submit_command);
-  submit_command->add_flag("--watch,-w", submitted->watch, "follow it to its end");
-  submit_command->add_flag("--dry-run", submitted->dry_run, "show the price and submit nothing");
-  submit_command->add_option("--limit", submitted->limit, "the most it may cost, in dollars");
-  submit_command->callback([&context, submitted] { context.run([&] { return submit(context, *submitted); }); });
-
-  const auto count = std::make_shared<int>(20);
-  auto* jobs_command = app.add_subcommand("jobs", "your newest jobs");
-  jobs_command->add_option("--limit", *count, "how many (default 20)")->check(CLI::Range(1, 200));
-  jobs_command->callback([&context, count] { context.run([&] { return list(context, *count); }); });
-
-  const auto selector = std::make_shared<std::string>("last");
-  const auto watch = std::make_shared<bool>(false);
-  auto* job_command = app.add_subcommand("job", "one job, with its bill");
-  job_command->add_option("job", *selector, "job_..., or \"last\" (the default)");
-  job_command->add_flag("--watch,-w", *watch, "follow it to its end");
-  job_command->callback([&context, selector, watch] { context.run([&] { return show(context, *selector, *watch); }); });
-
-  auto* cancel_command = app.add_subcommand("cancel", "stops a job; finished segments stay paid");
-  cancel_command->add_option("job", *selector, "job_... or \"last\"")->required();
-  cancel_command->callback([&context, selector] { context.run([&] { return cancel(context, *selector); }); });
-
-  const auto outputs = std::make_shared<std::vector<std::string>>();
-  const auto directory = std::make_shared<std::string>(".");
-  auto* get_command = app.add_subcommand("get", "fetches a job's results as safetensors files");
-  get_command->add_option("job", *selector, "job_..., or \"last\" (the default)");
-  get_command->add_option("outputs", *outputs, "which outputs (default: all)");
-  get_command->add_option("--to", *directory, "directory (default: here)");
-  get_command->callback([&context, selector, outputs, directory] {
-    context.run([&] { return get(context, *selector, *outputs, *directory); });
-  });
 }
 
 }  // namespace quarry::cli

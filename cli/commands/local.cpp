@@ -1,11 +1,8 @@
 // `quarry run | graph inspect | devices`: what needs no service.
-#include <CLI/CLI.hpp>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "cli/context.h"
-#include "cli/job_options.h"
-#include "cli/local_run.h"
+#include "cli/commands.h"
 #include "cli/show.h"
 #include "engine/device/device.h"
 #include "engine/meter/meter.h"
@@ -50,8 +47,10 @@ void print_values(const Terminal& terminal, const char* kind, const json& values
               << value["dtype"].get<std::string>() << shape_text(value["shape"]) << "\n";
 }
 
-Status inspect(Context& context, const std::string& path, const std::vector<std::string>& carries,
-               const std::vector<std::string>& feeds) {
+}  // namespace
+
+Status inspect_graph(Context& context, const std::string& path, const std::vector<std::string>& carries,
+                     const std::vector<std::string>& feeds) {
   QUARRY_ASSIGN(const auto normal, load_graph(path));
   meter::Usage usage;
   for (const auto& carry : carries) {
@@ -82,7 +81,7 @@ Status inspect(Context& context, const std::string& path, const std::vector<std:
   return {};
 }
 
-Status devices(Context& context) {
+Status list_devices(Context& context) {
   json list = json::array();
   std::vector<std::vector<std::string>> rows;
   for (const auto& device : device::list_devices()) {
@@ -100,34 +99,6 @@ Status devices(Context& context) {
   else
     std::cout << table(context.terminal, {"device", "name", "units", "memory", "driver"}, rows);
   return {};
-}
-
-}  // namespace
-
-void add_local_commands(CLI::App& app, Context& context) {
-  const auto options = std::make_shared<RunOptions>();
-  auto* run = app.add_subcommand("run", "runs a job on a device of this machine, without a service");
-  options->job.add_to(*run);
-  run->add_option("--device,-d", options->device,
-                  "see `quarry devices` (default: the first OpenCL device, else the interpreter)");
-  run->add_option("--to", options->directory, "directory for the results (default: here)");
-  run->callback([&context, options] { context.run([&] { return run_locally(context, *options); }); });
-
-  auto* graph_command = app.add_subcommand("graph", "look at graphs");
-  graph_command->require_subcommand(1);
-  auto* inspect_command = graph_command->add_subcommand("inspect", "a graph's id, inputs, outputs, work and memory");
-  const auto path = std::make_shared<std::string>();
-  const auto carries = std::make_shared<std::vector<std::string>>();
-  const auto feeds = std::make_shared<std::vector<std::string>>();
-  inspect_command->add_option("graph", *path, "graph file, JSON or CBOR")->required()->check(CLI::ExistingFile);
-  inspect_command->add_option("--carry", *carries,
-                              "INPUT=OUTPUT, as in submit: row updates of carried inputs are done in place");
-  inspect_command->add_option("--feed", *feeds, "INPUT that is fed");
-  inspect_command->callback(
-      [&context, path, carries, feeds] { context.run([&] { return inspect(context, *path, *carries, *feeds); }); });
-
-  auto* devices_command = app.add_subcommand("devices", "the devices of this machine");
-  devices_command->callback([&context] { context.run([&] { return devices(context); }); });
 }
 
 }  // namespace quarry::cli

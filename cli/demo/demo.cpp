@@ -1,5 +1,4 @@
 // `quarry demo`: the main job against a running service: quote, live progress, loss curve, invented words, bill.
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -7,9 +6,8 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "cli/context.h"
+#include "cli/commands.h"
 #include "cli/demo/words.h"
-#include "cli/job_options.h"
 #include "cli/show.h"
 #include "cli/watch.h"
 #include "engine/io/safetensors.h"
@@ -82,6 +80,8 @@ double final_loss(const std::vector<float>& losses, int64_t batches) {
   return sum / static_cast<double>(count);
 }
 
+}  // namespace
+
 Status run_demo(Context& context, const std::string& list) {
   const Terminal& terminal = context.terminal;
   const TemporaryDirectory scratch;
@@ -148,15 +148,6 @@ Status run_demo(Context& context, const std::string& list) {
     return Problem{"job_failed", "the learned loss is more than 2 % from the optimum", "",
                    "This is a bug: please report it."};
   return {};
-}
-
-}  // namespace
-
-void add_demo_command(CLI::App& app, Context& context) {
-  const auto list = std::make_shared<std::string>("/usr/share/dict/words");
-  auto* command = app.add_subcommand("demo", "the main job: learn letters from the word list, and invent words");
-  command->add_option("--words", *list, "word list (default /usr/share/dict/words)");
-  command->callback([&context, list] { context.run([&] { return run_demo(context, *list); }); });
 }
 
 }  // namespace quarry::cli

@@ -6,12 +6,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "cli/context.h"
+#include "cli/commands.h"
 #include "cli/up/installation.h"
 #include "cli/up/supervisor.h"
 #include "common/clock.h"
@@ -23,15 +22,6 @@ namespace quarry::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct UpFlags {
-  std::string data_directory;
-  int port = 8443;                   ///< API; gate, scheduler and metrics take the next three. 0: free ones
-  std::vector<std::string> devices;  ///< selectors; empty: every local device
-  std::string credit = "100";
-  std::string price_per_pflop = "0.0025";
-  int slots = 64;
-};
 
 struct Ports {
   int api, gate, scheduler, metrics;
@@ -207,6 +197,8 @@ class Service {
   Supervisor supervisor_{clock_};
 };
 
+}  // namespace
+
 Status up(Context& context, const UpFlags& flags) {
   sigset_t signals;
   sigemptyset(&signals);
@@ -217,24 +209,6 @@ Status up(Context& context, const UpFlags& flags) {
   QUARRY_TRY(service.start());
   service.run(signals);
   return {};
-}
-
-}  // namespace
-
-void add_up_command(CLI::App& app, Context& context) {
-  const auto flags = std::make_shared<UpFlags>();
-  auto* command = app.add_subcommand("up", "the whole service on this machine, until Ctrl-C");
-  command->add_option("--data-dir", flags->data_directory,
-                      "where its state lives (default /var/lib/quarry for root, else ~/.local/share/quarry)");
-  command
-      ->add_option("--port", flags->port,
-                   "API port; the next three serve workers, scheduler and metrics; 0: free ones (default 8443)")
-      ->check(CLI::Range(0, 65532));
-  command->add_option("--device", flags->devices, "only these devices (see `quarry devices`)");
-  command->add_option("--credit", flags->credit, "dollars given once to the development account (default 100)");
-  command->add_option("--price-per-pflop", flags->price_per_pflop, "dollars per PFLOP (default 0.0025)");
-  command->add_option("--slots", flags->slots, "jobs in flight per slice (default 64)")->check(CLI::Range(1, 1024));
-  command->callback([&context, flags] { context.run([&] { return up(context, *flags); }); });
 }
 
 }  // namespace quarry::cli

@@ -22,7 +22,7 @@ class CommandLine(unittest.TestCase):
         cls.graph.write_text(json.dumps(counting_graph(4)))
         cls.x = cls.service.data / "x.safetensors"
         cls.x.write_bytes(safetensors({"x": ("I32", [4], struct.pack("<4i", 1, 2, 3, 4))}))
-        cls.job_flags = [str(cls.graph), "--input", f"x={cls.x}", "--carry", "x=x_next", "--steps", "10", "--keep", "total=each"]
+        cls.job_flags = ["--input", f"x={cls.x}", "--carry", "x=x_next", str(cls.graph), "--steps", "10", "--keep", "total=each"]
 
     @classmethod
     def tearDownClass(cls):

@@ -1,0 +1,186 @@
+// `quarry`: every command and flag of the command line, and what their help says.
+#include <curl/curl.h>
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <iostream>
+#include <memory>
+
+#include "cli/commands.h"
+
+namespace quarry::cli {
+namespace {
+
+constexpr const char* kFooter = R"(Examples:
+  quarry up                                   start the whole service on this machine
+  quarry demo                                 run the main job: learn letters from the word list
+  quarry graph inspect model.json             what a graph costs, before it runs
+  quarry run model.json --input x=x.safetensors       run here, without a service
+  quarry quote model.json --input x=x.safetensors     the exact price
+  quarry submit model.json --input x=x.safetensors --watch
+  quarry get last                             fetch the results of the newest job
+
+Configuration: ~/.config/quarry/config.json, then QUARRY_SERVER, QUARRY_API_KEY, QUARRY_AUTHORITY, then flags; the later wins.
+Exit codes: 0 done; 1 the job or the command failed; 2 usage or configuration; 3 bad input; 4 not found; 5 not authorised;
+            6 balance too low; 7 the service cannot be reached.)";
+
+/// Adds a subcommand whose body gets its own copy of the flags; returns it and the flags to bind.
+template <class Flags>
+std::pair<CLI::App*, Flags*> add(CLI::App& app, Context& context, const char* name, const char* help,
+                                 Status (*body)(Context&, const Flags&)) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = app.add_subcommand(name, help);
+  command->callback([&context, flags, body] { context.run([&] { return body(context, *flags); }); });
+  return {command, flags.get()};
+}
+
+/// An option that may be given many times and takes one value each time, so that a positional may follow it.
+CLI::Option* add_repeatable(CLI::App* command, const char* name, std::vector<std::string>& values, const char* help) {
+  return command->add_option(name, values, help)->allow_extra_args(false);
+}
+
+void add_job_flags(CLI::App* command, JobOptions& job) {
+  command->add_option("graph", job.graph_path, "graph file, JSON or CBOR (docs/graph-format.md)")
+      ->required()
+      ->check(CLI::ExistingFile);
+  add_repeatable(command, "--input,-i", job.inputs,
+                 "NAME=FILE.safetensors[:TENSOR] or NAME=job_...:OUTPUT; also a carried input's start");
+  add_repeatable(command, "--carry", job.carries, "INPUT=OUTPUT: after each step the input takes the output's value");
+  add_repeatable(command, "--feed", job.feeds, "INPUT=FILE.safetensors[:TENSOR][,wrap]: one slice a step");
+  add_repeatable(command, "--keep", job.keeps, "OUTPUT=last|each: what to keep (default: every output, last)");
+  command->add_option("--steps", job.steps, "how many steps to run (default 1)");
+  command->add_option("--first-step", job.first_step, "number of the first step (default 0)");
+  command->add_option("--seed", job.seed, "seed of RAND, 64 bits (default 0)");
+  command->add_option("--checkpoint-every", job.checkpoint_every,
+                      "steps between durable states (default: chosen by the service)");
+}
+
+void add_service_commands(CLI::App& app, Context& context) {
+  auto [command, flags] = add<UpFlags>(app, context, "up", "the whole service on this machine, until Ctrl-C", up);
+  command->add_option("--data-dir", flags->data_directory,
+                      "where its state lives (default /var/lib/quarry for root, else ~/.local/share/quarry)");
+  command
+      ->add_option("--port", flags->port,
+                   "API port; the next three serve workers, scheduler and metrics; 0: free ones (default 8443)")
+      ->check(CLI::Range(0, 65532));
+  add_repeatable(command, "--device", flags->devices, "only these devices (see `quarry devices`)");
+  command->add_option("--credit", flags->credit, "dollars given once to the development account (default 100)");
+  command->add_option("--price-per-pflop", flags->price_per_pflop, "dollars per PFLOP (default 0.0025)");
+  command->add_option("--slots", flags->slots, "jobs in flight per slice (default 64)")->check(CLI::Range(1, 1024));
+
+  auto [demo, words] = add<std::string>(app, context, "demo",
+                                        "the main job: learn letters from the word list, and invent words", run_demo);
+  *words = "/usr/share/dict/words";
+  demo->add_option("--words", *words, "word list (default /usr/share/dict/words)");
+}
+
+void add_local_commands(CLI::App& app, Context& context) {
+  auto [run, options] =
+      add<RunOptions>(app, context, "run", "runs a job on a device of this machine, without a service", run_locally);
+  add_job_flags(run, options->job);
+  run->add_option("--device,-d", options->device,
+                  "see `quarry devices` (default: the first OpenCL device, else the interpreter)");
+  run->add_option("--to", options->directory, "directory for the results (default: here)");
+
+  struct Inspect {
+    std::string path;
+    std::vector<std::string> carries, feeds;
+  };
+  CLI::App* graph = app.add_subcommand("graph", "look at graphs");
+  graph->require_subcommand(1);
+  auto [inspect, inspected] = add<Inspect>(
+      *graph, context, "inspect", "a graph's id, inputs, outputs, work and memory",
+      [](Context& c, const Inspect& flags) { return inspect_graph(c, flags.path, flags.carries, flags.feeds); });
+  inspect->add_option("graph", inspected->path, "graph file, JSON or CBOR")->required()->check(CLI::ExistingFile);
+  add_repeatable(inspect, "--carry", inspected->carries,
+                 "INPUT=OUTPUT, as in submit: row updates of carried inputs are done in place");
+  add_repeatable(inspect, "--feed", inspected->feeds, "INPUT that is fed");
+
+  struct Nothing {};
+  add<Nothing>(app, context, "devices", "the devices of this machine",
+               [](Context& c, const Nothing&) { return list_devices(c); });
+}
+
+void add_job_commands(CLI::App& app, Context& context) {
+  auto [quoted, job] = add<JobOptions>(app, context, "quote", "what a job costs, line by line, before it runs", quote);
+  add_job_flags(quoted, *job);
+
+  auto [submitted, flags] =
+      add<SubmitFlags>(app, context, "submit", "uploads what is missing and submits a job", submit);
+  add_job_flags(submitted, flags->job);
+  submitted->add_flag("--watch,-w", flags->watch, "follow it to its end");
+  submitted->add_flag("--dry-run", flags->dry_run, "show the price and submit nothing");
+  submitted->add_option("--limit", flags->limit, "the most it may cost, in dollars");
+
+  auto [jobs, count] = add<int>(app, context, "jobs", "your newest jobs",
+                                [](Context& c, const int& limit) { return list_jobs(c, limit); });
+  *count = 20;
+  jobs->add_option("--limit", *count, "how many (default 20)")->check(CLI::Range(1, 200));
+
+  struct Show {
+    std::string job = "last";
+    bool watch = false;
+  };
+  auto [show, shown] = add<Show>(app, context, "job", "one job, with its bill",
+                                 [](Context& c, const Show& f) { return show_job(c, f.job, f.watch); });
+  show->add_option("job", shown->job, "job_..., or \"last\" (the default)");
+  show->add_flag("--watch,-w", shown->watch, "follow it to its end");
+
+  auto [cancel, cancelled] =
+      add<std::string>(app, context, "cancel", "stops a job; finished segments stay paid", cancel_job);
+  cancel->add_option("job", *cancelled, "job_... or \"last\"")->required();
+
+  struct Get {
+    std::string job = "last", directory = ".";
+    std::vector<std::string> outputs;
+  };
+  auto [get, got] = add<Get>(app, context, "get", "fetches a job's results as safetensors files",
+                             [](Context& c, const Get& f) { return get_results(c, f.job, f.outputs, f.directory); });
+  get->add_option("job", got->job, "job_..., or \"last\" (the default)");
+  get->add_option("outputs", got->outputs, "which outputs (default: all)");
+  get->add_option("--to", got->directory, "directory (default: here)");
+}
+
+void add_account_commands(CLI::App& app, Context& context) {
+  auto [account, ledger] = add<bool>(app, context, "account", "the balance, reservations and ledger of your account",
+                                     [](Context& c, const bool& with_ledger) { return show_account(c, with_ledger); });
+  account->add_flag("--ledger", *ledger, "also the newest ledger lines");
+
+  struct Nothing {};
+  add<Nothing>(app, context, "usage", "the metered work of your newest segments, and the totals",
+               [](Context& c, const Nothing&) { return show_usage(c); });
+}
+
+int run_command_line(int argc, char** argv) {
+  Context context;
+  CLI::App app{"Quarry rents out floating-point work: jobs are graphs of twelve ops, priced before they run.",
+               "quarry"};
+  app.footer(kFooter);
+  app.require_subcommand(1);
+  app.set_version_flag("--version", "quarry " QUARRY_VERSION);
+  app.fallthrough();
+  app.add_flag("--json", context.json, "print one JSON value on stdout, for programs");
+  app.add_option("--config", context.config_path, "configuration file (default ~/.config/quarry/config.json)");
+  app.add_option("--server", context.server_flag, "the service, https://host:port");
+  app.add_option("--api-key-file", context.api_key_file_flag, "a file that holds the API key");
+  app.add_option("--authority", context.authority_flag, "PEM file of the CA that signed the server's certificate");
+  add_service_commands(app, context);
+  add_local_commands(app, context);
+  add_job_commands(app, context);
+  add_account_commands(app, context);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error, std::cout, std::cerr);
+    return code == 0 ? 0 : static_cast<int>(ExitCode::Usage);
+  }
+  return static_cast<int>(context.exit_code);
+}
+
+}  // namespace
+}  // namespace quarry::cli
+
+int main(int argc, char** argv) {
+  curl_global_init(CURL_GLOBAL_DEFAULT);
+  return quarry::cli::run_command_line(argc, argv);
+}

@@ -1,0 +1,54 @@
+// Every command of `quarry` as a function of its flags. command_line.cpp declares the flags, and nothing else knows of
+// them. Each prints its result through the context, and returns what went wrong.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/context.h"
+#include "cli/job_options.h"
+
+namespace quarry::cli {
+
+// --- the service on this machine: up/ and demo/ ---
+struct UpFlags {
+  std::string data_directory;        ///< empty: default_data_directory()
+  int port = 8443;                   ///< API; gate, scheduler and metrics take the next three. 0: free ones
+  std::vector<std::string> devices;  ///< selectors; empty: every local device
+  std::string credit = "100";
+  std::string price_per_pflop = "0.0025";
+  int slots = 64;
+};
+Status up(Context& context, const UpFlags& flags);
+Status run_demo(Context& context, const std::string& word_list);
+
+// --- without a service: commands/local.cpp and local_run.cpp ---
+struct RunOptions {
+  JobOptions job;
+  std::string device;           ///< empty: the first OpenCL device, else the interpreter
+  std::string directory = ".";  ///< for <output>.safetensors
+};
+Status run_locally(Context& context, const RunOptions& options);
+Status inspect_graph(Context& context, const std::string& path, const std::vector<std::string>& carries,
+                     const std::vector<std::string>& feeds);
+Status list_devices(Context& context);
+
+// --- the way of a job: commands/jobs.cpp. A selector is a job id or "last" ---
+struct SubmitFlags {
+  JobOptions job;
+  bool watch = false, dry_run = false;
+  std::string limit;  ///< dollars; empty: the quote's
+};
+Status quote(Context& context, const JobOptions& options);
+Status submit(Context& context, const SubmitFlags& flags);
+Status list_jobs(Context& context, int limit);
+Status show_job(Context& context, const std::string& selector, bool watch);
+Status cancel_job(Context& context, const std::string& selector);
+Status get_results(Context& context, const std::string& selector, const std::vector<std::string>& outputs,
+                   const std::string& directory);
+
+// --- money and work: commands/account.cpp ---
+Status show_account(Context& context, bool ledger);
+Status show_usage(Context& context);
+
+}  // namespace quarry::cli
