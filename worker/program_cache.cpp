@@ -1,5 +1,8 @@
 #include "worker/program_cache.h"
 
+#include "engine/meter/memory_layout.h"
+#include "engine/run/program.h"
+
 namespace quarry::worker {
 namespace {
 
@@ -10,20 +13,32 @@ Problem graph_error(const std::string& detail) {
   return {"graph_error", detail, "", ""};
 }
 
-uint64_t value_bytes(const graph::Graph& graph, graph::NodeId node) {
-  return static_cast<uint64_t>(graph.elements(node)) * static_cast<uint64_t>(graph::byte_size(graph[node].dtype));
+/// How many slices each fed tensor has. Slices without bytes leave the number open: then there are as many as the job
+/// reads.
+Result<run::FeedCounts> feed_counts(const graph::Graph& graph, const graph::Stage& stage,
+                                    const std::map<std::string, uint64_t>& input_bytes) {
+  run::FeedCounts counts;
+  for (const auto& [input, feed] : stage.feed) {
+    const auto bytes = input_bytes.find(input);
+    const graph::NodeId node = graph.find_input(input);
+    if (bytes == input_bytes.end() || node == graph::kNoNode)
+      return graph_error("the fed input " + input + " has no bytes or is not in the graph");
+    const uint64_t slice = meter::value_bytes(graph, node);
+    if (slice != 0 && (bytes->second == 0 || bytes->second % slice != 0))
+      return graph_error("the bytes fed to " + input + " are not whole slices");
+    counts[input] = slice == 0 ? stage.first_step + stage.steps : static_cast<int64_t>(bytes->second / slice);
+  }
+  return counts;
 }
 
-/// How many slices a fed tensor has. Slices without bytes leave the number open: then there are as many as the job
-/// reads.
-Result<int64_t> fed_slices(const graph::Graph& graph, const graph::Stage& stage, const std::string& input,
-                           uint64_t bytes) {
-  const graph::NodeId node = graph.find_input(input);
-  if (node == graph::kNoNode) return graph_error("the fed input " + input + " is not in the graph");
-  const uint64_t slice = value_bytes(graph, node);
-  if (slice == 0) return stage.first_step + stage.steps;
-  if (bytes == 0 || bytes % slice != 0) return graph_error("the bytes fed to " + input + " are not whole slices");
-  return static_cast<int64_t>(bytes / slice);
+/// The program of a whole job: every segment of it shares one prepared run.
+Result<run::Program> program_of(const graph::JobDocument& job, std::shared_ptr<const graph::NormalGraph> graph,
+                                const std::map<std::string, uint64_t>& input_bytes) {
+  if (auto status = graph::check_job(job, graph->graph); !status.ok()) return graph_error(status.problem().detail);
+  QUARRY_ASSIGN(const run::FeedCounts counts, feed_counts(graph->graph, job.stage, input_bytes));
+  auto program = run::make_program(job, std::move(graph), counts);
+  if (!program.ok()) return graph_error(program.problem().detail);
+  return program;
 }
 
 // Text that tells two programs apart: every part carries its length, so no name can imitate a separator.
@@ -54,28 +69,6 @@ std::string shape_key(const Digest& graph_id, const graph::Stage& stage,
 
 }  // namespace
 
-Result<run::Program> make_program(std::shared_ptr<const graph::NormalGraph> graph, const graph::JobDocument& job,
-                                  const std::map<std::string, uint64_t>& input_bytes) {
-  run::Program program;
-  program.graph = graph;
-  program.seed = job.seed;
-  program.first_step = job.stage.first_step;
-  program.steps = job.stage.steps;
-  program.carry.assign(job.stage.carry.begin(), job.stage.carry.end());
-  for (const auto& [input, feed] : job.stage.feed) {
-    const auto bytes = input_bytes.find(input);
-    if (bytes == input_bytes.end()) return graph_error("the fed input " + input + " has no bytes");
-    QUARRY_ASSIGN(const int64_t count, fed_slices(graph->graph, job.stage, input, bytes->second));
-    program.feed.push_back({input, count, feed.wrap});
-  }
-  for (const auto& [output, keep] : job.stage.keep)
-    program.keep.push_back({output, keep == graph::KeepSpec::Each ? run::KeepMode::Each : run::KeepMode::Last});
-  if (program.keep.empty())
-    for (const graph::Output& output : graph->graph.outputs())
-      program.keep.push_back({output.name, run::KeepMode::Last});
-  return program;
-}
-
 ProgramCache::~ProgramCache() {
   while (!entries_.empty()) drop_oldest();
 }
@@ -88,8 +81,7 @@ Result<ProgramCache::Prepared> ProgramCache::prepare(const Digest& graph_id, std
   const bool compiled = known == by_key_.end();
   if (compiled) {
     QUARRY_ASSIGN(auto graph, load_graph(graph_id, graph_cbor));
-    if (auto status = graph::check_job(job, graph->graph); !status.ok()) return graph_error(status.problem().detail);
-    QUARRY_ASSIGN(run::Program program, make_program(graph, job, input_bytes));
+    QUARRY_ASSIGN(run::Program program, program_of(job, graph, input_bytes));
     QUARRY_ASSIGN(auto run, plan(program, memory_bound_bytes));
     const uint64_t arena = run->timings().arena_bytes;
     entries_.push_front({key, std::move(run), graph, std::move(program.keep), arena});

@@ -48,8 +48,4 @@ class ProgramCache {
   std::map<std::string, std::list<Entry>::iterator> by_key_;
 };
 
-/// The program of a whole job: every segment of it shares one prepared run. Problems are "graph_error".
-Result<run::Program> make_program(std::shared_ptr<const graph::NormalGraph> graph, const graph::JobDocument& job,
-                                  const std::map<std::string, uint64_t>& input_bytes);
-
 }  // namespace quarry::worker

@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
+#include "engine/meter/meter.h"
 #include "engine/run/run.h"
 #include "tests/run/graphs.h"
 
@@ -187,6 +188,43 @@ TEST_CASE("every kept value arrives, whether the rings on the device have room f
   REQUIRE(expected.losses.size() == 3000);
   CHECK(in_one_go(*device, 3000, least) == expected);
   CHECK(in_one_go(*device, 3000, least + 768) == expected);
+}
+
+TEST_CASE(
+    "a run takes no more device memory than its bound, scratch and kept values included, and gives the same bits") {
+  Program program = training_program(40);
+  meter::Usage usage{program.carry, {"x"}};
+  const uint64_t bound = meter::count(*program.graph, usage)->memory_bound_bytes;
+  ON_EACH_DEVICE(device) {
+    auto run = prepare(*device, program, bound);
+    REQUIRE(run.ok());
+    CHECK((*run)->timings().arena_bytes <= bound);
+    CHECK(in_one_go(*device, 40, bound) == in_one_go(*device, 40));
+  }
+}
+
+TEST_CASE("the parts of split reductions stay within the memory bound, however large or small it is") {
+  for (const int64_t length : {int64_t{1} << 12, int64_t{1} << 23}) {
+    graph::Builder b;
+    const int64_t shape[] = {length, 2}, axis[] = {0}, x_shape[] = {1, 2};
+    const auto x = b.expand(b.input("x", DType::F64, x_shape), shape);
+    b.output("y", b.reduce(Op::ReduceSum, b.binary(Op::Mul, x, x), axis));
+    Program program;
+    program.graph = normal(b);
+    program.keep = {{"y", KeepMode::Last}};
+    const uint64_t bound = meter::count(*program.graph, {})->memory_bound_bytes;
+    for (const auto& [selector, device] : devices_here()) {
+      if (selector == "interpreter") continue;  // one sum of 2^24 products is seconds there
+      INFO("on " << selector << ", " << length);
+      auto run = prepare(*device, program, bound);
+      REQUIRE(run.ok());
+      CHECK((*run)->timings().arena_bytes <= bound);
+      REQUIRE((*run)->set_input("x", source(std::vector<double>{1, 2})).ok());
+      REQUIRE((*run)->advance(0, 1, {}).value());
+      CHECK(values<double>((*run)->kept("y")) ==
+            std::vector<double>{static_cast<double>(length), static_cast<double>(4 * length)});
+    }
+  }
 }
 
 TEST_CASE("a plan over the memory limit is refused before anything runs") {

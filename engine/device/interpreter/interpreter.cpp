@@ -121,10 +121,7 @@ class Interpreter final : public Device {
   }
 
   static std::byte* data_of_node(BufferRange range, const lower::Kernel& kernel, graph::NodeId node) {
-    const graph::Graph& graph = kernel.graph->graph;
-    const auto bytes =
-        static_cast<uint64_t>(graph.elements(node)) * static_cast<uint64_t>(graph::byte_size(graph[node].dtype));
-    return range.bytes == bytes ? data(range) : nullptr;
+    return range.bytes == meter::value_bytes(kernel.graph->graph, node) ? data(range) : nullptr;
   }
 
   Properties properties_ = interpreter_properties();
