@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <set>
 
+#include "sql/cursors.h"
 #include "sql/pg_store.h"
 #include "sql/stored_json.h"
 #include "sql/tariff.h"
@@ -320,13 +321,7 @@ std::optional<JobRow> PgStore::job(AccountId account, JobId job) {
 }
 
 std::vector<JobRow> PgStore::jobs(AccountId account, const Page& page, std::string& next) {
-  JobId before;
-  before.bytes.fill(0xff);
-  if (!page.after.empty()) {
-    const auto parsed = JobId::parse(page.after);
-    if (!parsed) throw std::invalid_argument("this cursor was not given out by the list of jobs");
-    before = *parsed;
-  }
+  const JobId before = read_job_cursor(page.after);
   const int32_t limit = std::clamp(page.limit, 1, kMaxPage);
   return transact([&](Transaction& tx) {
     const Rows rows = tx.query(kJobs, account, before, limit + 1);

@@ -1,3 +1,4 @@
+#include "sql/cursors.h"
 #include "sql/pg_store.h"
 
 namespace quarry::sql {
@@ -108,16 +109,10 @@ Balance PgStore::balance(AccountId account) {
 }
 
 std::vector<LedgerLine> PgStore::ledger(AccountId account, const Page& page, std::string& next) {
-  // The cursor is "<transfer uuid>.<book>": transfers are time-ordered, newest first.
-  constexpr std::string_view kNewest = "ffffffff-ffff-ffff-ffff-ffffffffffff.32767";
-  const std::string after = page.after.empty() ? std::string(kNewest) : page.after;
-  const size_t dot = after.find('.');
-  const auto uuid = parse_uuid(after.substr(0, dot));
-  if (dot == std::string::npos || !uuid) throw std::invalid_argument("this cursor was not given out by the ledger");
+  const LedgerCursor after = read_ledger_cursor(page.after);
   const int32_t limit = std::clamp(page.limit, 1, kMaxPage);
   return transact([&](Transaction& tx) {
-    const Rows rows =
-        tx.query(kLedger, account, uuid_text(*uuid), from_text<int32_t>(after.substr(dot + 1)), limit + 1);
+    const Rows rows = tx.query(kLedger, account, after.transfer, after.book, limit + 1);
     std::vector<LedgerLine> lines;
     next.clear();
     for (size_t row = 0; row < rows.size(); ++row) {
@@ -159,7 +154,7 @@ std::vector<LedgerLine> PgStore::job_ledger(AccountId account, JobId job) {
 }
 
 std::vector<UsageLine> PgStore::usage(AccountId account, const Page& page, std::string& next) {
-  const int64_t after = page.after.empty() ? INT64_MAX : from_text<int64_t>(page.after);
+  const int64_t after = read_usage_cursor(page.after);
   const int32_t limit = std::clamp(page.limit, 1, kMaxPage);
   return transact([&](Transaction& tx) {
     const Rows rows = tx.query(kUsage, account, after, limit + 1);

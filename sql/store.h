@@ -32,6 +32,11 @@ struct StoreUnavailable : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// A page's cursor is not one that this store gave out.
+struct BadCursor : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 /// Applies the migrations that are missing, under an advisory lock; safe to call from several processes at once.
 void migrate(const std::string& connection);
 
@@ -114,7 +119,7 @@ struct JobRow {
   std::vector<OutputRow> outputs;  ///< of accepted segments; filled by job(), not by jobs()
 };
 struct Page {
-  std::string after;  ///< opaque cursor, empty for the first page
+  std::string after;  ///< opaque cursor, empty for the first page; BadCursor is thrown for what is none
   int32_t limit = 50;
 };
 

@@ -223,6 +223,11 @@ Awaitable<http::Response> Api::handle(http::Request& request) {
       response = co_await state_->run(*found.route, call);
     record(response.status);
     co_return response;
+  } catch (const sql::BadCursor& error) {
+    http::Response response =
+        refusal({"bad_cursor", error.what(), "", "use the 'next' of the page before, or none for the first page"});
+    record(response.status);
+    co_return response;
   } catch (const http::RequestFailed& failure) {
     record(failure.status);
     throw;

@@ -1,7 +1,6 @@
 #include "server/api/download.h"
 
 #include <algorithm>
-#include <charconv>
 #include <stdexcept>
 
 #include "server/api/call.h"
@@ -14,39 +13,6 @@ namespace {
 uint64_t size_of(const DownloadPart& part) {
   const auto* text = std::get_if<std::string>(&part);
   return text != nullptr ? text->size() : std::get<wire::Extent>(part).bytes;
-}
-
-struct ByteRange {
-  uint64_t begin, end;  ///< half open
-};
-enum class RangeKind { Whole, Part, Unsatisfiable };
-
-/// One range in bytes (RFC 9110 14.1.2). Several ranges and forms not understood are ignored, as the RFC allows: the
-/// whole is sent.
-RangeKind read_range(const std::string* field, uint64_t total, ByteRange& range) {
-  range = {0, total};
-  if (field == nullptr || !field->starts_with("bytes=") || field->find(',') != std::string::npos)
-    return RangeKind::Whole;
-  const std::string_view text = std::string_view(*field).substr(6);
-  const size_t dash = text.find('-');
-  if (dash == std::string_view::npos) return RangeKind::Whole;
-  const auto read = [](std::string_view digits, uint64_t& value) {
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    return error == std::errc() && end == digits.data() + digits.size();
-  };
-  uint64_t first = 0, last = 0;
-  const bool has_last = dash + 1 < text.size();
-  if (has_last && !read(text.substr(dash + 1), last)) return RangeKind::Whole;
-  if (dash == 0) {
-    if (!has_last) return RangeKind::Whole;
-    if (last == 0 || total == 0) return RangeKind::Unsatisfiable;
-    range.begin = total - std::min(total, last);
-    return RangeKind::Part;
-  }
-  if (!read(text.substr(0, dash), first) || (has_last && last < first)) return RangeKind::Whole;
-  if (first >= total) return RangeKind::Unsatisfiable;
-  range = {first, has_last ? std::min(last, total - 1) + 1 : total};
-  return RangeKind::Part;
 }
 
 using Chunk = std::shared_ptr<std::vector<std::byte>>;
@@ -77,8 +43,8 @@ Awaitable<void> send_blob(Service& service, LocatedBlob blob, uint64_t begin, ui
   }
 }
 
-Awaitable<void> send_parts(Service& service, std::shared_ptr<const std::vector<DownloadPart>> parts, ByteRange range,
-                           http::BodyWriter& writer) {
+Awaitable<void> send_parts(Service& service, std::shared_ptr<const std::vector<DownloadPart>> parts,
+                           http::ByteRange range, http::BodyWriter& writer) {
   uint64_t part_begin = 0;
   for (const DownloadPart& part : *parts) {
     const uint64_t part_end = part_begin + size_of(part);
@@ -114,17 +80,19 @@ Awaitable<LocatedBlob> locate_blob(Service& service, Digest digest) {
 http::Response download(Service& service, const http::Request& request, std::vector<DownloadPart> parts) {
   uint64_t total = 0;
   for (const DownloadPart& part : parts) total += size_of(part);
-  ByteRange range{};
+  http::ByteRange range{0, total};
+  const std::string* field = request.field("range");
+  const auto kind = field ? http::read_range(*field, total, range) : http::RangeKind::Whole;
   http::Response response;
-  switch (read_range(request.field("range"), total, range)) {
-    case RangeKind::Whole:
+  switch (kind) {
+    case http::RangeKind::Whole:
       break;
-    case RangeKind::Part:
+    case http::RangeKind::Part:
       response.status = 206;
       response.fields.emplace_back("Content-Range", "bytes " + std::to_string(range.begin) + "-" +
                                                         std::to_string(range.end - 1) + "/" + std::to_string(total));
       break;
-    case RangeKind::Unsatisfiable: {
+    case http::RangeKind::Unsatisfiable: {
       auto refused =
           refusal({"range_not_satisfiable", "the range starts after the last of " + std::to_string(total) + " bytes",
                    "", "ask for a range within the file"});

@@ -1,5 +1,3 @@
-#include <charconv>
-
 #include "server/api/download.h"
 #include "server/api/handlers.h"
 #include "server/limits.h"
@@ -31,27 +29,15 @@ Result<Part> part_of(const http::Request& request) {
     part.total = request.body->length();
     return part;
   }
-  const Problem malformed{"content_range", "Content-Range is not 'bytes first-last/total'", "", "correct the field"};
-  std::string_view text = *field;
-  if (!text.starts_with("bytes ")) return malformed;
-  text.remove_prefix(6);
-  const auto number = [&text](char stop) -> std::optional<uint64_t> {
-    uint64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    text.remove_prefix(static_cast<size_t>(end - text.data()));
-    if (error != std::errc() || (stop != '\0' && !text.starts_with(stop))) return std::nullopt;
-    if (stop != '\0') text.remove_prefix(1);
-    return value;
-  };
-  const auto first = number('-'), last = first ? number('/') : std::nullopt, total = last ? number('\0') : std::nullopt;
-  if (!total || !text.empty() || *last < *first || *last >= *total) return malformed;
+  const auto range = http::read_content_range(*field);
+  if (!range) return Problem{"content_range", "Content-Range is not 'bytes first-last/total'", "", "correct the field"};
   const auto length = request.body->length();
-  if (length && *length != *last - *first + 1)
+  if (length && *length != range->bytes.end - range->bytes.begin)
     return Problem{"content_range", "Content-Range and Content-Length disagree", "",
                    "send exactly the bytes of the range"};
-  part.begin = *first;
-  part.end = *last + 1;
-  part.total = *total;
+  part.begin = range->bytes.begin;
+  part.end = range->bytes.end;
+  part.total = range->total;
   return part;
 }
 

@@ -5,64 +5,14 @@
 
 namespace quarry::http {
 
-std::string_view name(Method method) {
-  switch (method) {
-    case Method::Get:
-      return "GET";
-    case Method::Head:
-      return "HEAD";
-    case Method::Put:
-      return "PUT";
-    case Method::Post:
-      return "POST";
-    case Method::Delete:
-      return "DELETE";
-  }
-  return "";
-}
-
 const std::string* Request::field(std::string_view lower_name) const {
   for (const Field& field : fields)
     if (field.name == lower_name) return &field.value;
   return nullptr;
 }
 
-namespace {
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-}  // namespace
-
-std::optional<std::string> percent_decode(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out += text[i];
-      continue;
-    }
-    if (i + 2 >= text.size()) return std::nullopt;
-    const int high = hex_value(text[i + 1]), low = hex_value(text[i + 2]);
-    if (high < 0 || low < 0) return std::nullopt;
-    out += static_cast<char>(high * 16 + low);
-    i += 2;
-  }
-  return out;
-}
-
 std::optional<std::string> Request::parameter(std::string_view wanted) const {
-  std::string_view rest = query;
-  while (!rest.empty()) {
-    const size_t end = std::min(rest.find('&'), rest.size());
-    const std::string_view pair = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    const size_t equals = std::min(pair.find('='), pair.size());
-    if (pair.substr(0, equals) == wanted) return percent_decode(pair.substr(std::min(equals + 1, pair.size())));
-  }
-  return std::nullopt;
+  return query_parameter(query, wanted);
 }
 
 Response Response::json(int status, std::string text) {

@@ -16,19 +16,12 @@
 #include <vector>
 
 #include "common/result.h"
+#include "server/http/syntax.h"
 
 namespace quarry::http {
 
 template <class T>
 using Awaitable = boost::asio::awaitable<T>;
-
-enum class Method : uint8_t { Get, Head, Put, Post, Delete };
-std::string_view name(Method method);
-
-struct Field {
-  std::string name;  ///< lower case
-  std::string value;
-};
 
 /// Thrown where a request cannot go on from the depths of a coroutine: its body stopped coming, the database is away,
 /// the server is full. The one place that catches it answers with a problem document.
@@ -101,6 +94,5 @@ struct Response {
 Awaitable<std::string> read_all(BodyReader& body, size_t limit);
 
 std::string_view reason_phrase(int status);
-std::optional<std::string> percent_decode(std::string_view text);
 
 }  // namespace quarry::http

@@ -10,7 +10,8 @@
 #include <variant>
 #include <vector>
 
-#include "server/http/message.h"
+#include "common/result.h"
+#include "server/http/syntax.h"
 
 namespace quarry::http {
 

@@ -330,6 +330,9 @@ class Api(unittest.TestCase):
             after = page["next"]
         self.assertEqual(len(seen), len(set(seen)))
         self.assertEqual(seen, sorted(seen, reverse=True))
+        for path in ("/v1/jobs", "/v1/usage", "/v1/account/ledger"):
+            for cursor in ("nonsense", "9" * 30, "ffffffff-ffff-ffff-ffff-ffffffffffff.99999", "ffffffff-ffff-ffff-ffff-ffffffffffff.x"):
+                self.refused("GET", f"{path}?after={cursor}", status=400, code="bad_cursor")
         self.refused("GET", "/v1/jobs?limit=0", status=400, code="bad_parameter")
         self.refused("GET", "/v1/jobs?limit=many", status=400, code="bad_parameter")
 
