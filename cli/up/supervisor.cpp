@@ -16,6 +16,7 @@
 namespace quarry::cli {
 namespace {
 
+constexpr int kTendEveryMs = 100;
 constexpr std::chrono::seconds kHealthyAfter{10};  // a child that lived this long starts counting crashes anew
 
 std::string describe(int status) {
@@ -85,24 +86,18 @@ Result<std::string> Supervisor::start(ChildSpec spec) {
   Child child;
   child.spec = std::move(spec);
   QUARRY_ASSIGN(const int output, spawn(child, false));
-  const std::string name = child.spec.name;
-  const auto log = child.spec.log;
-  const Instant deadline = clock_.now() + kReadyTimeout;
-  children_.push_back(std::move(child));
-  std::string text;
   const auto fail = [&](const std::string& how) {
     close(output);
-    kill(children_.back().pid, SIGKILL);
-    waitpid(children_.back().pid, nullptr, 0);
-    children_.pop_back();
-    return Problem{"cannot_start", "the " + name + " " + how + last_lines(log, 5), "",
-                   "Its log is " + log.string() + "."};
+    kill(child.pid, SIGKILL);
+    waitpid(child.pid, nullptr, 0);
+    return Problem{"cannot_start", "the " + child.spec.name + " " + how + last_lines(child.spec.log, 5), "",
+                   "Its log is " + child.spec.log.string() + "."};
   };
-  for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - clock_.now());
+  std::string text;
+  for (const Instant deadline = clock_.now() + kReadyTimeout; clock_.now() < deadline;) {
+    tend([](const std::string&, const std::string&) {});  // those that this one needs may die meanwhile
     pollfd ready{output, POLLIN, 0};
-    if (left.count() <= 0 || poll(&ready, 1, static_cast<int>(left.count())) == 0)
-      return fail("did not become ready in time");
+    if (poll(&ready, 1, kTendEveryMs) <= 0) continue;
     char chunk[512];
     const ssize_t got = read(output, chunk, sizeof chunk);
     if (got == 0) return fail("ended before it was ready");
@@ -111,8 +106,10 @@ Result<std::string> Supervisor::start(ChildSpec spec) {
     const auto end = at == std::string::npos ? at : text.find('\n', at);
     if (end == std::string::npos) continue;
     close(output);
+    children_.push_back(std::move(child));
     return text.substr(at + 5, end - at - 5);
   }
+  return fail("did not become ready in time");
 }
 
 void Supervisor::tend(const std::function<void(const std::string&, const std::string&)>& on_restart) {
