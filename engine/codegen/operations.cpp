@@ -1,8 +1,8 @@
 #include "engine/codegen/operations.h"
 
-#include <bit>
-#include <cmath>
 #include <cstdio>
+
+#include "engine/graph/number.h"
 
 namespace quarry::codegen {
 
@@ -183,39 +183,17 @@ std::string Operations::literal(DType dtype, uint64_t bits) const {
     case DType::F64:
       std::snprintf(text, sizeof text, "as_double(0x%016lxul)", static_cast<unsigned long>(bits));
       return text;
-    case DType::BF16:
-      return literal(DType::F32, (bits & 0xffff) << 16);
     case DType::F16:
+    case DType::BF16:
       break;
   }
-  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000) << 16, exponent = bits >> 10 & 31, fraction = bits & 0x3ff;
-  if (exponent == 31) return literal(DType::F32, sign | 0x7f800000u | fraction << 13);
-  const float magnitude = exponent == 0
-                              ? std::ldexp(static_cast<float>(fraction), -24)
-                              : std::ldexp(static_cast<float>(fraction | 0x400), static_cast<int>(exponent) - 25);
-  return literal(DType::F32, sign | std::bit_cast<uint32_t>(magnitude));
+  return literal(DType::F32, graph::cast_bits(dtype, DType::F32, bits));
 }
 
 std::string Operations::identity(Op reduce, DType dtype) const {
   if (reduce == Op::ReduceSum) return literal(dtype, 0);
-  switch (dtype) {
-    case DType::I8:
-      return literal(dtype, 0x80);
-    case DType::I32:
-      return literal(dtype, 0x80000000u);
-    case DType::I64:
-      return literal(dtype, uint64_t{1} << 63);
-    case DType::F16:
-      return literal(dtype, 0xfc00);
-    case DType::BF16:
-      return literal(dtype, 0xff80);
-    case DType::F32:
-      return literal(dtype, 0xff800000u);
-    case DType::F64:
-      return literal(dtype, uint64_t{0xfff} << 52);
-    default:
-      return literal(dtype, 0);
-  }
+  if (graph::is_float(dtype)) return literal(dtype, graph::infinity_bits(dtype, true));
+  return literal(dtype, graph::from_integer(dtype, graph::lowest_integer(dtype)));
 }
 
 std::string Operations::from_storage(DType dtype, const std::string& stored, int width) {

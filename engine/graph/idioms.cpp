@@ -1,6 +1,7 @@
 #include "engine/graph/idioms.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "engine/graph/coordinates.h"
 #include "engine/graph/number.h"
@@ -18,48 +19,12 @@ bool holds_halves(DType dtype, int halves) {
   return halves >= 0 || dtype != DType::U8;
 }
 
-/// Twice the number in a float's bits, where that is a small integer. -0.0 is not 0: POW and DIV tell them apart.
-std::optional<int> float_halves(uint64_t bits, int exponent_bits, int fraction_bits) {
-  const bool negative = bits >> (exponent_bits + fraction_bits) & 1;
-  const auto fraction = static_cast<int64_t>(bits & ((uint64_t{1} << fraction_bits) - 1));
-  const int biased = static_cast<int>(bits >> fraction_bits & ((uint64_t{1} << exponent_bits) - 1));
-  if (biased == 0 && fraction == 0 && !negative) return 0;
-  const int exponent = biased - ((1 << (exponent_bits - 1)) - 1);
-  if (exponent < -1 || exponent > 6) return std::nullopt;
-  const int64_t significand = fraction | int64_t{1} << fraction_bits;
-  const int shift = fraction_bits - exponent - 1;  // halves = significand / 2^shift; never below 0
-  const int64_t halves = significand >> shift;
-  if (halves << shift != significand || halves > kLargestHalves) return std::nullopt;
-  return static_cast<int>(negative ? -halves : halves);
-}
-
+/// Twice the number, where that is a small integer. -0.0 is not 0: POW and DIV tell them apart.
 std::optional<int> const_halves(DType dtype, uint64_t bits) {
-  int64_t value = 0;
-  switch (dtype) {
-    case DType::F16:
-      return float_halves(bits, 5, 10);
-    case DType::BF16:
-      return float_halves(bits, 8, 7);
-    case DType::F32:
-      return float_halves(bits, 8, 23);
-    case DType::F64:
-      return float_halves(bits, 11, 52);
-    case DType::Bool:
-    case DType::U8:
-      value = static_cast<uint8_t>(bits);
-      break;
-    case DType::I8:
-      value = static_cast<int8_t>(bits);
-      break;
-    case DType::I32:
-      value = static_cast<int32_t>(bits);
-      break;
-    case DType::I64:
-      value = static_cast<int64_t>(bits);
-      break;
-  }
-  if (value < -kLargestHalves / 2 || value > kLargestHalves / 2) return std::nullopt;
-  return static_cast<int>(2 * value);
+  const double halves = 2 * to_double(dtype, bits);
+  const bool is_small_integer = std::abs(halves) <= kLargestHalves && halves == std::trunc(halves);
+  if (!is_small_integer || (halves == 0 && std::signbit(halves))) return std::nullopt;
+  return static_cast<int>(halves);
 }
 
 bool is_constant(const Graph& graph, NodeId node, int halves) {
