@@ -115,7 +115,8 @@ void Reactor::operator()(const SessionClosed& event) {
 // A slice that fails one segment after the other rests a little, or it would use up every job's attempts in no time.
 void Reactor::judge(Slice& slice, const wire::AttemptEnded& ended) {
   if (ended.accepted) slice.failures = 0;
-  if (ended.accepted || ended.code == "cancelled" || ended.code == "graph_error") return;
+  const bool blameless = ended.code == "cancelled" || ended.code == "drained" || ended.code == "graph_error";
+  if (ended.accepted || blameless) return;
   if (++slice.failures < 2) return;
   const int doublings = std::min(slice.failures - 2, kMaxPauseDoublings);
   data_.fleet.pause(slice, now_ + std::min(data_.rules.first_pause * (1 << doublings), data_.rules.longest_pause));

@@ -117,11 +117,11 @@ bool blames_graph(const std::string& code) {
 }
 EndReason attempt_end_reason(const std::string& code) {
   if (code == "graph_error") return EndReason::GraphError;
-  return code == "cancelled" ? EndReason::Drained : EndReason::DeviceError;
+  return code == "drained" || code == "cancelled" ? EndReason::Drained : EndReason::DeviceError;
 }
 
 FailureOutcome fail_one(Named& named, size_t n, const wire::AttemptFailure& failure, bool failed_elsewhere,
-                        JobChanges& changes) {
+                        const AttemptCounts& counted, JobChanges& changes) {
   FailureOutcome outcome{};
   outcome.fence = failure.fence;
   const StoredAttempt* known = named.known(n, failure.fence);
@@ -129,17 +129,18 @@ FailureOutcome fail_one(Named& named, size_t n, const wire::AttemptFailure& fail
   if (const StoredAttempt* attempt = named.current(n, failure.fence)) {
     StoredJob& job = found->second;
     const std::string code = clean_text(failure.code, 64);
+    const EndReason reason = attempt_end_reason(code);
     changes.end_attempt(*attempt, {.state = AttemptState::Failed,
-                                   .reason = attempt_end_reason(code),
+                                   .reason = reason,
                                    .code = code,
                                    .detail = failure.detail,
                                    .schedules_hash = {}});
     if (failed_elsewhere && blames_graph(code))
       changes.end(job, JobState::Failed, EndReason::GraphError, code + ": " + failure.detail, true, attempt->owner);
-    else if (job.attempt >= kMaxAttempts)
+    else if (!may_try_again(job, reason, counted))
       changes.end(job, JobState::Failed, EndReason::AttemptsExhausted, code + ": " + failure.detail, false, {});
     else
-      changes.requeue(job, attempt_end_reason(code));
+      changes.requeue(job, reason);
     mark(named, failure.fence, AttemptState::Failed);
   } else {
     outcome.stale = known == nullptr || known->state != AttemptState::Failed;
@@ -206,15 +207,17 @@ std::vector<FailureOutcome> PgStore::fail(const std::vector<wire::AttemptFailure
     }
     queue_named(tx, columns);
     tx.queue(kFailedElsewhere, columns.jobs, columns.segments, columns.attempts, codes);
+    queue_counted_attempts(tx, columns.jobs);
     const auto answers = tx.flush();
     Named named = read_named(answers);
     std::vector<bool> failed_elsewhere(batch.size());
     for (size_t row = 0; row < answers[kNamedReads].size(); ++row)
       failed_elsewhere[answers[kNamedReads].get<size_t>(row, 0) - 1] = true;
+    const AttemptCounts counted = counted_attempts(answers[kNamedReads + 1]);
     JobChanges changes;
     std::vector<FailureOutcome> outcomes;
     for (size_t n = 0; n < batch.size(); ++n)
-      outcomes.push_back(fail_one(named, n, batch[n], failed_elsewhere[n], changes));
+      outcomes.push_back(fail_one(named, n, batch[n], failed_elsewhere[n], counted, changes));
     changes.write(tx, clock_.wall(), random_);
     return outcomes;
   });

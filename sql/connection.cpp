@@ -128,10 +128,17 @@ std::vector<Rows> Connection::Transaction::flush() {
   return rows;
 }
 
-void Connection::Transaction::commit() {
+std::vector<Rows> Connection::Transaction::flush_and_commit() {
   queue("commit");
-  flush();
+  auto rows = flush();
+  rows.pop_back();
   open_ = false;
+  committed_ = true;
+  return rows;
+}
+
+void Connection::Transaction::commit() {
+  if (!committed_) flush_and_commit();
 }
 
 void Connection::Transaction::plan_freely() {

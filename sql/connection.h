@@ -79,7 +79,11 @@ class Connection {
     }
     /// Sends what is queued; the rows of each statement queued since the last flush, in order.
     std::vector<Rows> flush();
+    /// The same with the COMMIT behind it: a transaction that only reads costs one round trip. Nothing may follow.
+    std::vector<Rows> flush_and_commit();
     void commit();
+    /// Lets commit() return before its record is on disk: see "Which commits wait for the disk" in README.md.
+    void commit_without_flush() { queue("set local synchronous_commit = off"); }
     /// Lifts the pinning within this transaction, for reports over whole tables.
     void plan_freely();
 
@@ -92,6 +96,7 @@ class Connection {
     Connection& connection_;
     std::vector<Queued> queued_;
     bool open_ = false;  ///< BEGIN was sent
+    bool committed_ = false;
     bool begin_only_ = true;
   };
 

@@ -25,12 +25,17 @@ std::vector<EventRow> events_from(const Rows& rows) {
 }  // namespace
 
 std::vector<EventRow> PgStore::events_after(int64_t sequence, int32_t limit) {
-  return transact([&](Transaction& tx) { return events_from(tx.query(kEventsAfter, sequence, limit)); });
+  return transact([&](Transaction& tx) {
+    tx.queue(kEventsAfter, sequence, limit);
+    return events_from(tx.flush_and_commit().front());
+  });
 }
 
 std::vector<EventRow> PgStore::job_events_after(AccountId account, JobId job, int64_t sequence, int32_t limit) {
-  return transact(
-      [&](Transaction& tx) { return events_from(tx.query(kJobEventsAfter, account, job, sequence, limit)); });
+  return transact([&](Transaction& tx) {
+    tx.queue(kJobEventsAfter, account, job, sequence, limit);
+    return events_from(tx.flush_and_commit().front());
+  });
 }
 
 int64_t PgStore::last_event() {

@@ -312,7 +312,7 @@ std::optional<JobRow> PgStore::job(AccountId account, JobId job) {
   return transact([&](Transaction& tx) -> std::optional<JobRow> {
     tx.queue(kJob, account, job);
     tx.queue(kOutputs, job);
-    const auto rows = tx.flush();
+    const auto rows = tx.flush_and_commit();
     if (rows[0].empty()) return std::nullopt;
     JobRow found = row_from(rows[0], 0);
     found.outputs = outputs_from(rows[1], found.document);
@@ -336,7 +336,8 @@ std::vector<JobRow> PgStore::jobs(AccountId account, const Page& page, std::stri
 
 std::optional<SubmitOutcome> PgStore::find_idempotent(AccountId account, const Idempotency& idempotency) {
   return transact([&](Transaction& tx) -> std::optional<SubmitOutcome> {
-    const Rows rows = tx.query(kFindKey, account, idempotency.key);
+    tx.queue(kFindKey, account, idempotency.key);
+    const Rows rows = std::move(tx.flush_and_commit().front());
     if (rows.empty()) return std::nullopt;
     return repeated(idempotency, rows.get<Digest>(0, 0), rows.get<int32_t>(0, 1), rows.get<std::string>(0, 2));
   });

@@ -16,7 +16,9 @@ inline constexpr uint32_t kEveryDtype = UINT32_MAX;
 class PgStore final : public Store {
  public:
   PgStore(const std::string& connection, const Clock& clock, RandomSource& random)
-      : connection_(connection), clock_(clock), random_(random) {}
+      : connection_(connection), clock_(clock), random_(random) {
+    connection_.script("select notice_crash()");  // before the first transaction: see the migration
+  }
 
   AccountId create_account(const std::string& name) override;
   std::optional<AccountRow> find_account(const std::string& name) override;

@@ -45,11 +45,16 @@ constexpr Statement kLoadSessions =
 constexpr Statement kHoldSessions =
     "select s.id from unnest($1::uuid[]) u(id) join box_session s on s.id = u.id order by s.id for share of s";
 constexpr Statement kPlaces =
-    "select u.n, b.account, c.incarnation from unnest($1::uuid[], $2::int8[], $3::uuid[]) with ordinality u(session, "
-    "epoch, slice, n) "
+    "select u.n, b.account, c.incarnation, l.flops_per_s from unnest($1::uuid[], $2::int8[], $3::uuid[]) with "
+    "ordinality u(session, epoch, slice, n) "
     "join box_session s on s.id = u.session and s.epoch = u.epoch and s.closed_at is null join box b on b.id = s.box "
     "join slice l on l.id = u.slice and l.retired_at is null join device d on d.id = l.device and d.box = s.box "
     "join cluster c on c.incarnation = s.incarnation where b.revoked_at is null";
+/// What a lease carries beside the job's own row.
+constexpr Statement kSpecs =
+    "select s.job, s.document, s.inputs, coalesce(p.carried, '{}') from unnest($1::uuid[]) u(id) join job j on j.id = "
+    "u.id join job_spec s on s.job = j.id "
+    "left join segment p on p.job = j.id and p.segment = j.segment - 1 and p.revision = 0";
 constexpr Statement kReadLeases =
     "select " QUARRY_JOB_COLUMNS ", " QUARRY_ATTEMPT_COLUMNS
     ", a.slice, s.document, s.inputs, coalesce(p.carried, '{}'), l.flops_per_s "
@@ -91,27 +96,37 @@ struct AfterJob {
   std::string_view text(int column) const { return rows.text(row, kJobColumnCount + column); }
 };
 
-wire::Lease lease_from(const Rows& rows, size_t row) {
-  const AfterJob column{rows, row};
-  StoredJob job = job_from(rows, row);
+/// The texts of job_spec and of the segment before, as far as they live: views into rows.
+struct SpecTexts {
+  std::string_view document, inputs, carried;
+};
+
+wire::Lease make_lease(StoredJob job, const wire::Fence& fence, SessionId session, SliceId slice, const SpecTexts& spec,
+                       double flops_per_s) {
   wire::Lease lease;
-  lease.fence = {column.get<uint64_t>(5), job.id, column.get<int32_t>(1), column.get<int64_t>(4),
-                 column.get<int32_t>(2)};
-  lease.session = column.get<SessionId>(3);
-  lease.slice = column.get<SliceId>(8);
-  job.segment = lease.fence.segment;
+  lease.fence = fence;
+  lease.session = session;
+  lease.slice = slice;
+  job.segment = fence.segment;
   const SegmentWork work = segment_work(job, job.segment);
   lease.graph = job.graph;
-  lease.job_document = column.get<std::string>(9);
+  lease.job_document = spec.document;
   lease.first_step = job.first_step + job.segment * job.steps_per_segment;
   lease.steps = work.steps;
   lease.last_segment = job.last_segment();
-  lease.inputs = inputs_from_json(column.text(10));
-  for (const auto& [name, value] : values_from_json(column.text(11)))
-    lease.inputs[name] = {{value.blob, 0, value.bytes}};
+  lease.inputs = inputs_from_json(spec.inputs);
+  for (const auto& [name, value] : values_from_json(spec.carried)) lease.inputs[name] = {{value.blob, 0, value.bytes}};
   lease.memory_bound_bytes = job.memory_bound_bytes;
-  lease.time_limit_ms = time_limit_ms(work.work.metered, column.get<double>(12));
+  lease.time_limit_ms = time_limit_ms(work.work.metered, flops_per_s);
   return lease;
+}
+
+wire::Lease lease_from(const Rows& rows, size_t row) {
+  const AfterJob column{rows, row};
+  const wire::Fence fence{column.get<uint64_t>(5), column.get<JobId>(0), column.get<int32_t>(1), column.get<int64_t>(4),
+                          column.get<int32_t>(2)};
+  return make_lease(job_from(rows, row), fence, column.get<SessionId>(3), column.get<SliceId>(8),
+                    {column.text(9), column.text(10), column.text(11)}, column.get<double>(12));
 }
 
 std::vector<wire::Lease> read_leases(Connection::Transaction& tx, const std::vector<wire::Fence>& fences) {
@@ -122,7 +137,9 @@ std::vector<wire::Lease> read_leases(Connection::Transaction& tx, const std::vec
     segments.push_back(fence.segment);
     attempts.push_back(fence.attempt);
   }
-  const Rows rows = tx.query(kReadLeases, jobs, segments, attempts);
+  tx.queue(kReadLeases, jobs, segments, attempts);
+  const auto answers = tx.flush_and_commit();
+  const Rows& rows = answers[0];
   const std::set<wire::Fence> asked(fences.begin(), fences.end());
   std::vector<wire::Lease> leases;
   for (size_t row = 0; row < rows.size(); ++row) {
@@ -222,28 +239,36 @@ std::vector<wire::Lease> PgStore::lease(int64_t leader_epoch, const std::vector<
       epochs.push_back(placement.session.epoch);
       slices.push_back(placement.slice);
     }
+    tx.commit_without_flush();
     tx.queue(kHoldLeader, leader_epoch);
     tx.queue(kHoldSessions, std::vector<SessionId>(distinct.begin(), distinct.end()));
     queue_locked_jobs(tx, ids);
     tx.queue(kPlaces, sessions, epochs, slices);
+    tx.queue(kSpecs, ids);
     const auto answers = tx.flush();
-    if (answers[0].empty()) return {};
-    JobMap jobs = locked_jobs(answers[3]);
+    const Rows &leader = answers[1], &places = answers[5], &specs = answers[6];
+    if (leader.empty()) return {};
+    JobMap jobs = locked_jobs(answers[4]);
+    std::map<JobId, SpecTexts> spec_of;
+    for (size_t row = 0; row < specs.size(); ++row)
+      spec_of[specs.get<JobId>(row, 0)] = {specs.text(row, 1), specs.text(row, 2), specs.text(row, 3)};
     JobChanges changes;
-    std::vector<wire::Fence> fences;
-    for (size_t row = 0; row < answers[4].size(); ++row) {
-      const Placement& placement = batch[answers[4].get<size_t>(row, 0) - 1];
+    std::vector<wire::Lease> leases;
+    for (size_t row = 0; row < places.size(); ++row) {
+      const Placement& placement = batch[places.get<size_t>(row, 0) - 1];
       const auto job = jobs.find(placement.job);
-      if (job == jobs.end() || job->second.state != JobState::Queued || job->second.segment != placement.segment)
+      const auto spec = spec_of.find(placement.job);
+      if (job == jobs.end() || job->second.state != JobState::Queued || job->second.segment != placement.segment ||
+          spec == spec_of.end())
         continue;
-      fences.push_back({answers[4].get<uint64_t>(row, 2), placement.job, placement.segment, placement.session.epoch,
-                        job->second.attempt + 1});
-      changes.lease(job->second, fences.back(), placement.session.id, placement.slice,
-                    answers[4].get<AccountId>(row, 1));
+      const wire::Fence fence{places.get<uint64_t>(row, 2), placement.job, placement.segment, placement.session.epoch,
+                              job->second.attempt + 1};
+      changes.lease(job->second, fence, placement.session.id, placement.slice, places.get<AccountId>(row, 1));
+      leases.push_back(make_lease(job->second, fence, placement.session.id, placement.slice, spec->second,
+                                  places.get<double>(row, 3)));
     }
-    if (fences.empty()) return {};
     changes.write(tx, clock_.wall(), random_);
-    return read_leases(tx, fences);
+    return leases;
   });
 }
 
@@ -265,8 +290,10 @@ std::vector<FailureOutcome> PgStore::expire_sessions(int64_t leader_epoch,
     for (size_t row = 0; row < found[2].size(); ++row) affected.push_back(found[2].get<JobId>(row, 0));
     queue_locked_jobs(tx, affected);
     tx.queue(kLatestAttempts, affected);
+    queue_counted_attempts(tx, affected);
     const auto answers = tx.flush();
     JobMap jobs = locked_jobs(answers[1]);
+    const AttemptCounts counted = counted_attempts(answers[3]);
     const std::set<wire::SessionKey> expired(sessions.begin(), sessions.end());
     JobChanges changes;
     std::vector<FailureOutcome> outcomes;
@@ -276,7 +303,7 @@ std::vector<FailureOutcome> PgStore::expire_sessions(int64_t leader_epoch,
       if (!expired.contains({attempt.session, attempt.session_epoch}) || is_terminal(job.state)) continue;
       if (attempt.live()) {
         changes.end_attempt(attempt, {.code = {}, .detail = {}, .schedules_hash = {}});
-        if (job.attempt >= kMaxAttempts)
+        if (!may_try_again(job, EndReason::LeaseExpired, counted))
           changes.end(job, JobState::Failed, EndReason::AttemptsExhausted, "the box was lost each time", false, {});
         else
           changes.requeue(job, EndReason::LeaseExpired);

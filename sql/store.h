@@ -317,5 +317,7 @@ class Store {
 inline constexpr AccountId kOperatorAccount{{0, 0, 0, 0, 0, 0, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, 1}};
 
 inline constexpr int32_t kMaxAttempts = 5;  ///< of one segment, before the job ends as attempts_exhausted
+/// Attempts that a box gave back when it stopped do not count among those, but a limit is on everything.
+inline constexpr int32_t kMaxAttemptsWithDrained = 100;
 
 }  // namespace quarry::sql

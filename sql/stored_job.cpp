@@ -13,6 +13,10 @@ constexpr Statement kReadJobs =
     "select " QUARRY_JOB_COLUMNS
     ", pg_current_xact_id()::text::bigint from unnest($1::uuid[]) u(id) join job j on j.id = u.id";
 
+constexpr Statement kCountedAttempts =
+    "select a.job, count(*) from unnest($1::uuid[]) u(id) join job j on j.id = u.id join attempt a on a.job = j.id and "
+    "a.segment = j.segment where a.end_reason is distinct from $2 group by a.job";
+
 template <class T>
 T fits(std::optional<T> value) {
   if (!value) throw std::overflow_error("a job's stored work does not fit 128 bits");  // submit refuses such a job
@@ -76,6 +80,25 @@ JobMap locked_jobs(const Rows& rows) {
     jobs.emplace(job.id, std::move(job));
   }
   return jobs;
+}
+
+void queue_counted_attempts(Connection::Transaction& tx, const std::vector<JobId>& jobs) {
+  std::vector<JobId> sorted = jobs;
+  std::sort(sorted.begin(), sorted.end());
+  sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
+  tx.queue(kCountedAttempts, sorted, static_cast<int>(EndReason::Drained));
+}
+
+AttemptCounts counted_attempts(const Rows& rows) {
+  AttemptCounts counts;
+  for (size_t row = 0; row < rows.size(); ++row) counts[rows.get<JobId>(row, 0)] = rows.get<int64_t>(row, 1);
+  return counts;
+}
+
+bool may_try_again(const StoredJob& job, EndReason reason, const AttemptCounts& counted_before) {
+  if (job.attempt >= kMaxAttemptsWithDrained) return false;
+  const auto counted = counted_before.find(job.id);  // the attempt that ends is among them, being live when counted
+  return reason == EndReason::Drained || counted == counted_before.end() || counted->second < kMaxAttempts;
 }
 
 SegmentWork segment_work(const StoredJob& job, int32_t segment) {

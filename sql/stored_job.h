@@ -56,6 +56,13 @@ void queue_locked_jobs(Connection::Transaction& tx,
                        const std::vector<JobId>& jobs);  ///< appends the two statements below to the queue
 JobMap locked_jobs(const Rows& rows);                    ///< rows of the second one
 
+/// Attempts of each job's present segment that count against it: all but those a draining box gave back.
+using AttemptCounts = std::map<JobId, int64_t>;
+void queue_counted_attempts(Connection::Transaction& tx, const std::vector<JobId>& jobs);
+AttemptCounts counted_attempts(const Rows& rows);
+/// Whether a job whose attempt has just ended for this reason may have another.
+bool may_try_again(const StoredJob& job, EndReason reason, const AttemptCounts& counted_before);
+
 /// A segment's metered work. Segment kWholeJob is the job's constant alone, the least that a job costs.
 inline constexpr int32_t kWholeJob = -1;
 struct SegmentWork {

@@ -102,7 +102,7 @@ TEST_CASE("The ledger is paged from the newest line, and its lines name the segm
   CHECK(sums["reserved"] == Money());
   for (const auto& line : all)
     if (line.kind == "charge") CHECK(line.segments.size() == 1);
-  CHECK_THROWS_AS(world.store->ledger(world.renter, {"nonsense", 4}, next), std::invalid_argument);
+  CHECK_THROWS_AS(world.store->ledger(world.renter, {"nonsense", 4}, next), sql::BadCursor);
 }
 
 }  // namespace quarry::test

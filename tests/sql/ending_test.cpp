@@ -82,6 +82,21 @@ TEST_CASE("A segment that fails too often ends its job, which pays for accepted 
   CHECK(world.store->reconcile().empty());
 }
 
+TEST_CASE("A segment that a stopping box gave back is queued again, pays nothing, and the attempt does not count") {
+  World world;
+  const JobId job = world.submit_job();
+  for (int attempt = 1; attempt <= 2 * sql::kMaxAttempts; ++attempt)
+    CHECK_FALSE(world.fail(world.lease(job, 0, world.first).fence, "drained").job_ended);
+  for (int attempt = 1; attempt < sql::kMaxAttempts; ++attempt)
+    CHECK_FALSE(world.fail(world.lease(job, 0, world.first).fence, "device_error").job_ended);
+  CHECK(world.job(job).spent == Money());
+  CHECK(world.ask("select count(*) from attempt where end_reason = " +
+                  std::to_string(static_cast<int>(EndReason::Drained))) == std::to_string(2 * sql::kMaxAttempts));
+  CHECK(world.fail(world.lease(job, 0, world.first).fence, "device_error").job_ended);
+  CHECK(world.job(job).end_reason == EndReason::AttemptsExhausted);
+  CHECK(world.store->reconcile().empty());
+}
+
 TEST_CASE("Losing the box each time exhausts the attempts too") {
   World world;
   const JobId job = world.submit_job();
