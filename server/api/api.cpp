@@ -158,16 +158,22 @@ struct Api::State {
     co_return std::nullopt;
   }
 
-  /// Takes the Idempotency-Key and answers a repeat.
-  Awaitable<std::optional<http::Response>> recall(const Route& route, Call& call) {
+  /// Takes the Idempotency-Key; the refusal of one that cannot be.
+  static std::optional<http::Response> take_key(const Route& route, Call& call) {
     const std::string* key = route.method == http::Method::Post ? call.request.field("idempotency-key") : nullptr;
-    if (key == nullptr || route.scope.empty()) co_return std::nullopt;
+    if (key == nullptr || route.scope.empty()) return std::nullopt;
     if (key->empty() || key->size() > kMaxIdempotencyKeyBytes)
-      co_return refusal({"bad_header", "Idempotency-Key is not 1 to 255 bytes", "", "send a shorter key"});
+      return refusal({"bad_header", "Idempotency-Key is not 1 to 255 bytes", "", "send a shorter key"});
     Sha256 hash;
     hash.update(call.request.path + "\n");
     hash.update(call.body);
     call.idempotency = {*key, hash.finish()};
+    return std::nullopt;
+  }
+
+  /// The stored answer of a repeat.
+  Awaitable<std::optional<http::Response>> recall(const Call& call) {
+    if (call.idempotency.key.empty()) co_return std::nullopt;
     const auto find = [account = call.account, given = call.idempotency](sql::Store& store) {
       return store.find_idempotent(account, given);
     };
@@ -190,8 +196,16 @@ struct Api::State {
     BodyMemory::Share share(body_memory.used);
     if (auto refused = co_await admit(route, call)) co_return std::move(*refused);
     if (auto refused = co_await read_body(route, call, share)) co_return std::move(*refused);
-    if (auto known = co_await recall(route, call)) co_return std::move(*known);
+    if (auto refused = take_key(route, call)) co_return std::move(*refused);
+    if (route.creates) {
+      if (auto known = co_await recall(call)) co_return std::move(*known);
+    }
     http::Response response = co_await route.handler(service, call);
+    // A submit finds its own key in the transaction that would insert the jobs. It gets there only with a job that can
+    // be planned; what a repeat cannot plan any more had its answer all the same.
+    if (!route.creates && response.status >= 400 && response.status < 500) {
+      if (auto known = co_await recall(call)) co_return std::move(*known);
+    }
     co_await remember(route, call, response);
     co_return response;
   }

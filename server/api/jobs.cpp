@@ -175,8 +175,9 @@ Awaitable<http::Response> get_job(Service& service, Call& call) {
     if (!job) co_return refusal(job_missing(call.arguments.at(0)));
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
     if (is_terminal(job->state) || left.count() <= 0) co_return co_await job_answer(service, *job);
+    // That it was leased is no reason to read it again.
     const auto reread = std::chrono::steady_clock::now() + std::min(left, kReread);
-    for (auto now = std::chrono::steady_clock::now(); now < reread && !changes->take_changed();
+    for (auto now = std::chrono::steady_clock::now(); now < reread && !changes->take_ended();
          now = std::chrono::steady_clock::now())
       co_await changes->wait(std::chrono::ceil<std::chrono::milliseconds>(reread - now));
   }

@@ -30,14 +30,19 @@ class Hub::Watcher final : public Hub::Subscription, public std::enable_shared_f
     std::lock_guard lock(mutex_);
     return std::exchange(changed_, false);
   }
+  bool take_ended() override {
+    std::lock_guard lock(mutex_);
+    return std::exchange(ended_, false);
+  }
   std::optional<LiveProgress> take_progress() override {
     std::lock_guard lock(mutex_);
     return std::exchange(progress_, std::nullopt);
   }
 
-  void wake(const std::optional<LiveProgress>& progress) {
+  void wake(const std::optional<LiveProgress>& progress, bool ended) {
     std::lock_guard lock(mutex_);
     progress ? void(progress_ = progress) : void(changed_ = true);
+    ended_ = ended_ || ended;
     woken_ = true;
     if (timer_) asio::post(timer_->get_executor(), [timer = timer_] { timer->cancel(); });
   }
@@ -45,7 +50,7 @@ class Hub::Watcher final : public Hub::Subscription, public std::enable_shared_f
  private:
   std::mutex mutex_;
   std::shared_ptr<asio::steady_timer> timer_;
-  bool woken_ = false, changed_ = false;
+  bool woken_ = false, changed_ = false, ended_ = false;
   std::optional<LiveProgress> progress_;
 };
 
@@ -59,13 +64,14 @@ std::shared_ptr<Hub::Subscription> Hub::subscribe(JobId job) {
   return watcher;
 }
 
-void Hub::notify(JobId job, const std::optional<LiveProgress>& progress) {
+void Hub::notify(JobId job, const std::optional<LiveProgress>& progress, bool ended) {
   std::lock_guard lock(mutex_);
   if (progress) progress_[job] = *progress;
+  if (ended) progress_.erase(job);
   const auto [first, last] = watchers_.equal_range(job);
   for (auto it = first; it != last;) {
     if (const auto watcher = it->second.lock()) {
-      watcher->wake(progress);
+      watcher->wake(progress, ended);
       ++it;
     } else {
       it = watchers_.erase(it);
@@ -74,18 +80,13 @@ void Hub::notify(JobId job, const std::optional<LiveProgress>& progress) {
 }
 
 void Hub::changed(JobId job) {
-  notify(job, std::nullopt);
+  notify(job, std::nullopt, false);
 }
 void Hub::progress(JobId job, LiveProgress progress) {
-  notify(job, progress);
+  notify(job, progress, false);
 }
-
 void Hub::ended(JobId job) {
-  {
-    std::lock_guard lock(mutex_);
-    progress_.erase(job);
-  }
-  changed(job);
+  notify(job, std::nullopt, true);
 }
 
 std::optional<LiveProgress> Hub::current(JobId job) const {

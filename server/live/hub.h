@@ -30,6 +30,7 @@ class Hub {
     /// Until something happens or the time is over.
     virtual Awaitable<void> wait(std::chrono::milliseconds limit) = 0;
     virtual bool take_changed() = 0;                          ///< something durable, since it was last asked
+    virtual bool take_ended() = 0;                            ///< an attempt of it ended, since it was last asked
     virtual std::optional<LiveProgress> take_progress() = 0;  ///< the newest not yet taken
   };
 
@@ -43,7 +44,7 @@ class Hub {
 
  private:
   class Watcher;
-  void notify(JobId job, const std::optional<LiveProgress>& progress);
+  void notify(JobId job, const std::optional<LiveProgress>& progress, bool ended);
 
   mutable std::mutex mutex_;
   std::unordered_multimap<JobId, std::weak_ptr<Watcher>> watchers_;
