@@ -351,6 +351,17 @@ std::string Values::gather(const Expr& expr, const std::string& index_text, cons
   return operations_.from_storage(expr.dtype, "(" + type + ")(" + elements + ")", scheduled_.lanes);
 }
 
+namespace {
+
+// One value or the other, lane by lane where the test varies.
+std::string either(const Printed& test, const std::string& one, const std::string& zero, DType dtype, int lanes) {
+  if (!test.varying) return "(" + test.text + ") ? " + one + " : " + zero;
+  const std::string mask = "convert_" + vector_type(mask_type(compute_type(dtype)), lanes) + "(" + test.text + ")";
+  return "select(" + zero + ", " + one + ", " + mask + ")";
+}
+
+}  // namespace
+
 Printed Values::choose(ExprId id, const Copies& copies) {
   const Expr& expr = at(id);
   const bool varying = varies(id);
@@ -358,12 +369,9 @@ Printed Values::choose(ExprId id, const Copies& copies) {
   const Printed selector = value(expr.a, copies);
   const std::string one = widened(value(expr.b, copies), expr.dtype, lanes);
   const std::string zero = widened(value(expr.c, copies), expr.dtype, lanes);
-  const std::string type = vector_type(compute_type(expr.dtype), lanes);
   const std::string selector_type = vector_type(compute_type(at(expr.a).dtype), width(selector.varying));
-  const std::string test = selector.text + " != (" + selector_type + ")(0)";
-  if (!selector.varying) return {name(type, "(" + test + ") ? " + one + " : " + zero), varying};
-  const std::string mask = "convert_" + vector_type(mask_type(compute_type(expr.dtype)), lanes) + "(" + test + ")";
-  return {name(type, "select(" + zero + ", " + one + ", " + mask + ")"), varying};
+  const Printed test{selector.text + " != (" + selector_type + ")(0)", selector.varying};
+  return {name(vector_type(compute_type(expr.dtype), lanes), either(test, one, zero, expr.dtype, lanes)), varying};
 }
 
 Printed Values::guard(ExprId id, const Copies& copies) {
@@ -373,11 +381,7 @@ Printed Values::guard(ExprId id, const Copies& copies) {
   const Printed inside = condition(expr.a, copies);
   const std::string kept = widened(value(expr.b, copies), expr.dtype, lanes);
   const std::string type = vector_type(compute_type(expr.dtype), lanes);
-  const std::string zero = "(" + type + ")(0)";
-  if (!inside.varying) return {name(type, inside.text + " ? " + kept + " : " + zero), varying};
-  const std::string mask =
-      "convert_" + vector_type(mask_type(compute_type(expr.dtype)), lanes) + "(" + inside.text + ")";
-  return {name(type, "select(" + zero + ", " + kept + ", " + mask + ")"), varying};
+  return {name(type, either(inside, kept, "(" + type + ")(0)", expr.dtype, lanes)), varying};
 }
 
 Printed Values::random(ExprId id, const Copies& copies) {

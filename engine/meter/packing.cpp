@@ -24,6 +24,12 @@ std::vector<size_t> births(std::span<const Lifetime> values) {
   return order;
 }
 
+std::vector<size_t> deaths(std::span<const Lifetime> values) {
+  std::vector<size_t> order = births(values);
+  std::ranges::stable_sort(order, {}, [&](size_t value) { return values[value].last; });
+  return order;
+}
+
 // Free ranges of an arena that grows at its end.
 class FreeList {
  public:
@@ -85,16 +91,12 @@ class FreeList {
 Packing pack_by_birth(std::span<const Lifetime> values) {
   Packing packing{std::vector<uint64_t>(values.size(), 0), 0};
   FreeList arena;
-  std::multimap<size_t, size_t> alive;  // last launch -> value
-  for (const size_t value : births(values)) {
-    if (values[value].bytes == 0) continue;
-    while (!alive.empty() && alive.begin()->first < values[value].first) {
-      const size_t dead = alive.begin()->second;
-      arena.give_back(packing.offsets[dead], values[dead].bytes);
-      alive.erase(alive.begin());
-    }
-    packing.offsets[value] = arena.take(values[value].bytes);
-    alive.emplace(values[value].last, value);
+  const std::vector<size_t> born = births(values), dying = deaths(values);
+  auto dead = dying.begin();
+  for (const size_t value : born) {
+    for (; values[*dead].last < values[value].first; ++dead)
+      if (values[*dead].bytes > 0) arena.give_back(packing.offsets[*dead], values[*dead].bytes);
+    if (values[value].bytes > 0) packing.offsets[value] = arena.take(values[value].bytes);
   }
   packing.bytes = arena.end();
   return packing;
