@@ -24,10 +24,12 @@ Awaitable<void> send_blob(Service& service, LocatedBlob blob, uint64_t begin, ui
     co_await writer.write(std::span(*blob.memory).subspan(begin, end - begin));
     co_return;
   }
+  Chunk spare;  // sent, and read into again: a fresh one would be zeroed first
   const auto read_ahead = [&](uint64_t at) {
     const size_t bytes = static_cast<size_t>(std::min<uint64_t>(kFileChunkBytes, end - at));
-    return service.work.start([file = blob.file, at, bytes] {
-      auto chunk = std::make_shared<std::vector<std::byte>>(bytes);
+    auto chunk = spare ? std::move(spare) : std::make_shared<std::vector<std::byte>>();
+    chunk->resize(bytes);
+    return service.work.start([file = blob.file, at, chunk = std::move(chunk)] {
       if (!file->read(at, *chunk)) throw std::runtime_error("a stored blob cannot be read");
       return chunk;
     });
@@ -35,11 +37,12 @@ Awaitable<void> send_blob(Service& service, LocatedBlob blob, uint64_t begin, ui
   if (begin == end) co_return;
   auto next = read_ahead(begin);
   while (begin < end) {
-    const Chunk chunk = co_await next->wait();
+    Chunk chunk = co_await next->wait();
     begin += chunk->size();
     if (begin < end) next = read_ahead(begin);
     co_await writer.write(*chunk);
     service.metrics.bytes_downloaded += chunk->size();
+    spare = std::move(chunk);
   }
 }
 

@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "server/api/download.h"
 #include "server/api/handlers.h"
 #include "server/limits.h"
@@ -63,9 +65,10 @@ struct Chunk {
   std::optional<http::RequestFailed> failure;
 };
 
-/// Fills a chunk from the body: fewer bytes than kFileChunkBytes only at its end.
-Awaitable<std::shared_ptr<Chunk>> next_chunk(http::BodyReader& body) {
-  auto chunk = std::make_shared<Chunk>();
+/// Fills a chunk from the body: fewer bytes than kFileChunkBytes only at its end. A full one that is done with is
+/// filled again: a fresh one is zeroed first, which took a tenth of an upload's time.
+Awaitable<std::shared_ptr<Chunk>> next_chunk(http::BodyReader& body, std::shared_ptr<Chunk> spare = nullptr) {
+  auto chunk = spare ? std::move(spare) : std::make_shared<Chunk>();
   chunk->bytes.resize(kFileChunkBytes);
   size_t used = 0;
   try {
@@ -85,10 +88,12 @@ Awaitable<std::shared_ptr<Chunk>> next_chunk(http::BodyReader& body) {
 /// body broke off is kept, so that the upload can go on from there.
 Awaitable<Status> receive(Service& service, http::BodyReader& body, std::shared_ptr<Upload> upload, uint64_t most) {
   std::shared_ptr<WorkPool::Task<Status>> writing;
+  std::shared_ptr<Chunk> written, spare;
   uint64_t received = 0;
   for (;;) {
-    const std::shared_ptr<Chunk> chunk = co_await next_chunk(body);
+    const std::shared_ptr<Chunk> chunk = co_await next_chunk(body, std::move(spare));
     if (writing) QUARRY_CO_TRY(co_await writing->wait());
+    spare = std::exchange(written, chunk);
     received += chunk->bytes.size();
     if (received > most) co_return too_large();
     service.metrics.bytes_uploaded += chunk->bytes.size();
