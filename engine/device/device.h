@@ -1,7 +1,8 @@
 // A device is: allocate, copy, compile, launch, wait. Everything above this line is shared by all devices.
 //
-// Threading: one thread at a time per Device. Work is queued in order; copy_in and launch return before they finish, copy_out and
-// wait block. Failure: Problems with code "device_error" (the device or driver failed), "out_of_memory", "compile_failed".
+// Threading: one thread at a time per Device. Work is queued in order; copy_in and launch return before they finish,
+// copy_out and wait block. Failure: Problems with code "device_error" (the device or driver failed), "out_of_memory",
+// "compile_failed".
 #pragma once
 
 #include <cstddef>
@@ -18,9 +19,9 @@
 namespace quarry::device {
 
 struct Properties {
-  std::string name;             ///< "interpreter", "pthread-AMD EPYC", ...
-  std::string backend;          ///< "interpreter", "opencl"
-  std::string driver;           ///< vendor and version of driver and compiler: part of every binary's cache key
+  std::string name;     ///< "interpreter", "pthread-AMD EPYC", ...
+  std::string backend;  ///< "interpreter", "opencl"
+  std::string driver;   ///< vendor and version of driver and compiler: part of every binary's cache key
   uint64_t memory_bytes = 0;
   uint64_t max_allocation_bytes = 0;
   uint32_t compute_units = 0;
@@ -65,8 +66,8 @@ class Device {
   virtual Status zero(BufferRange range) = 0;
   /// `most_scratch_bytes` bounds the executable's scratch_bytes(): a job's memory bound holds all that it needs.
   virtual Result<std::shared_ptr<Executable>> compile(const lower::Kernel& kernel, uint64_t most_scratch_bytes) = 0;
-  /// `reads` are in the order of Kernel::reads. `result` may be one of them only for a row update. `scratch` has at least the kernel's
-  /// scratch_bytes(); what lies there means nothing before or after.
+  /// `reads` are in the order of Kernel::reads. `result` may be one of them only for a row update. `scratch` has at
+  /// least the kernel's scratch_bytes(); what lies there means nothing before or after.
   virtual Status launch(Executable& kernel, BufferRange result, std::span<const BufferRange> reads, BufferRange scratch,
                         const LaunchScalars& scalars) = 0;
   virtual Status wait() = 0;
@@ -80,7 +81,7 @@ struct DeviceInfo {
 std::vector<DeviceInfo> list_devices();
 
 struct OpenOptions {
-  std::string cache_directory;  ///< binaries and their source; empty: no cache on disk
+  std::string cache_directory;                         ///< binaries and their source; empty: no cache on disk
   uint32_t first_compute_unit = 0, compute_units = 0;  ///< a slice (OpenCL sub-device); 0 units: the whole device
 };
 Result<std::unique_ptr<Device>> open_device(std::string_view selector, const OpenOptions& options);

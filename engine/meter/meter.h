@@ -1,5 +1,6 @@
-// Counts the work of a graph before it runs: tariff version 1 (docs/metering.md, design section 6). Exact integers; a count that does
-// not fit is a Problem ("count_overflow"), never a wrapped number. Knows nothing of devices, prices or money.
+// Counts the work of a graph before it runs: tariff version 1 (docs/metering.md, design section 6). Exact integers; a
+// count that does not fit is a Problem ("count_overflow"), never a wrapped number. Knows nothing of devices, prices or
+// money.
 #pragma once
 
 #include <array>
@@ -42,16 +43,16 @@ Result<StepCount> count(const graph::NormalGraph& graph, const Usage& usage);
 /// Metered FLOPs of `steps` steps, with (first segment) or without the job's constant.
 Result<Flops> metered(const StepCount& step, int64_t steps, bool with_job_constant);
 
-/// A value that a kernel of its own computes, and the INPUTs and other stored values that the kernel loads, ascending. A row update
-/// reads its old value too.
+/// A value that a kernel of its own computes, and the INPUTs and other stored values that the kernel loads, ascending.
+/// A row update reads its old value too.
 struct StoredValue {
   graph::NodeId node;
   std::vector<graph::NodeId> reads;
 };
 
-/// The stored values of a graph: reduce results, outputs, and what would repeat work if fused (design section 5). Device-free; lowering
-/// makes one kernel of each, in this order. Ascending; INPUTs are not in it. A stored value is never a pure movement of another one
-/// unless it is an output.
+/// The stored values of a graph: reduce results, outputs, and what would repeat work if fused (design section 5).
+/// Device-free; lowering makes one kernel of each, in this order. Ascending; INPUTs are not in it. A stored value is
+/// never a pure movement of another one unless it is an output.
 std::vector<StoredValue> stored_values(const graph::NormalGraph& graph);
 
 }  // namespace quarry::meter

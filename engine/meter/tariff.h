@@ -12,7 +12,8 @@ namespace quarry::meter {
 /// Movement and sources other than RAND count 0. Idioms are not seen here.
 int weight(const graph::Graph& graph, graph::NodeId id);
 
-/// Whether the node is a POW whose constant exponent makes it a product, a division or a square root: the exponent itself is not needed.
+/// Whether the node is a POW whose constant exponent makes it a product, a division or a square root: the exponent
+/// itself is not needed.
 bool is_cheap_power(const graph::Graph& graph, graph::NodeId id);
 
 /// 0 for operands of 16 bits or less, 1 for 32, 2 for 64. A CAST counts at the wider of its source and target.
