@@ -1,5 +1,5 @@
 // A framed, mutually authenticated TLS connection: what workers, servers and schedulers speak wire messages over.
-//
+// A link is let go of before its io_context ends.
 // All callbacks run on the link's io_context. send() may be called from any thread; messages leave in the order of the
 // calls. A link that buffers more than kMaxQueuedBytes is closed: the peer is too slow.
 #pragma once

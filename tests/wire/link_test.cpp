@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "common/clock.h"
+#include "tests/support/time_factor.h"
 #include "tests/wire/authority.h"
 
 using namespace quarry;
@@ -55,11 +56,12 @@ class Watcher {
   }
   bool wait_messages(size_t count, std::chrono::seconds limit = 20s) {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, limit, [&] { return messages_.size() >= count; });
+    return changed_.wait_for(lock, kTimeFactor * limit, [&] { return messages_.size() >= count; });
   }
   std::string wait_close(std::chrono::seconds limit = 20s) {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, limit, [&] { return !closes_.empty(); }) ? closes_.front() : "(still open)";
+    return changed_.wait_for(lock, kTimeFactor * limit, [&] { return !closes_.empty(); }) ? closes_.front()
+                                                                                          : "(still open)";
   }
   size_t closes() {
     const std::lock_guard lock(mutex_);
@@ -85,10 +87,11 @@ class Slot {
     value_ = std::move(value);
     changed_.notify_all();
   }
+  /// Gives the value away: a link must not stay here beyond its io_context.
   std::optional<T> wait(std::chrono::milliseconds limit = 20s) {
     std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, limit, [&] { return value_.has_value(); });
-    return value_;
+    changed_.wait_for(lock, kTimeFactor * limit, [&] { return value_.has_value(); });
+    return std::exchange(value_, std::nullopt);
   }
 
  private:
