@@ -28,12 +28,14 @@ ApiKeyText make_api_key(RandomSource& random) {
 }
 
 std::optional<ApiKeyText> parse_api_key(std::string_view text) {
-  if (text.size() != kPrefix.size() + kIdDigits + 1 + kSecretDigits + kCheckDigits || !text.starts_with(kPrefix)) return std::nullopt;
+  if (text.size() != kPrefix.size() + kIdDigits + 1 + kSecretDigits + kCheckDigits || !text.starts_with(kPrefix))
+    return std::nullopt;
   const std::string_view body = text.substr(kPrefix.size());
   if (body[kIdDigits] != '_') return std::nullopt;
   const auto is_hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || c == '_'; };
   if (!std::all_of(body.begin(), body.end(), is_hex)) return std::nullopt;
-  ApiKeyText key = assemble(std::string(body.substr(0, kIdDigits)), std::string(body.substr(kIdDigits + 1, kSecretDigits)));
+  ApiKeyText key =
+      assemble(std::string(body.substr(0, kIdDigits)), std::string(body.substr(kIdDigits + 1, kSecretDigits)));
   return key.text == text ? std::optional(key) : std::nullopt;
 }
 

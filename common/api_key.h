@@ -1,5 +1,5 @@
-// API keys: "qk_live_<id>_<secret><check>". Found by the id, compared by the secret's SHA-256, and recognised by secret scanners through
-// the fixed prefix and the checksum. Only the hash is ever stored; the text is shown once.
+// API keys: "qk_live_<id>_<secret><check>". Found by the id, compared by the secret's SHA-256, and recognised by secret
+// scanners through the fixed prefix and the checksum. Only the hash is ever stored; the text is shown once.
 #pragma once
 
 #include <optional>
@@ -12,9 +12,9 @@
 namespace quarry {
 
 struct ApiKeyText {
-  std::string text;         ///< the whole key: a secret
-  std::string id;           ///< 16 hex digits, public
-  Digest secret_sha256{};   ///< of the 64 hex digits of the secret
+  std::string text;        ///< the whole key: a secret
+  std::string id;          ///< 16 hex digits, public
+  Digest secret_sha256{};  ///< of the 64 hex digits of the secret
 };
 
 ApiKeyText make_api_key(RandomSource& random);

@@ -42,14 +42,30 @@ struct Id {
   auto operator<=>(const Id&) const = default;
 };
 
-struct AccountKind { static constexpr std::string_view prefix = "acct_"; };
-struct JobKind { static constexpr std::string_view prefix = "job_"; };
-struct BoxKind { static constexpr std::string_view prefix = "box_"; };
-struct DeviceKind { static constexpr std::string_view prefix = "dev_"; };
-struct SliceKind { static constexpr std::string_view prefix = "slice_"; };
-struct SessionKind { static constexpr std::string_view prefix = "bses_"; };
-struct TransferKind { static constexpr std::string_view prefix = "xfer_"; };
-struct QuoteKind { static constexpr std::string_view prefix = "quote_"; };
+struct AccountKind {
+  static constexpr std::string_view prefix = "acct_";
+};
+struct JobKind {
+  static constexpr std::string_view prefix = "job_";
+};
+struct BoxKind {
+  static constexpr std::string_view prefix = "box_";
+};
+struct DeviceKind {
+  static constexpr std::string_view prefix = "dev_";
+};
+struct SliceKind {
+  static constexpr std::string_view prefix = "slice_";
+};
+struct SessionKind {
+  static constexpr std::string_view prefix = "bses_";
+};
+struct TransferKind {
+  static constexpr std::string_view prefix = "xfer_";
+};
+struct QuoteKind {
+  static constexpr std::string_view prefix = "quote_";
+};
 
 using AccountId = Id<AccountKind>;
 using JobId = Id<JobKind>;

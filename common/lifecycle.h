@@ -1,5 +1,6 @@
-// The states of jobs and attempts, their edges and the end reasons (design section 4): the one source of the SQL guards (a test compares
-// them with the tables job_edge and attempt_edge), of every C++ switch, and of the diagram in docs/architecture.md.
+// The states of jobs and attempts, their edges and the end reasons (design section 4): the one source of the SQL guards
+// (a test compares them with the tables job_edge and attempt_edge), of every C++ switch, and of the diagram in
+// docs/architecture.md.
 #pragma once
 
 #include <array>
@@ -13,9 +14,20 @@ enum class JobState : int16_t { Held, Queued, Running, Checking, Succeeded, Fail
 enum class AttemptState : int16_t { Leased, Running, Delivered, Accepted, Rejected, Failed, Lost, Cancelled };
 
 enum class EndReason : int16_t {
-  Succeeded, Cancelled, DeadlinePassed, BudgetStop,                  // of a job
-  GraphError, AttemptsExhausted, RentalEnded, ServiceFault,          // of a job
-  BoxLost, LeaseExpired, DeviceError, Preempted, Drained, Rejected,  // of an attempt: the segment is queued again
+  Succeeded,
+  Cancelled,
+  DeadlinePassed,
+  BudgetStop,  // of a job
+  GraphError,
+  AttemptsExhausted,
+  RentalEnded,
+  ServiceFault,  // of a job
+  BoxLost,
+  LeaseExpired,
+  DeviceError,
+  Preempted,
+  Drained,
+  Rejected,  // of an attempt: the segment is queued again
 };
 
 template <class State>
@@ -25,14 +37,14 @@ struct Edge {
 template <class State>
 Edge(State, State) -> Edge<State>;  // clang 14 does not deduce aggregates
 inline constexpr std::array kJobEdges{
-    Edge{JobState::Held, JobState::Queued},        Edge{JobState::Held, JobState::Cancelled},
-    Edge{JobState::Held, JobState::Expired},       Edge{JobState::Queued, JobState::Running},
-    Edge{JobState::Queued, JobState::Cancelled},   Edge{JobState::Queued, JobState::Expired},
-    Edge{JobState::Running, JobState::Queued},     Edge{JobState::Running, JobState::Checking},
-    Edge{JobState::Running, JobState::Succeeded},  Edge{JobState::Running, JobState::Failed},
-    Edge{JobState::Running, JobState::Cancelled},  Edge{JobState::Running, JobState::Expired},
-    Edge{JobState::Checking, JobState::Queued},    Edge{JobState::Checking, JobState::Succeeded},
-    Edge{JobState::Checking, JobState::Failed},    Edge{JobState::Checking, JobState::Cancelled},
+    Edge{JobState::Held, JobState::Queued},       Edge{JobState::Held, JobState::Cancelled},
+    Edge{JobState::Held, JobState::Expired},      Edge{JobState::Queued, JobState::Running},
+    Edge{JobState::Queued, JobState::Cancelled},  Edge{JobState::Queued, JobState::Expired},
+    Edge{JobState::Running, JobState::Queued},    Edge{JobState::Running, JobState::Checking},
+    Edge{JobState::Running, JobState::Succeeded}, Edge{JobState::Running, JobState::Failed},
+    Edge{JobState::Running, JobState::Cancelled}, Edge{JobState::Running, JobState::Expired},
+    Edge{JobState::Checking, JobState::Queued},   Edge{JobState::Checking, JobState::Succeeded},
+    Edge{JobState::Checking, JobState::Failed},   Edge{JobState::Checking, JobState::Cancelled},
 };
 inline constexpr std::array kAttemptEdges{
     Edge{AttemptState::Leased, AttemptState::Running},     Edge{AttemptState::Leased, AttemptState::Accepted},
@@ -44,11 +56,13 @@ inline constexpr std::array kAttemptEdges{
     Edge{AttemptState::Delivered, AttemptState::Lost},     Edge{AttemptState::Delivered, AttemptState::Cancelled},
 };
 
-constexpr bool is_terminal(JobState state) { return state >= JobState::Succeeded; }
+constexpr bool is_terminal(JobState state) {
+  return state >= JobState::Succeeded;
+}
 
-std::string_view name(JobState state);        ///< "held", "queued", ...
+std::string_view name(JobState state);  ///< "held", "queued", ...
 std::string_view name(AttemptState state);
-std::string_view name(EndReason reason);      ///< "succeeded", "box_lost", ...
+std::string_view name(EndReason reason);  ///< "succeeded", "box_lost", ...
 std::optional<JobState> parse_job_state(std::string_view name);
 std::optional<EndReason> parse_end_reason(std::string_view name);
 

@@ -30,8 +30,8 @@ std::optional<Money> Money::parse(std::string_view text) {
   const std::string_view fraction = dot == std::string_view::npos ? std::string_view{} : text.substr(dot + 1);
   if (dot != std::string_view::npos && fraction.empty()) return std::nullopt;
   if (fraction.size() > kDecimals) return std::nullopt;
-  const auto pico = parse_uint128(std::string(whole) + std::string(fraction) +
-                                  std::string(kDecimals - fraction.size(), '0'));
+  const auto pico =
+      parse_uint128(std::string(whole) + std::string(fraction) + std::string(kDecimals - fraction.size(), '0'));
   if (whole.empty() || !pico || *pico >= static_cast<UInt128>(kLimit)) return std::nullopt;
   return from_pico(negative ? -static_cast<Int128>(*pico) : static_cast<Int128>(*pico));
 }
@@ -43,7 +43,11 @@ std::string Money::to_string() const {
          std::string(kDecimals - fraction.size(), '0') + fraction;
 }
 
-Money operator+(Money a, Money b) { return checked(a.pico_ + b.pico_); }
-Money operator-(Money a, Money b) { return checked(a.pico_ - b.pico_); }
+Money operator+(Money a, Money b) {
+  return checked(a.pico_ + b.pico_);
+}
+Money operator-(Money a, Money b) {
+  return checked(a.pico_ - b.pico_);
+}
 
 }  // namespace quarry

@@ -59,10 +59,9 @@ using Status = Result<void>;
 // QUARRY_ASSIGN(auto x, result): the same, else x is the value.
 #define QUARRY_CONCAT_(a, b) a##b
 #define QUARRY_CONCAT(a, b) QUARRY_CONCAT_(a, b)
-#define QUARRY_TRY(expression)                                               \
-  do {                                                                       \
-    if (auto quarry_status_ = (expression); !quarry_status_.ok())            \
-      return std::move(quarry_status_).problem();                            \
+#define QUARRY_TRY(expression)                                                                                \
+  do {                                                                                                        \
+    if (auto quarry_status_ = (expression); !quarry_status_.ok()) return std::move(quarry_status_).problem(); \
   } while (0)
 #define QUARRY_ASSIGN(declaration, expression) \
   QUARRY_ASSIGN_(declaration, expression, QUARRY_CONCAT(quarry_result_, __LINE__))

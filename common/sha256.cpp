@@ -52,7 +52,9 @@ Digest sha256(std::span<const std::byte> bytes) {
   return hash.finish();
 }
 
-Digest sha256(std::string_view text) { return sha256(std::as_bytes(std::span(text))); }
+Digest sha256(std::string_view text) {
+  return sha256(std::as_bytes(std::span(text)));
+}
 
 std::string to_hex(std::span<const uint8_t> bytes) {
   constexpr std::string_view hex = "0123456789abcdef";
@@ -71,14 +73,19 @@ std::optional<Digest> parse_digest(std::string_view hex) {
   for (size_t i = 0; i < hex.size(); ++i) {
     const char c = hex[i];
     int value;
-    if (c >= '0' && c <= '9') value = c - '0';
-    else if (c >= 'a' && c <= 'f') value = c - 'a' + 10;
-    else return std::nullopt;
+    if (c >= '0' && c <= '9')
+      value = c - '0';
+    else if (c >= 'a' && c <= 'f')
+      value = c - 'a' + 10;
+    else
+      return std::nullopt;
     digest[i / 2] = static_cast<uint8_t>(digest[i / 2] << 4 | value);
   }
   return digest;
 }
 
-bool constant_time_equal(const Digest& a, const Digest& b) { return CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0; }
+bool constant_time_equal(const Digest& a, const Digest& b) {
+  return CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+}
 
 }  // namespace quarry

@@ -1,6 +1,6 @@
-// Pure rules of the market: prices, quotes, charges and postings. Takes events and amounts, returns decisions and ledger entries: no
-// database, clock or network. Version 1 of the market is one configured price per PFLOP and a take of 0; the real market replaces this
-// room's price() and nothing outside of it.
+// Pure rules of the market: prices, quotes, charges and postings. Takes events and amounts, returns decisions and
+// ledger entries: no database, clock or network. Version 1 of the market is one configured price per PFLOP and a take
+// of 0; the real market replaces this room's price() and nothing outside of it.
 #pragma once
 
 #include <string>
@@ -44,13 +44,15 @@ struct Quote {
 /// Problem "amount_overflow" when the sum leaves numeric(38,12).
 Result<Quote> quote(const Work& work, const Prices& prices, int64_t segments);
 
-/// One rounding per segment: the renter's charge rounds up, the owner gets floor(charge x (1 - take)), the operator the rest.
+/// One rounding per segment: the renter's charge rounds up, the owner gets floor(charge x (1 - take)), the operator the
+/// rest.
 struct Charge {
   Money renter, owner, operator_share;
 };
 Result<Charge> charge(const Work& segment, const Prices& prices);
 
-/// The books of the ledger. Renter: Available, Reserved. Owner: Pending, Payable. Operator: Revenue. Outside world: Deposits.
+/// The books of the ledger. Renter: Available, Reserved. Owner: Pending, Payable. Operator: Revenue. Outside world:
+/// Deposits.
 enum class Book : int16_t { Available, Reserved, Pending, Payable, Revenue, Deposits };
 std::string_view name(Book book);
 
@@ -67,10 +69,10 @@ std::string_view name(EventKind kind);
 struct Event {
   EventKind kind;
   AccountId renter;
-  AccountId owner;           ///< of the box, for Charge and Reversal
+  AccountId owner;  ///< of the box, for Charge and Reversal
   AccountId operator_account;
-  Money amount;              ///< Deposit, Reserve, Release
-  Charge charge;             ///< Charge, Reversal
+  Money amount;   ///< Deposit, Reserve, Release
+  Charge charge;  ///< Charge, Reversal
 };
 std::vector<Entry> postings(const Event& event);
 

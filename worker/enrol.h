@@ -30,8 +30,8 @@ struct Enrolment {
 using PostJson = std::function<Result<std::string>(const std::string& url, const std::string& body)>;
 PostJson make_https_post(const std::string& authority_certificate);
 
-/// Claims. A claim repeated with the same key succeeds, so a crash at any point costs nothing and each start learns where
-/// the gate is now; when the service cannot be asked, what an earlier start left is used.
+/// Claims. A claim repeated with the same key succeeds, so a crash at any point costs nothing and each start learns
+/// where the gate is now; when the service cannot be asked, what an earlier start left is used.
 Result<Enrolment> enrol(const EnrolOptions& options, const PostJson& post);
 /// True when less than a third of the certificate's life is left.
 Result<bool> renewal_is_due(const EnrolOptions& options, WallTime now);

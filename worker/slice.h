@@ -54,8 +54,8 @@ class Slice {
   void calibrate();
   /// Ends with exactly one on_done or on_failed, never from inside this call.
   void submit(LocalJob job);
-  /// The front job stops between two launches, or with its executor when it does not within a bound. Any other fails at once, from
-  /// inside this call.
+  /// The front job stops between two launches, or with its executor when it does not within a bound. Any other fails at
+  /// once, from inside this call.
   void cancel(uint64_t ticket);
   /// Ends the executor and fails what is left as `code`.
   void stop(const std::string& code, const std::string& detail);

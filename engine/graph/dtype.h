@@ -19,17 +19,25 @@ constexpr int64_t byte_size(DType dtype) {
   switch (dtype) {
     case DType::Bool:
     case DType::I8:
-    case DType::U8: return 1;
+    case DType::U8:
+      return 1;
     case DType::F16:
-    case DType::BF16: return 2;
+    case DType::BF16:
+      return 2;
     case DType::I32:
-    case DType::F32: return 4;
+    case DType::F32:
+      return 4;
     case DType::I64:
-    case DType::F64: return 8;
+    case DType::F64:
+      return 8;
   }
   return 0;
 }
-constexpr bool is_float(DType dtype) { return dtype >= DType::F16; }
-constexpr bool is_integer(DType dtype) { return dtype >= DType::I8 && dtype <= DType::I64; }
+constexpr bool is_float(DType dtype) {
+  return dtype >= DType::F16;
+}
+constexpr bool is_integer(DType dtype) {
+  return dtype >= DType::I8 && dtype <= DType::I64;
+}
 
 }  // namespace quarry::graph

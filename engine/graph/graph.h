@@ -1,8 +1,8 @@
 // A graph: a static program of the twelve ops over movement and sources (docs/graph-format.md).
 //
-// Nodes stand in a table in topological order: an operand's id is always below its user's. Shapes, attributes and names live in
-// shared pools, so a million nodes fit in well under 500 MB. A Graph is immutable once built; it is only ever made by Builder, which
-// validates each node as it is added, so every Graph in the program is valid.
+// Nodes stand in a table in topological order: an operand's id is always below its user's. Shapes, attributes and names
+// live in shared pools, so a million nodes fit in well under 500 MB. A Graph is immutable once built; it is only ever
+// made by Builder, which validates each node as it is added, so every Graph in the program is valid.
 #pragma once
 
 #include <cstdint>
@@ -22,24 +22,52 @@ namespace quarry::graph {
 
 enum class Op : uint8_t {
   // the twelve
-  Exp, Log, Cast,
-  Add, Sub, Mul, Div, Pow, CmpEq, Max,
-  ReduceSum, ReduceMax,
+  Exp,
+  Log,
+  Cast,
+  Add,
+  Sub,
+  Mul,
+  Div,
+  Pow,
+  CmpEq,
+  Max,
+  ReduceSum,
+  ReduceMax,
   // movement
-  Reshape, Permute, Expand, Pad, Shrink, Stride,
+  Reshape,
+  Permute,
+  Expand,
+  Pad,
+  Shrink,
+  Stride,
   // sources
-  Input, Const, Iota, Rand, Step,
+  Input,
+  Const,
+  Iota,
+  Rand,
+  Step,
 };
 inline constexpr int kOps = 23;
 
 std::string_view name(Op op);  ///< the wire name, e.g. "REDUCE_SUM"
 std::optional<Op> parse_op(std::string_view name);
 
-constexpr bool is_unary(Op op) { return op <= Op::Cast; }
-constexpr bool is_binary(Op op) { return op >= Op::Add && op <= Op::Max; }
-constexpr bool is_reduce(Op op) { return op == Op::ReduceSum || op == Op::ReduceMax; }
-constexpr bool is_movement(Op op) { return op >= Op::Reshape && op <= Op::Stride; }
-constexpr bool is_source(Op op) { return op >= Op::Input; }
+constexpr bool is_unary(Op op) {
+  return op <= Op::Cast;
+}
+constexpr bool is_binary(Op op) {
+  return op >= Op::Add && op <= Op::Max;
+}
+constexpr bool is_reduce(Op op) {
+  return op == Op::ReduceSum || op == Op::ReduceMax;
+}
+constexpr bool is_movement(Op op) {
+  return op >= Op::Reshape && op <= Op::Stride;
+}
+constexpr bool is_source(Op op) {
+  return op >= Op::Input;
+}
 
 using NodeId = uint32_t;
 inline constexpr NodeId kNoNode = UINT32_MAX;
@@ -48,9 +76,9 @@ struct Node {
   Op op;
   DType dtype;
   uint8_t rank;
-  NodeId operands[2];    ///< kNoNode where absent
-  uint32_t shape;        ///< offset into the dimension pool, `rank` entries
-  uint32_t attributes;   ///< offset into the attribute pool; its meaning depends on op, see the accessors
+  NodeId operands[2];   ///< kNoNode where absent
+  uint32_t shape;       ///< offset into the dimension pool, `rank` entries
+  uint32_t attributes;  ///< offset into the attribute pool; its meaning depends on op, see the accessors
 };
 
 struct Output {
@@ -96,19 +124,20 @@ class Graph {
   std::vector<Node> nodes_;
   std::vector<int64_t> dimensions_;  // shapes, interned: equal shapes share their entries
   std::vector<int64_t> attributes_;
-  std::vector<std::string> names_;   // of inputs
+  std::vector<std::string> names_;  // of inputs
   std::unordered_map<NodeId, std::string> labels_;
   std::vector<Output> outputs_;
   std::vector<NodeId> inputs_;
 };
 
-/// Adds nodes one by one, checking each against docs/graph-format.md. The first error sticks: later calls do nothing and finish()
-/// reports it, its pointer naming the node ("/nodes/17/axes"). Callers may therefore chain calls without looking at each result.
+/// Adds nodes one by one, checking each against docs/graph-format.md. The first error sticks: later calls do nothing
+/// and finish() reports it, its pointer naming the node ("/nodes/17/axes"). Callers may therefore chain calls without
+/// looking at each result.
 class Builder {
  public:
   Builder();
   ~Builder();
-  NodeId unary(Op op, NodeId x);                       // Exp, Log
+  NodeId unary(Op op, NodeId x);  // Exp, Log
   NodeId cast(NodeId x, DType to);
   NodeId binary(Op op, NodeId x, NodeId y);
   NodeId reduce(Op op, NodeId x, std::span<const int64_t> axes);
@@ -145,11 +174,12 @@ class Builder {
   std::unique_ptr<State> state_;
 };
 
-/// A graph in normal form: no dead and no repeated nodes, in the one canonical order. The meter and lowering take nothing else.
+/// A graph in normal form: no dead and no repeated nodes, in the one canonical order. The meter and lowering take
+/// nothing else.
 struct NormalGraph {
   Graph graph;
-  Digest id;                     ///< the graph id
-  std::string id_text() const;   ///< "graph_" + 64 hex digits
+  Digest id;                    ///< the graph id
+  std::string id_text() const;  ///< "graph_" + 64 hex digits
 };
 
 /// Section 5, Identity. Deterministic: equal programs give byte-equal results whatever order or spelling they came in.
@@ -157,8 +187,9 @@ NormalGraph normalise(const Graph& graph);
 
 std::optional<Digest> parse_graph_id(std::string_view text);
 
-/// The two wire forms. Parsers stream (SAX) into the node table and refuse unknown fields, forward references and anything past
-/// limits.h; a Problem's pointer names the place. Writers give the same value back, CBOR deterministic (RFC 8949 4.2.1).
+/// The two wire forms. Parsers stream (SAX) into the node table and refuse unknown fields, forward references and
+/// anything past limits.h; a Problem's pointer names the place. Writers give the same value back, CBOR deterministic
+/// (RFC 8949 4.2.1).
 Result<Graph> parse_json(std::string_view text);
 Result<Graph> parse_cbor(std::span<const std::byte> bytes);
 std::string write_json(const Graph& graph);

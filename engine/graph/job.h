@@ -1,5 +1,5 @@
-// The job document (design section 5, Job): what runs a graph, on which inputs, for how many steps. Parsed and checked here because the
-// server, the CLI and the worker all need the same answer; nothing here touches tensors or devices.
+// The job document (design section 5, Job): what runs a graph, on which inputs, for how many steps. Parsed and checked
+// here because the server, the CLI and the worker all need the same answer; nothing here touches tensors or devices.
 #pragma once
 
 #include <map>
@@ -37,7 +37,7 @@ struct Stage {
   int64_t first_step = 0;
   std::map<std::string, std::string> carry;  ///< input <- output
   std::map<std::string, FeedSpec> feed;
-  std::map<std::string, KeepSpec> keep;      ///< empty in the document: every output, "last"
+  std::map<std::string, KeepSpec> keep;  ///< empty in the document: every output, "last"
 };
 
 struct JobDocument {
@@ -45,15 +45,18 @@ struct JobDocument {
   uint64_t seed = 0;
   std::map<std::string, InputSource> inputs;  ///< plain inputs and starting values of carried ones
   Stage stage;                                ///< version 1 refuses more than one stage
-  std::optional<int64_t> checkpoint_every;    ///< steps; absent: chosen so that a segment stays within 10^16 metered FLOPs
+  std::optional<int64_t>
+      checkpoint_every;  ///< steps; absent: chosen so that a segment stays within 10^16 metered FLOPs
 };
 
-/// Refuses unknown fields, wrong types, steps outside 1..kMaxSteps. Problem pointers name the field. `base` prefixes the pointers.
+/// Refuses unknown fields, wrong types, steps outside 1..kMaxSteps. Problem pointers name the field. `base` prefixes
+/// the pointers.
 Result<JobDocument> parse_job(std::string_view json, std::string_view base = "");
 std::string write_job(const JobDocument& job);
 
-/// Checks names and carried shapes against the graph: every INPUT has exactly one of input, carry (with its start in inputs) or feed;
-/// carry joins equal shape and dtype; keep names outputs. Shapes of input tensors are checked by whoever has the files.
+/// Checks names and carried shapes against the graph: every INPUT has exactly one of input, carry (with its start in
+/// inputs) or feed; carry joins equal shape and dtype; keep names outputs. Shapes of input tensors are checked by
+/// whoever has the files.
 Status check_job(const JobDocument& job, const Graph& graph);
 
 }  // namespace quarry::graph

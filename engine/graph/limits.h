@@ -1,4 +1,5 @@
-// Every limit on a graph and a job, in one place (design section 5). A value past one is refused by name, never wrapped.
+// Every limit on a graph and a job, in one place (design section 5). A value past one is refused by name, never
+// wrapped.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +17,7 @@ inline constexpr int64_t kMaxStoredElements = int64_t{1} << 40;   ///< of an INP
 inline constexpr int kMaxMovementInARow = 64;
 inline constexpr size_t kMaxReduces = 16'384;
 inline constexpr int64_t kMaxSteps = (int64_t{1} << 31) - 1;
-inline constexpr size_t kMaxNameBytes = 256;   ///< of an input, an output or a label
+inline constexpr size_t kMaxNameBytes = 256;  ///< of an input, an output or a label
 inline constexpr size_t kMaxOutputs = 16'384;
 
 }  // namespace quarry::graph
