@@ -110,9 +110,10 @@ TEST_CASE("An item that PostgreSQL refuses fails alone") {
 
 TEST_CASE("A full queue refuses more instead of growing") {
   World world;
-  sql::DatabasePool pool(world.target, 1, world.clock, world.random);
   std::promise<void> release;
-  pool.run([&](sql::Store&) { release.get_future().wait(); }, [] {});
+  const auto released = release.get_future().share();
+  sql::DatabasePool pool(world.target, 1, world.clock, world.random);
+  pool.run([released](sql::Store&) { released.wait(); }, [] {});
   size_t taken = 0;
   while (pool.cancel({world.renter, JobId{}}, [](auto) {}) && taken <= sql::kMaxQueued) ++taken;
   CHECK(taken == sql::kMaxQueued);
