@@ -229,7 +229,9 @@ void Cluster::stop_leftover() const {
     ::kill(orphan, SIGKILL);
     if (!wait_gone(orphan, kStopWithin)) fail("a process left behind by an earlier run does not end");
   }
-  fs::remove(options_.data / "postmaster.pid");  // PostgreSQL would take an unreaped predecessor for a running one
+  // PostgreSQL would take an unreaped predecessor for a running one, by either of its lock files.
+  fs::remove(options_.data / "postmaster.pid");
+  fs::remove(options_.socket / ".s.PGSQL.5432.lock");
 }
 
 void Cluster::wait_ready() {
