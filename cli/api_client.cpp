@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "common/random.h"
+#include "common/random_hex.h"
 
 namespace quarry::cli {
 namespace {
@@ -170,11 +170,7 @@ struct ApiClient::State {
     return answer;
   }
 
-  std::string idempotency_header() {
-    std::array<std::byte, 16> bytes;
-    random.fill(bytes);
-    return "Idempotency-Key: " + to_hex({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
-  }
+  std::string idempotency_header() { return "Idempotency-Key: " + random_hex(random, 16); }
 };
 
 ApiClient::ApiClient(const Config& config) : state_(std::make_unique<State>()) {

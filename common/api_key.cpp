@@ -1,19 +1,14 @@
 #include "common/api_key.h"
 
 #include <algorithm>
-#include <array>
+
+#include "common/random_hex.h"
 
 namespace quarry {
 namespace {
 
 constexpr std::string_view kPrefix = "qk_live_";
 constexpr size_t kIdDigits = 16, kSecretDigits = 64, kCheckDigits = 8;
-
-std::string random_hex(RandomSource& random, size_t digits) {
-  std::array<std::byte, 32> bytes;
-  random.fill(std::span(bytes).first(digits / 2));
-  return to_hex({reinterpret_cast<const uint8_t*>(bytes.data()), digits / 2});
-}
 
 ApiKeyText assemble(const std::string& id, const std::string& secret) {
   const std::string body = id + "_" + secret;
@@ -23,8 +18,8 @@ ApiKeyText assemble(const std::string& id, const std::string& secret) {
 }  // namespace
 
 ApiKeyText make_api_key(RandomSource& random) {
-  const std::string id = random_hex(random, kIdDigits);
-  return assemble(id, random_hex(random, kSecretDigits));
+  const std::string id = random_hex(random, kIdDigits / 2);
+  return assemble(id, random_hex(random, kSecretDigits / 2));
 }
 
 std::optional<ApiKeyText> parse_api_key(std::string_view text) {

@@ -10,6 +10,7 @@
 #include <iterator>
 
 #include "common/api_key.h"
+#include "common/random_hex.h"
 #include "sql/store.h"
 #include "wire/certificates.h"
 
@@ -38,12 +39,6 @@ Result<std::string> read_text(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
   if (!in) return Problem{"cannot_read", "cannot read " + path.string(), "", "Is it owned by another user?"};
   return std::string{std::istreambuf_iterator<char>(in), {}};
-}
-
-std::string random_hex(RandomSource& random, size_t bytes) {
-  std::vector<std::byte> buffer(bytes);
-  random.fill(buffer);
-  return to_hex({reinterpret_cast<const uint8_t*>(buffer.data()), buffer.size()});
 }
 
 bool is_recent(const fs::path& path) {
