@@ -1,5 +1,4 @@
-#include <array>
-
+#include "common/random_hex.h"
 #include "common/text.h"
 #include "server/api/handlers.h"
 #include "server/json_reader.h"
@@ -27,9 +26,7 @@ Result<std::string> text_member(const std::map<std::string, std::string_view>& b
 
 /// 128 random bits: shown once, stored as their hash, spent by the first key that claims with them.
 std::string make_claim_code(RandomSource& random) {
-  std::array<uint8_t, 16> bytes{};
-  random.fill(std::as_writable_bytes(std::span(bytes)));
-  return std::string(kClaimPrefix) + to_hex(bytes);
+  return std::string(kClaimPrefix) + random_hex(random, 16);
 }
 
 }  // namespace

@@ -131,4 +131,23 @@ SimulationResult simulate(const SimulationOptions& options) {
   return World(options).run();
 }
 
+void add(SimulationResult& sum, const SimulationResult& one) {
+  sum.counts.leases += one.counts.leases;
+  sum.counts.refused_placements += one.counts.refused_placements;
+  sum.counts.deposed += one.counts.deposed;
+  sum.counts.stale += one.counts.stale;
+  sum.counts.repeated += one.counts.repeated;
+  sum.counts.accepted += one.counts.accepted;
+  sum.counts.expired += one.counts.expired;
+  sum.counts.exhausted += one.counts.exhausted;
+  sum.counts.cancelled += one.counts.cancelled;
+  sum.failovers += one.failovers;
+  sum.scheduler_crashes += one.scheduler_crashes;
+  sum.server_crashes += one.server_crashes;
+  sum.broken_links += one.broken_links;
+  sum.silences += one.silences;
+  sum.restarts += one.restarts;
+  sum.reloads += one.reloads;
+}
+
 }  // namespace quarry::scheduler::test

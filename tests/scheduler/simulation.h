@@ -26,4 +26,7 @@ struct SimulationResult {
 
 SimulationResult simulate(const SimulationOptions& options);
 
+/// Adds the counts of one run to a sum; violations stay with their run.
+void add(SimulationResult& sum, const SimulationResult& one);
+
 }  // namespace quarry::scheduler::test

@@ -23,20 +23,7 @@ TEST_CASE("the simulation notices a journal that does not check fences") {
 
 TEST_CASE("the simulation brings about every fault that it knows") {
   SimulationResult sum;
-  for (uint64_t seed = 1; seed <= 50; ++seed) {
-    const auto one = simulate({.seed = seed});
-    sum.counts.stale += one.counts.stale;
-    sum.counts.repeated += one.counts.repeated;
-    sum.counts.deposed += one.counts.deposed;
-    sum.counts.expired += one.counts.expired;
-    sum.counts.cancelled += one.counts.cancelled;
-    sum.reloads += one.reloads;
-    sum.scheduler_crashes += one.scheduler_crashes;
-    sum.server_crashes += one.server_crashes;
-    sum.silences += one.silences;
-    sum.restarts += one.restarts;
-    sum.broken_links += one.broken_links;
-  }
+  for (uint64_t seed = 1; seed <= 50; ++seed) add(sum, simulate({.seed = seed}));
   CHECK(sum.counts.stale > 0);
   CHECK(sum.counts.repeated > 0);
   CHECK(sum.counts.deposed > 0);
