@@ -258,5 +258,46 @@ TEST_CASE("an unrolled training loop, with each step's weights as an output, cos
   CHECK(total(counted(many.done()), true) >= static_cast<Int128>(meter::metered(step, 5, true)->count));
 }
 
+TEST_CASE("unrolling gains no more than what is no longer stored between steps") {
+  // x + 1, fifty times: as steps, each is stored; written out, they are one kernel on every device.
+  constexpr unsigned kSteps = 50;
+  Pen once;
+  const NodeId x = once.in("x", {64, 64});
+  once.output("next", once.add(x, once.like(x, 1)));
+  const StepCount step = counted(once.done(), {.carry = {{"x", "next"}}});
+  Pen many;
+  NodeId value = many.in("x", {64, 64});
+  for (unsigned i = 0; i < kSteps; ++i) value = many.add(value, many.like(value, 1));
+  const StepCount unrolled = counted(many.done(value));
+  CHECK(unrolled.flops.count == kSteps * step.flops.count);
+  CHECK(unrolled.weighted_total().count == kSteps * step.weighted_total().count);
+  CHECK(unrolled.stored_values == 1);
+  CHECK(unrolled.bytes == step.bytes);
+  const Int128 not_stored = kSteps - 1;
+  const auto stored_once = static_cast<Int128>(meter::kFlopsPerByte * step.bytes + meter::kFlopsPerStoredValue);
+  CHECK(total(step, false) * kSteps - total(unrolled, false) == not_stored * stored_once);
+}
+
+TEST_CASE(
+    "a graph split in two may store less, and gains by it only where a hundred values are read from many places") {
+  // Each value is read at its place and mirrored along either axis, so one graph stores it; two graphs that read it
+  // from two places and from one compute it twice instead.
+  const auto billed = [](int values, bool straight, bool mirrored) {
+    Pen pen;
+    NodeId sum = straight && mirrored ? graph::kNoNode : pen.in("so far", {16, 16});
+    const auto gather = [&](NodeId value) { sum = sum == graph::kNoNode ? value : pen.add(sum, value); };
+    for (int i = 0; i < values; ++i) {
+      const NodeId v = pen.add(pen.in("x" + std::to_string(i), {16, 16}), pen.full({16, 16}, i));
+      if (straight) gather(v);
+      if (straight) gather(pen.strided(v, {-1, 1}));
+      if (mirrored) gather(pen.strided(v, {-1, -1}));
+    }
+    return total(counted(pen.done(sum)), true);
+  };
+  for (int values : {1, 20, 100})
+    CHECK(billed(values, true, false) + billed(values, false, true) >= billed(values, true, true));
+  CHECK(billed(200, true, false) + billed(200, false, true) < billed(200, true, true));
+}
+
 }  // namespace
 }  // namespace quarry::testing
