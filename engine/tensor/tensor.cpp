@@ -110,9 +110,9 @@ void fill_in(Shape& shape, const Tensor& x) {
 Node::~Node() {
   std::vector<NodePointer> dying;
   const auto take = [&dying](Node& node) {
-    for (Tensor& operand : node.operands) {
-      if (operand && operand.pointer().use_count() == 1) dying.push_back(operand.pointer());
-      operand = Tensor();
+    for (Tensor* held : {&node.operands[0], &node.operands[1], &node.derivative_of}) {
+      if (*held && held->pointer().use_count() == 1) dying.push_back(held->pointer());
+      *held = Tensor();
     }
   };
   take(*this);
@@ -231,7 +231,7 @@ Tensor reshape(const Tensor& x, Shape shape) {
                       text(made.shape()) + " has " + std::to_string(made.elements()));
   }
   // A reshape of a reshape is one reshape.
-  if (x.node().op == Op::Reshape) return reshape(x.node().operands[0], made.shape());
+  if (x.node().op == Op::Reshape && x.node().derivative == nullptr) return reshape(x.node().operands[0], made.shape());
   return made;
 }
 
@@ -312,6 +312,20 @@ Tensor stride(const Tensor& x, std::span<const int64_t> steps) {
   if (!changes) return x;
   if (is_const(x)) return reshaped_constant(x, std::move(shape));
   return make(Op::Stride, x.dtype(), std::move(shape), x, {}, {steps.begin(), steps.end()});
+}
+
+Tensor with_derivative(const Tensor& x, const Tensor& value, Derivative derivative) {
+  // A second node with the same operands: the normal form makes them one again. An INPUT may stand there only once.
+  auto node = value.node().op == Op::Input
+                  ? std::make_shared<Node>(make(Op::Reshape, value.dtype(), value.shape(), value).node())
+                  : std::make_shared<Node>(value.node());
+  node->derivative = derivative;
+  node->derivative_of = x;
+  return Tensor(std::move(node));
+}
+
+Tensor detach(const Tensor& x) {
+  return with_derivative({}, x, [](const Tensor&, const Tensor&, const Tensor&) { return Tensor(); });
 }
 
 bool is_constant(const Tensor& x, double value) {

@@ -50,6 +50,9 @@ class Tensor {
   NodePointer node_;
 };
 
+/// The gradient of x, given value = f(x) and the gradient of that.
+using Derivative = Tensor (*)(const Tensor& x, const Tensor& value, const Tensor& gradient);
+
 /// One operation. `attributes` by op: reduces and PERMUTE the axes; PAD and SHRINK before, after of each axis; STRIDE
 /// the steps; CONST the bits; IOTA the axis; RAND the stream.
 struct Node {
@@ -64,6 +67,11 @@ struct Node {
   std::shared_ptr<const void> payload;
   /// Every element is provably 0 or 1 by the rules of graph::zero_or_one_values: what select conditions must be.
   bool is_zero_or_one = false;
+
+  /// Set by with_derivative() and detach(): gradients take this way to `derivative_of` (nowhere, where that is none),
+  /// not the operands' one.
+  Derivative derivative = nullptr;
+  Tensor derivative_of;
 
   ~Node();  ///< without recursion: graphs are deeper than stacks
 };
@@ -94,6 +102,11 @@ Tensor expand(const Tensor& x, const Shape& shape);  ///< equal rank, or more ax
 Tensor pad(const Tensor& x, std::span<const Pair> amounts);
 Tensor shrink(const Tensor& x, std::span<const Pair> ranges);
 Tensor stride(const Tensor& x, std::span<const int64_t> steps);
+
+/// `value`, which was computed from x, with a derivative that is better known than its ops' own: shorter or more exact.
+Tensor with_derivative(const Tensor& x, const Tensor& value, Derivative derivative);
+/// x, through which no gradient passes.
+Tensor detach(const Tensor& x);
 
 /// Whether the tensor is a constant all of whose elements equal `value` (seen only at a CONST itself).
 bool is_constant(const Tensor& x, double value);
