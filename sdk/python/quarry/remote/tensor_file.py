@@ -1,0 +1,84 @@
+"""Arrays as safetensors files on the wire: written part by part without a copy, hashed as a stream, read with suspicion.
+
+A bf16 array is its bits, as uint16: NumPy has no bfloat16 and the wire has no unsigned 16-bit integer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from .errors import bad_answer
+
+NUMPY_OF = {name: np.dtype(code) for name, code in {
+    "bool": "?", "i8": "i1", "u8": "u1", "i32": "<i4", "i64": "<i8", "f16": "<f2", "bf16": "<u2", "f32": "<f4", "f64": "<f8"}.items()}
+WIRE_OF = {dtype: name for name, dtype in NUMPY_OF.items()}
+CHUNK_BYTES = 1 << 20
+MAX_RESULT_HEAD_BYTES = 1 << 20  # of a result: one tensor
+MAX_RANK = 16
+
+
+def value_text(dtype: str, shape) -> str:
+    """"f32[2, 3]", as the service says it."""
+    return f"{dtype}[{', '.join(map(str, shape))}]"
+
+
+def wire_dtype(array: np.ndarray) -> str:
+    """The wire's name of an array's dtype; TypeError when it has none."""
+    name = WIRE_OF.get(array.dtype.newbyteorder("<"))
+    if name is None:
+        raise TypeError(f"there is no {array.dtype} on the wire; use one of bool, int8, uint8, int32, int64, float16, float32, float64 "
+                        "(uint16 holds the bits of bf16)")
+    return name
+
+
+class TensorFile:
+    """A safetensors file made of arrays that stay where they are. Equal arrays under equal names give equal bytes, so an equal hash."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray]):
+        header, self.parts, end = {}, [], 0
+        for name in sorted(arrays):
+            array = np.asarray(arrays[name])
+            dtype = wire_dtype(array)
+            flat = np.ascontiguousarray(array, NUMPY_OF[dtype]).reshape(-1)
+            header[name] = {"dtype": dtype.upper(), "shape": list(array.shape), "data_offsets": [end, end + flat.nbytes]}
+            end += flat.nbytes
+            self.parts.append(memoryview(flat.view(np.uint8)))
+        text = json.dumps(header, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 8)
+        self.parts.insert(0, memoryview(struct.pack("<Q", len(text)) + text))
+        self.bytes = sum(part.nbytes for part in self.parts)
+
+    def chunks(self, begin: int = 0, sent: Callable[[int], None] | None = None) -> Iterator[memoryview]:
+        """The bytes from `begin` on, in pieces; `sent` hears how far it is when the next piece is asked for."""
+        at = 0
+        for part in self.parts:
+            for start in range(max(begin - at, 0), part.nbytes, CHUNK_BYTES):
+                piece = part[start:start + CHUNK_BYTES]
+                yield piece
+                if sent:
+                    sent(at + start + piece.nbytes)
+            at += part.nbytes
+
+    def sha256(self, hashed: Callable[[int], None] | None = None) -> str:
+        digest = hashlib.sha256()
+        for piece in self.chunks(0, hashed):
+            digest.update(piece)
+        return digest.hexdigest()
+
+
+def check_head(head: bytes, name: str, dtype: str, shape: tuple[int, ...], data_bytes: int) -> None:
+    """That the header of a result's file is that of the one tensor it must hold."""
+    try:
+        header = json.loads(head)
+        entry = header[name]
+        found = str(entry["dtype"]).lower(), tuple(entry["shape"]), list(entry["data_offsets"])
+        only = set(header) <= {name, "__metadata__"}
+    except (ValueError, RecursionError, LookupError, TypeError):
+        raise bad_answer(f"the result {name!r} is not a safetensors file with that tensor") from None
+    if not only or found != (dtype, shape, [0, data_bytes]):
+        raise bad_answer(f"the result {name!r} should be {value_text(dtype, shape)}, its file holds something else")
