@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import quote
@@ -121,18 +122,15 @@ class Download:
         self.transport, self.progress = transport, progress
         try:
             self.name, self.dtype, self.shape = str(output["name"]), str(output["dtype"]), tuple(output["shape"])
-            numpy_dtype = NUMPY_OF[self.dtype]
-            if len(self.shape) > MAX_RANK + 1 or not all(type(size) is int and 0 <= size < 2**62 for size in self.shape):
+            self.bytes = NUMPY_OF[self.dtype].itemsize * math.prod(self.shape)
+            if len(self.shape) > MAX_RANK + 1 or not all(type(size) is int and size >= 0 for size in self.shape):
                 raise ValueError
+            if self.bytes > MAX_RESULT_BYTES:
+                raise bad_answer(f"the result {self.name!r} would have {self.bytes} bytes")
+            self.array = np.empty(self.shape, NUMPY_OF[self.dtype])
         except (LookupError, TypeError, ValueError):
             raise bad_answer(f"the service describes a result that cannot be: {str(output)[:200]}") from None
-        self.bytes = numpy_dtype.itemsize
-        for size in self.shape:
-            self.bytes *= size
-        if self.bytes > MAX_RESULT_BYTES:
-            raise bad_answer(f"the result {self.name!r} would have {self.bytes} bytes")
         self.path = f"/v1/jobs/{quote(job, safe='')}/results/{quote(self.name, safe='')}"
-        self.array = np.empty(self.shape, numpy_dtype)
         self.data = memoryview(self.array.reshape(-1).view(np.uint8))
         self.head_bytes, self.arrived = 0, 0
 
@@ -142,11 +140,10 @@ class Download:
             while True:
                 before, after = self.arrived, None
                 try:
-                    failure = self.attempt(bar)
-                    if failure is None:
+                    busy = self.attempt(bar)
+                    if busy is None:
                         return self.array
-                    after = failure[1]
-                    problem = failure[0]
+                    problem, after = busy
                 except (OSError, http.client.HTTPException) as error:
                     problem = self.transport.unreachable(error)
                 if self.arrived > before:
