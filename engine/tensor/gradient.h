@@ -14,7 +14,8 @@ namespace quarry::tensor {
 ///
 /// CMPEQ, casts to and from integers and bool pass no gradient; MAX and REDUCE_MAX pass it to the greatest, at ties of
 /// MAX(x, y) to y, of REDUCE_MAX in equal shares; a select passes it to the side it chose and nothing, not even NaN, to
-/// the other one.
+/// the other one. A gather does likewise, except that a table whose rows several indices may pick gets a matrix product
+/// of masks and gradients: there a gradient that is not finite spreads.
 std::vector<Tensor> gradient(const Tensor& loss, std::span<const Tensor> wrt, const Tensor& seed = {});
 
 }  // namespace quarry::tensor
