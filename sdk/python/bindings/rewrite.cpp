@@ -14,10 +14,6 @@ namespace {
 
 constexpr char kDetached[] = {kReservedNameStart, 0};
 
-bool is_detached(const Node& node) {
-  return node.op == graph::Op::Input && node.name == kDetached;
-}
-
 /// The node that a detached tensor stands for. Its payload points into the node, and keeps it alive.
 NodePointer original(const Node& node) {
   return std::static_pointer_cast<const Node>(node.payload);
@@ -93,6 +89,10 @@ class Replacer {
 };
 
 }  // namespace
+
+bool is_detached(const Node& node) {
+  return node.op == graph::Op::Input && node.name == kDetached;
+}
 
 void Realised::remember(const Tensor& expression, const Tensor& leaf) {
   if (entries_.size() >= drop_at_) drop_dead();

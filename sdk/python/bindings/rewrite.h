@@ -31,6 +31,8 @@ class Realised {
 inline constexpr char kReservedNameStart = '\x01';
 /// An INPUT that stands for `value` but lets no gradient through: replace() puts the value in its place.
 tensor::Tensor detached(const tensor::Tensor& value);
+/// Whether it is one: then its payload is a node, no Python object.
+bool is_detached(const tensor::Node& node);
 
 using Replacements = std::unordered_map<const tensor::Node*, tensor::Tensor>;
 Replacements by_node(const std::vector<std::pair<tensor::Tensor, tensor::Tensor>>& replacements);

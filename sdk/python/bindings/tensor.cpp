@@ -82,6 +82,12 @@ void bind_arithmetic(py::module_& module) {
 }
 
 void bind_rewriting(py::module_& module) {
+  module.def(
+      "gradient",
+      [](const Tensor& loss, const std::vector<Tensor>& wrt, const std::optional<Tensor>& seed) {
+        return tensor::gradient(loss, wrt, seed.value_or(Tensor()));
+      },
+      "loss"_a, "wrt"_a, "seed"_a = py::none());
   py::class_<Realised>(module, "Realised")
       .def(py::init<>())
       .def("remember", &Realised::remember, "expression"_a, "leaf"_a)
@@ -105,7 +111,8 @@ void bind_tensor(py::module_& module) {
       .def_property_readonly("dtype", &Tensor::dtype)
       .def_property_readonly("shape", [](const Tensor& x) { return shape_tuple(x.shape()); })
       .def_property_readonly("op", [](const Tensor& x) { return std::string(graph::name(x.node().op)); })
-      .def_property_readonly("name", [](const Tensor& x) { return x.node().name; })
+      .def_property_readonly(
+          "payload", [](const Tensor& x) { return is_detached(x.node()) ? py::none() : object_of(x.node().payload); })
       .def("same", [](const Tensor& x, const Tensor& y) { return x.pointer() == y.pointer(); });
   bind_sources(module);
   bind_strict_ops(module);

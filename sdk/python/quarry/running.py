@@ -1,0 +1,194 @@
+"""Where graphs run: a device of this machine, in this process, or a Quarry service.
+
+`on` is "local" (the best device of this machine), "interpreter", "opencl:0", "service" (from the command line's config) or
+"https://host:port"; without it the environment variable QUARRY_ON says, else "local".
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Union
+
+import numpy as np
+
+import _quarry
+from _quarry import TensorError
+
+from .dtypes import BYTES, NUMPY_OF, bf16_bits, for_people, storage
+from .graph import Graph
+from .tensor import Tensor
+
+Progress = Union[Callable[[int, int], None], bool, None]
+
+
+@dataclass
+class Job:
+    """What runs: a graph, the arrays of its inputs as the engine stores them, and how its steps are joined."""
+
+    graph: Graph
+    inputs: dict[str, np.ndarray] = field(default_factory=dict)  # plain ones, and starting values of carried ones
+    steps: int = 1
+    first_step: int = 0
+    carry: dict[str, str] = field(default_factory=dict)  # input <- output
+    feed: dict[str, tuple[np.ndarray, bool]] = field(default_factory=dict)  # [n, ...shape of the input], whether it wraps
+    keep: dict[str, str] = field(default_factory=dict)  # output -> "last" or "each"
+    seed: int = 0
+
+
+def chosen(on: str | None) -> str:
+    """Where to run, after the environment variable and "local" have been looked up."""
+    on = on or os.environ.get("QUARRY_ON") or "local"
+    if not isinstance(on, str):
+        raise TypeError(f'on is "local", a device such as "opencl:0", "service" or "https://host:port", not {on!r}')
+    return best_local() if on == "local" else on
+
+
+@cache
+def best_local() -> str:
+    for device in _quarry.devices():
+        if device["backend"] != "interpreter":
+            return device["selector"]
+    return "interpreter"
+
+
+def is_remote(on: str) -> bool:
+    return on == "service" or on.startswith(("https://", "http://"))
+
+
+@cache
+def local_device(selector: str) -> _quarry.Device:
+    """Opened once in a process; compiled kernels are kept on disk too, where the command line keeps them."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return _quarry.Device(selector, os.path.join(base, "quarry", "kernels"))
+
+
+def execute(job: Job, on: str | None = None, progress: Progress = None) -> dict[str, np.ndarray]:
+    """Runs a job; {output: array as the engine stores it}, of kept outputs, "each" with the steps in front."""
+    where = chosen(on)
+    missing = [name for name in job.graph.inputs if name not in job.inputs and name not in job.feed]
+    if missing:
+        dtype, shape = job.graph.inputs[missing[0]]
+        raise TensorError(f'input "{missing[0]}" has no value: give it {dtype}{list(shape)}')
+    if is_remote(where):
+        from .remote import connect
+        return connect(where).run_job(job.graph, job.inputs, steps=job.steps, first_step=job.first_step, carry=job.carry, feed=job.feed,
+                                      keep=job.keep, seed=job.seed, progress=progress)
+    return _execute_here(job, where, progress if callable(progress) else None)
+
+
+def _execute_here(job: Job, selector: str, progress: Callable[[int, int], None] | None) -> dict[str, np.ndarray]:
+    inputs, outputs = job.graph.inputs, job.graph.outputs
+
+    def given(name: str, array: np.ndarray) -> tuple[str, tuple[np.ndarray, str, tuple[int, ...]]]:
+        dtype = inputs[name][0] if name in inputs else "u8"
+        return name, (array.reshape(-1).view(np.uint8), dtype, array.shape)
+
+    raw = local_device(selector).run(
+        job.graph.native, [given(name, array) for name, array in job.inputs.items()],
+        [given(name, array) for name, (array, _) in job.feed.items()], {name: wrap for name, (_, wrap) in job.feed.items()},
+        list(job.carry.items()), list(job.keep.items()), job.seed, job.first_step, job.steps, progress)
+    results = {}
+    for name, data in raw.items():
+        dtype, shape = outputs[name]
+        shape = (job.steps, *shape) if job.keep[name] == "each" else shape
+        results[name] = data.view(NUMPY_OF[dtype]).reshape(shape)
+    return results
+
+
+def run(graph: Any, inputs: Mapping[str, Any] | None = None, *, steps: int = 1, carry: Mapping[str, str] | None = None,
+        feed: Mapping[str, Any] | Iterable[str] | None = None, keep: Any = None, seed: int = 0, on: str | None = None,
+        first_step: int = 0, progress: Progress = None) -> dict[str, np.ndarray]:
+    """Runs a graph and returns {output: array}: the floor that other front ends can stand on.
+
+    graph: a quarry.Graph, a dict, JSON text or CBOR bytes. inputs: {name: array}; lists and numbers become the input's dtype, arrays
+    must have it (bf16: uint16 bits, or floats, which are rounded). steps: how often it runs. carry: {input: output}, what each step hands
+    to the next; inputs have the starting values. feed: {input: array [n, ...shape]}, step s reads slice s, or s mod n with
+    {input: {"tensor": array, "wrap": True}}. keep: {output: "last" | "each"}, or one of the two for all; without it every output's last
+    value. "each" puts an axis of the steps in front. seed: of RAND. on: see the top of this module. progress: called with (steps done, steps).
+    bf16 outputs come as float32.
+    """
+    graph = Graph.parse(graph)
+    job = Job(graph, steps=_integer("steps", steps, 1, 2**31 - 1), first_step=_integer("first_step", first_step, 0, 2**31 - 2),
+              seed=_integer("seed", seed, 0, 2**64 - 1), carry=dict(carry or {}), keep=kept(graph, keep))
+    given = {**graph.values, **dict(inputs or {})}
+    for name, value, wrap in _feeds(feed, given, job.steps + job.first_step):
+        job.feed[name] = (array_for(graph, name, value, fed=True), wrap)
+    job.inputs = {name: array_for(graph, name, value) for name, value in given.items() if name not in job.feed}
+    results = execute(job, on, progress)
+    return {name: for_people(value, graph.outputs[name][0]) for name, value in results.items()}
+
+
+def _integer(what: str, value: Any, least: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value <= most:
+        raise TensorError(f"{what} is an integer from {least} to {most}, not {value!r}")
+    return int(value)
+
+
+def kept(graph: Graph, keep: Any) -> dict[str, str]:
+    """{output: "last" | "each"} of what keep= may be: that, one of the two for all outputs, names, or None: the last of each."""
+    outputs = graph.outputs
+    if keep is None or isinstance(keep, str):
+        modes = {name: keep or "last" for name in outputs}
+    else:
+        modes = dict(keep) if isinstance(keep, Mapping) else {name: "last" for name in keep}
+    for name, mode in modes.items():
+        if name not in outputs:
+            raise TensorError(f"keep names {name!r}, which is no output of the graph; its outputs are {', '.join(outputs)}")
+        if mode not in ("last", "each"):
+            raise TensorError(f'keep {name!r}: "last" or "each", not {mode!r}')
+    return modes
+
+
+def _feeds(feed: Any, given: dict[str, Any], steps: int) -> Iterable[tuple[str, Any, bool]]:
+    if feed is None:
+        return
+    if isinstance(feed, str):
+        feed = [feed]
+    for name, value in (feed.items() if isinstance(feed, Mapping) else ((name, {}) for name in feed)):
+        wrap: bool | None = None
+        if isinstance(value, bool):  # the array stands among the inputs
+            value, wrap = {}, value
+        if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], (bool, np.bool_)):
+            value, wrap = value[0], bool(value[1])
+        if isinstance(value, Mapping):
+            wrap = bool(value["wrap"]) if "wrap" in value else wrap
+            value = value.get("tensor", given.get(name))
+        if value is None:
+            raise TensorError(f'feed {name!r} has no array: give feed={{"{name}": array}}, of shape [n, ...shape of the input]')
+        yield name, value, bool(wrap)
+
+
+def array_for(graph: Graph, name: str, value: Any, *, fed: bool = False) -> np.ndarray:
+    """`value` as input `name` stores it. Fed: with an axis of slices in front."""
+    if name not in graph.inputs:
+        raise TensorError(f"{name!r} is no input of the graph; its inputs are {', '.join(graph.inputs) or 'none'}")
+    dtype, shape = graph.inputs[name]
+    if isinstance(value, Tensor):
+        value = value.stored()
+    if isinstance(value, (np.ndarray, np.generic)):
+        array = _of_dtype(np.asarray(value), dtype)
+        found = None if array is not None else f"{value.dtype}{list(value.shape)}"
+    else:
+        array, found = storage(value, dtype)[0], None
+    wanted = ("n, " if fed and shape else "n" if fed else "") + ", ".join(map(str, shape))
+    if array is None or array.shape[1 if fed else 0:] != shape or (fed and array.ndim != len(shape) + 1):
+        raise TensorError(f'input "{name}" is {dtype}[{wanted}] but {found or dtype + str(list(array.shape))} was given')
+    return array
+
+
+def _of_dtype(array: np.ndarray, dtype: str) -> np.ndarray | None:
+    if dtype == "bf16" and array.dtype.kind == "f":
+        array = bf16_bits(array)
+    if array.dtype.newbyteorder("<") != NUMPY_OF[dtype]:
+        return None
+    return np.asarray(array, NUMPY_OF[dtype], order="C")
+
+
+def bytes_of(dtype: str, shape: tuple[int, ...]) -> int:
+    count = BYTES[dtype]
+    for size in shape:
+        count *= size
+    return count
