@@ -13,11 +13,12 @@ from .errors import JobError, ServiceError
 if TYPE_CHECKING:
     from .answers import Account, Quote, Usage
     from .config import Config
-    from .job import Event, Job, JobOutput
+    from .document import JobOutput
+    from .job import Event, Job
     from .service import Service
 
-HOME_OF = {"Account": "answers", "Quote": "answers", "Usage": "answers", "Config": "config", "load_config": "config", "Event": "job",
-           "Job": "job", "JobOutput": "job", "Service": "service"}
+HOME_OF = {"Account": "answers", "Quote": "answers", "Usage": "answers", "Config": "config", "load_config": "config",
+           "Event": "job", "Job": "job", "JobOutput": "document", "Service": "service"}
 __all__ = ["JobError", "ServiceError", "connect", *HOME_OF]
 
 _services: dict = {}  # by configuration: calls one after the other share the open connection and what was uploaded
@@ -26,7 +27,8 @@ _services: dict = {}  # by configuration: calls one after the other share the op
 def connect(on: str = "service") -> Service:
     """The service that the command line's configuration names ("service"), or the one at "https://host:port".
 
-    The configuration is ~/.config/quarry/config.json, then QUARRY_SERVER, QUARRY_API_KEY and QUARRY_AUTHORITY. Nothing is sent yet.
+    The configuration is ~/.config/quarry/config.json, then QUARRY_SERVER, QUARRY_API_KEY and QUARRY_AUTHORITY.
+    Nothing is sent yet.
     """
     from .config import load_config
     from .service import Service

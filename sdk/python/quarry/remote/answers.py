@@ -18,9 +18,12 @@ FLOPS_PER_STORED_VALUE, FLOPS_PER_BYTE, FLOPS_PER_JOB = 10**8, 64, 10**10  # tar
 
 def html_table(title: str, rows: list[tuple[str, ...]]) -> str:
     """A table whose first column names what the others say."""
-    cells = "".join("<tr>" + "".join(f"<{'th' if at == 0 else 'td'} style='text-align:left'>{html.escape(cell)}</{'th' if at == 0 else 'td'}>"
-                                     for at, cell in enumerate(row)) + "</tr>" for row in rows)
-    return f"<table><caption style='text-align:left'><b>{html.escape(title)}</b></caption>{cells}</table>"
+    def cell(text: str, tag: str) -> str:
+        return f"<{tag} style='text-align:left'>{html.escape(text)}</{tag}>"
+
+    lines = [cell(row[0], "th") + "".join(cell(text, "td") for text in row[1:]) for row in rows]
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f"<table><caption style='text-align:left'><b>{html.escape(title)}</b></caption>{body}</table>"
 
 
 def text_table(title: str, rows: list[tuple[str, ...]]) -> str:
@@ -102,8 +105,8 @@ class Line:
     @classmethod
     def of(cls, document: Any) -> Line:
         line = Fields(document, "quote line")
-        return cls(line.text("item"), line.count("quantity"), line.text("unit"), line.amount("unit_price"), line.text("per"),
-                   line.amount("amount"))
+        return cls(line.text("item"), line.count("quantity"), line.text("unit"), line.amount("unit_price"),
+                   line.text("per"), line.amount("amount"))
 
     def quantity_text(self) -> str:
         if self.unit == "flop":
@@ -115,9 +118,9 @@ class Line:
 class Quote(Shown):
     """What a job is and costs, before it runs. Counts are of the whole job, all its steps.
 
-    `flops` is the field's convention (a matmul is 2MNK), `weighted` and `bytes` are F and B of docs/metering.md, `metered_flops` what is
-    billed. `price` and `limit` (the most that it can cost) are dollars, None without a service. `exact` is False where the
-    price was worked out from the counts, because values of the inputs were not given.
+    `flops` is the field's convention (a matmul is 2MNK), `weighted` and `bytes` are F and B of docs/metering.md,
+    `metered_flops` what is billed. `price` and `limit` (the most that it can cost) are dollars, None without a service.
+    `exact` is False where the price was worked out from the counts, because values of the inputs were not given.
     """
 
     flops: int
@@ -137,10 +140,17 @@ class Quote(Shown):
     exact: bool = True
 
     @classmethod
-    def from_counts(cls, flops: int, weighted: int, bytes: int, stored_values: int, memory_bound_bytes: int, steps: int = 1) -> Quote:
+    def from_counts(cls, flops: int, weighted: int, bytes: int, stored_values: int, memory_bound_bytes: int,
+                    steps: int = 1) -> Quote:
         """A quote without prices, from the counts of one step."""
-        metered = (weighted + FLOPS_PER_BYTE * bytes + FLOPS_PER_STORED_VALUE * stored_values) * steps + FLOPS_PER_JOB
-        return cls(flops * steps, weighted * steps, bytes * steps, stored_values * steps, metered, memory_bound_bytes, steps)
+        step = weighted + FLOPS_PER_BYTE * bytes + FLOPS_PER_STORED_VALUE * stored_values
+        return cls(flops * steps, weighted * steps, bytes * steps, stored_values * steps, step * steps + FLOPS_PER_JOB,
+                   memory_bound_bytes, steps)
+
+    def repeated(self, steps: int) -> Quote:
+        """The counts of a job of `steps` times as many steps, without prices."""
+        return Quote.from_counts(self.flops, self.weighted, self.bytes, self.stored_values, self.memory_bound_bytes,
+                                 steps)
 
     @classmethod
     def of(cls, document: Any) -> Quote:
@@ -148,22 +158,24 @@ class Quote(Shown):
         work = quote.at("work")
         step, steps = work.at("step"), work.count("steps")
         return cls(step.count("flops") * steps, step.count("weighted") * steps, step.count("bytes") * steps,
-                   step.count("stored_values") * steps, work.count("metered_flops"), quote.count("memory_bound_bytes"), steps,
-                   quote.amount("total"), quote.amount("limit"), tuple(map(Line.of, quote.list("lines"))), quote.count("segments"),
-                   quote.text("id"), quote.text("token"), quote.text("expires_at"))
+                   step.count("stored_values") * steps, work.count("metered_flops"), quote.count("memory_bound_bytes"),
+                   steps, quote.amount("total"), quote.amount("limit"), tuple(map(Line.of, quote.list("lines"))),
+                   quote.count("segments"), quote.text("id"), quote.text("token"), quote.text("expires_at"))
 
     def _title(self) -> str:
         if self.price is None:
             return f"{human_flops(self.metered_flops)} metered"
-        limit = f", never more than {human_money(self.limit)}" if self.exact and self.limit is not None else " (from the counts alone)"
-        return f"{human_money(self.price)}{limit}"
+        if not self.exact or self.limit is None:
+            return f"{human_money(self.price)} (from the counts alone)"
+        return f"{human_money(self.price)}, never more than {human_money(self.limit)}"
 
     def _rows(self) -> list[tuple[str, ...]]:
         rows: list[tuple[str, ...]] = [
             ("work", f"{human_flops(self.flops)} in {self.steps:,} step{'s' if self.steps != 1 else ''}"),
             ("metered", human_flops(self.metered_flops)), ("memory", human_bytes(self.memory_bound_bytes))]
         for line in self.lines:
-            rows.append((line.item, line.quantity_text(), f"{human_money(line.unit_price)}/{line.per}", human_money(line.amount)))
+            price = f"{human_money(line.unit_price)}/{line.per}"
+            rows.append((line.item, line.quantity_text(), price, human_money(line.amount)))
         return rows
 
 
@@ -214,4 +226,5 @@ class Usage(Shown):
         return f"{human_money(self.charge)} for {self.count:,} segments"
 
     def _rows(self) -> list[tuple[str, ...]]:
-        return [("work", human_flops(self.flops)), ("metered", human_flops(self.metered_flops)), ("bytes", human_bytes(self.bytes))]
+        return [("work", human_flops(self.flops)), ("metered", human_flops(self.metered_flops)),
+                ("bytes", human_bytes(self.bytes))]

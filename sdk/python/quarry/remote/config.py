@@ -1,4 +1,4 @@
-"""Where the service is and who is asking, found as the command line finds it: the config file, then the environment; the later wins."""
+"""Where the service is and who is asking, as the command line finds it: the config file, then the environment."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def read_config_file(path: Path) -> dict[str, str]:
 
 
 def load_config(on: str = "service", path: Path | None = None) -> Config:
-    """The configuration for `on`: "service" for the configured server, or "https://host:port" with the configured key."""
+    """The configuration for `on`: "service" for the configured server, or "https://host:port" with the same key."""
     config = Config(**read_config_file(path or default_config_path()))
     environment = {key: os.environ.get(f"QUARRY_{key.upper()}", "") for key in KEYS}
     config = replace(config, **{key: value for key, value in environment.items() if value})
@@ -67,9 +67,11 @@ def load_config(on: str = "service", path: Path | None = None) -> Config:
         raise ServiceError("not_configured", "no server is configured",
                            action='Run `quarry up`, or set "server" in the config, or QUARRY_SERVER.')
     if not config.server.startswith("https://"):
-        raise bad_config(f"the server {config.server!r} is not of the form https://host:port", action="Quarry speaks HTTPS only.")
+        raise bad_config(f"the server {config.server!r} is not of the form https://host:port",
+                         action="Quarry speaks HTTPS only.")
     if not config.api_key:
-        raise ServiceError("not_configured", "no API key is configured", action='Set "api_key" in the config, or QUARRY_API_KEY.')
+        raise ServiceError("not_configured", "no API key is configured",
+                           action='Set "api_key" in the config, or QUARRY_API_KEY.')
     if not (config.api_key.isascii() and config.api_key.isprintable()) or " " in config.api_key:
         raise bad_config("the API key has characters that no key has", action="Copy it again, without line breaks.")
     return config

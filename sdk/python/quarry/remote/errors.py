@@ -6,11 +6,12 @@ from __future__ import annotations
 class ServiceError(RuntimeError):
     """A refusal by a Quarry service, or a failure to reach one.
 
-    `code` is stable (docs/api.md lists them), `pointer` a JSON Pointer into the request, `action` what to do next, `status` the
-    HTTP status (0 when there was no answer), `request_id` what to name when something is wrong with the service.
+    `code` is stable (docs/api.md lists them), `pointer` a JSON Pointer into the request, `action` what to do next,
+    `status` the HTTP status (0 when there was no answer), `request_id` what to name to the service's operator.
     """
 
-    def __init__(self, code: str, detail: str, *, status: int = 0, pointer: str = "", action: str = "", request_id: str = ""):
+    def __init__(self, code: str, detail: str, *, status: int = 0, pointer: str = "", action: str = "",
+                 request_id: str = ""):
         super().__init__(code, detail)
         self.code, self.detail, self.status = code, detail, status
         self.pointer, self.action, self.request_id = pointer, action, request_id
@@ -24,7 +25,7 @@ class ServiceError(RuntimeError):
 
 
 class JobError(ServiceError):
-    """A job that ended otherwise than well: code "job_failed", "job_cancelled" or "job_expired". `job` is its handle."""
+    """A job that did not end well: code "job_failed", "job_cancelled" or "job_expired". `job` is its handle."""
 
     def __init__(self, code: str, detail: str, *, job, action: str = ""):
         super().__init__(code, detail, action=action)

@@ -6,7 +6,7 @@ import http.client
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
@@ -14,9 +14,10 @@ from urllib.parse import quote
 import numpy as np
 
 from .answers import Fields, Shown
+from .document import JobOutput
 from .errors import JobError, ServiceError, bad_answer
-from .progress import ProgressBar, human_flops, human_money
-from .transport import BUSY, Answer, Retry, problem_of
+from .progress import Progress, ProgressBar, human_flops, human_money
+from .transport import Retry, busy_or_raise
 from .uploads import Download
 
 if TYPE_CHECKING:
@@ -34,13 +35,6 @@ class Event(NamedTuple):
     kind: str
     data: dict[str, Any]
     id: str
-
-
-class JobOutput(NamedTuple):
-    """A result that stays at the service: give it as an input of another job."""
-
-    job: str
-    output: str
 
 
 def read_events(response: http.client.HTTPResponse) -> Iterator[Event]:
@@ -123,17 +117,20 @@ class Job(Shown):
 
     # --- waiting ---
 
-    def wait(self, timeout: float | None = None, progress: bool | None = None) -> Job:
-        """Returns when the job has succeeded; raises JobError when it ended otherwise, TimeoutError after `timeout` seconds."""
+    def wait(self, timeout: float | None = None, progress: Progress = None) -> Job:
+        """Returns when the job has succeeded. Raises JobError when it ended otherwise, TimeoutError after `timeout`
+        seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        bar = ProgressBar("running", progress)
-        self._hold(deadline, UNWATCHED_SECONDS if bar.shown else HELD_SECONDS)
-        if bar.shown and not self.ended:
-            with bar:
-                self._watch(bar, deadline)
+        with ProgressBar("running", progress) as bar:
+            watched = bar.shown or callable(progress)
+            self._hold(deadline, UNWATCHED_SECONDS if watched else HELD_SECONDS)
+            if watched and not self.ended:
+                self._watch(bar, progress if callable(progress) else None, deadline)
         while not self.ended:
             self._hold(deadline, HELD_SECONDS)
         self._check()
+        if callable(progress):
+            progress(self.steps_done, self.steps)
         return self
 
     def _hold(self, deadline: float | None, seconds: int) -> None:
@@ -146,14 +143,17 @@ class Job(Shown):
             seconds = min(seconds, max(int(left), 1))
         self._update(self._service.transport.call("GET", f"{self._path}?wait={seconds}", wait=seconds))
 
-    def _watch(self, bar: ProgressBar, deadline: float | None) -> None:
-        """Draws the bar from the job's events until it ends."""
+    def _watch(self, bar: ProgressBar, tell: Callable[[int, int], None] | None, deadline: float | None) -> None:
+        """Tells of the job's events until it ends."""
         for event in self.events():
             if event.kind in ("job.progress", "segment.accepted"):
                 done = Fields(event.data, "event").count("steps_done")
                 if event.kind == "segment.accepted" and "charge" in event.data:
                     self.spent += Fields(event.data, "event").amount("charge")
-                bar.show(done, self.steps, lambda count: f"{count:,.0f} steps", human_money(self.spent) if self.spent else "")
+                spent = human_money(self.spent) if self.spent else ""
+                bar.show(done, self.steps, lambda count: f"{count:,.0f} steps", spent)
+                if tell:
+                    tell(done, self.steps)
             if deadline is not None and time.monotonic() > deadline:
                 raise TimeoutError(f"{self.id} is still {self._state}")
 
@@ -174,19 +174,15 @@ class Job(Shown):
             headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last} if last else {})}
             try:
                 with transport.open("GET", f"{self._path}/events", None, headers, seconds=float("inf")) as response:
-                    if response.status != 200:
-                        answer = Answer(response.status, response.headers, response.read(1 << 20))
-                        problem, after = problem_of(answer), answer.headers.get("Retry-After")
-                        if answer.status not in BUSY:
-                            raise problem
-                    else:
+                    busy = busy_or_raise(response)
+                    if busy is None:
                         for event in read_events(response):
                             retry.reset()
                             last = event.id if event.id.isascii() and event.id.isdigit() else last
                             yield event
                             if event.kind.removeprefix("job.") in ENDED:
                                 return
-                        problem, after = bad_answer("the stream of events ended before the job"), None
+                    problem, after = busy or (bad_answer("the stream of events ended before the job"), None)
             except (OSError, http.client.HTTPException) as error:
                 problem, after = transport.unreachable(error), None
             retry.pause(problem, after)
@@ -197,18 +193,20 @@ class Job(Shown):
         """A result as an input of another job: it stays at the service."""
         return JobOutput(self.id, name)
 
-    def result(self, name: str | None = None, progress: bool | None = None) -> Any:
-        """Waits, then fetches: {output: ndarray}, or the one array of output `name`. bf16 comes as its bits in uint16."""
+    def result(self, name: str | None = None, progress: Progress = None) -> Any:
+        """Waits, then fetches: {output: ndarray}, or the one array of output `name`. bf16 comes as its bits in
+        uint16."""
         self.wait(progress=progress)
         outputs = {str(output.get("name")): output for output in self.outputs if isinstance(output, dict)}
         if name is not None and name not in outputs:
-            raise ServiceError("output_not_found", f"the job keeps no output {name!r}", action=f"It keeps {', '.join(outputs)}.")
+            raise ServiceError("output_not_found", f"the job keeps no output {name!r}",
+                               action=f"It keeps {', '.join(outputs)}.")
         wanted = outputs.values() if name is None else [outputs[name]]
-        arrays: dict[str, np.ndarray] = {
-            str(output["name"]): Download(self._service.transport, self.id, output, progress).run() for output in wanted}
+        downloads = [Download(self._service.transport, self.id, output, progress) for output in wanted]
+        arrays = {download.name: download.run() for download in downloads}
         return arrays if name is None else arrays[name]
 
-    def run_to_end(self, progress: bool | None = None) -> dict[str, np.ndarray]:
+    def run_to_end(self, progress: Progress = None) -> dict[str, np.ndarray]:
         """result(), but an interrupt cancels the job: nobody else has its handle."""
         try:
             return self.result(progress=progress)
@@ -225,7 +223,8 @@ class Job(Shown):
         return f"{self.id}  {self._state}"
 
     def _rows(self) -> list[tuple[str, ...]]:
-        rows = [("steps", f"{self.steps_done:,} of {self.steps:,}"), ("work", f"{human_flops(self.metered_flops)} metered"),
+        rows = [("steps", f"{self.steps_done:,} of {self.steps:,}"),
+                ("work", f"{human_flops(self.metered_flops)} metered"),
                 ("spent", f"{human_money(self.spent)} of at most {human_money(self.limit)}")]
         for output in getattr(self, "outputs", ()):
             if isinstance(output, dict):

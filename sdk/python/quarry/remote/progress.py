@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Callable
 
+Progress = Callable[[int, int], None] | bool | None  # of a job: called with steps done and steps, or see ProgressBar
+
 BAR_CELLS = 28
 QUIET_SECONDS = 0.3  # what takes less shows nothing
 REDRAW_SECONDS = 0.1
@@ -43,11 +45,13 @@ def human_money(amount) -> str:
 
 
 class ProgressBar:
-    """One line that is drawn anew. `shown`: True always, False never, None where stderr is a terminal."""
+    """One line that is drawn anew. `progress`: True shows it anywhere, False nowhere, None where stderr is a terminal;
+    a callable takes its place."""
 
-    def __init__(self, label: str, shown: bool | None = None, stream=None):
+    def __init__(self, label: str, progress: Progress = None, stream=None):
         self.label, self.stream = label, stream or sys.stderr
-        self.shown = shown if shown is not None else self.stream is not None and self.stream.isatty()
+        terminal = self.stream is not None and self.stream.isatty()
+        self.shown = False if callable(progress) else terminal if progress is None else bool(progress)
         self.started, self.drawn_at, self.first_done = time.monotonic(), 0.0, None
 
     def __enter__(self) -> ProgressBar:

@@ -1,4 +1,4 @@
-"""Arrays as safetensors files on the wire: written part by part without a copy, hashed as a stream, read with suspicion.
+"""Arrays as safetensors files on the wire: written part by part without a copy, hashed as a stream.
 
 A bf16 array is its bits, as uint16: NumPy has no bfloat16 and the wire has no unsigned 16-bit integer.
 """
@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
+from ..dtypes import NUMPY_OF
 from .errors import bad_answer
 
-NUMPY_OF = {name: np.dtype(code) for name, code in {
-    "bool": "?", "i8": "i1", "u8": "u1", "i32": "<i4", "i64": "<i8", "f16": "<f2", "bf16": "<u2", "f32": "<f4", "f64": "<f8"}.items()}
 WIRE_OF = {dtype: name for name, dtype in NUMPY_OF.items()}
 CHUNK_BYTES = 1 << 20
 MAX_RESULT_HEAD_BYTES = 1 << 20  # of a result: one tensor
@@ -31,13 +30,13 @@ def wire_dtype(array: np.ndarray) -> str:
     """The wire's name of an array's dtype; TypeError when it has none."""
     name = WIRE_OF.get(array.dtype.newbyteorder("<"))
     if name is None:
-        raise TypeError(f"there is no {array.dtype} on the wire; use one of bool, int8, uint8, int32, int64, float16, float32, float64 "
-                        "(uint16 holds the bits of bf16)")
+        raise TypeError(f"there is no {array.dtype} on the wire; use one of bool, int8, uint8, int32, int64, float16, "
+                        "float32, float64 (uint16 holds the bits of bf16)")
     return name
 
 
 class TensorFile:
-    """A safetensors file made of arrays that stay where they are. Equal arrays under equal names give equal bytes, so an equal hash."""
+    """A safetensors file made of arrays that stay where they are. Equal arrays under equal names have an equal hash."""
 
     def __init__(self, arrays: Mapping[str, np.ndarray]):
         header, self.parts, end = {}, [], 0
@@ -45,7 +44,8 @@ class TensorFile:
             array = np.asarray(arrays[name])
             dtype = wire_dtype(array)
             flat = np.ascontiguousarray(array, NUMPY_OF[dtype]).reshape(-1)
-            header[name] = {"dtype": dtype.upper(), "shape": list(array.shape), "data_offsets": [end, end + flat.nbytes]}
+            header[name] = {"dtype": dtype.upper(), "shape": list(array.shape),
+                            "data_offsets": [end, end + flat.nbytes]}
             end += flat.nbytes
             self.parts.append(memoryview(flat.view(np.uint8)))
         text = json.dumps(header, separators=(",", ":")).encode()

@@ -1,7 +1,8 @@
 """HTTPS with the standard library: connections that stay open, a time limit and a size limit on everything, retries.
 
-A request is repeated after a broken connection, 429 and 503 (as long as Retry-After says, else with growing pauses). That is safe
-because every POST carries an Idempotency-Key and the other methods repeat by nature. Nothing here knows of jobs or tensors.
+A request is repeated after a broken connection, 429 and 503 (after as long as Retry-After says, else with growing
+pauses). That is safe because every POST carries an Idempotency-Key and the other methods repeat by nature. Nothing here
+knows of jobs or tensors.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ SEND_SECONDS = 60.0  # for one chunk of a body
 IDLE_SECONDS = 60.0  # a kept connection is not used again after this; the service closes it after 75
 LEAST_BYTES_PER_SECOND = 1_000  # of a download, after its grace of ANSWER_SECONDS
 MAX_JSON_BYTES = 64 << 20
+MAX_PROBLEM_BYTES = 1 << 20
 MAX_IDLE_CONNECTIONS = 4
 
 FIRST_PATIENCE_SECONDS = 4.0  # of retries while the service has never answered: a wrong address is told soon
@@ -47,8 +49,8 @@ class Answer(NamedTuple):
 
 
 class TimedReader(io.RawIOBase):
-    """Reads a socket under a deadline for the whole answer, which a timeout of each read alone would not give: a peer that sends a
-    byte now and then would hold us for ever. With `bytes_per_second` the deadline moves on with what has come."""
+    """Reads a socket under a deadline for the whole answer. A time limit on each read alone would not do: a peer that
+    sends a byte now and then would hold us for ever. With `bytes_per_second` the deadline moves on with what came."""
 
     def __init__(self, sock: ssl.SSLSocket, seconds: float, bytes_per_second: float | None):
         self.sock, self.raw = sock, sock.makefile("rb", buffering=0)
@@ -126,6 +128,17 @@ def problem_of(answer: Answer) -> ServiceError:
     text = {key: value for key in ("detail", "pointer", "action") if isinstance(value := document.get(key), str)}
     return ServiceError(document["code"], text.get("detail", ""), status=answer.status, pointer=text.get("pointer", ""),
                         action=text.get("action", ""), request_id=request_id)
+
+
+def busy_or_raise(response: http.client.HTTPResponse) -> tuple[ServiceError, str | None] | None:
+    """None for an answer that is well; of one to try again what to say, and its Retry-After; a refusal is raised."""
+    if response.status in (200, 206):
+        return None
+    answer = Answer(response.status, response.headers, response.read(MAX_PROBLEM_BYTES))
+    problem = problem_of(answer)
+    if answer.status not in BUSY:
+        raise problem
+    return problem, answer.headers.get("Retry-After")
 
 
 class Retry:
@@ -210,10 +223,11 @@ class Transport:
 
     def begin(self, connection: Connection, method: str, path: str, body: Body, headers: dict[str, str], seconds: float,
               bytes_per_second: float | None) -> http.client.HTTPResponse:
-        """Sends a request and reads the head of its answer. A refusal that comes while the body is still being sent is read."""
+        """Sends a request and reads the head of its answer, also of a refusal that breaks the body off."""
         connection.allow(seconds, bytes_per_second)
         try:
-            connection.request(method, path, body() if callable(body) else body, {"Authorization": self.authorization, **headers})
+            connection.request(method, path, body() if callable(body) else body,
+                               {"Authorization": self.authorization, **headers})
         except (BrokenPipeError, ConnectionResetError, ssl.SSLError) as broken:
             try:
                 return connection.getresponse()  # why it broke may have been said already
@@ -223,7 +237,8 @@ class Transport:
 
     @contextlib.contextmanager
     def open(self, method: str, path: str, body: Body = None, headers: dict[str, str] | None = None, *,
-             seconds: float = ANSWER_SECONDS, bytes_per_second: float | None = None) -> Iterator[http.client.HTTPResponse]:
+             seconds: float = ANSWER_SECONDS,
+             bytes_per_second: float | None = None) -> Iterator[http.client.HTTPResponse]:
         """One attempt, its answer open for reading. OSError and HTTPException tell that the connection failed."""
         for again in (True, False):
             connection, kept = self.take()
@@ -264,7 +279,8 @@ class Transport:
 
     def request(self, method: str, path: str, body: Body = None, headers: dict[str, str] | None = None, *,
                 wait: float = 0.0) -> Answer:
-        """The answer, whatever its status; tried again while the service is away or busy. `wait`: for how long it may hold the answer."""
+        """The answer, whatever its status; tried again while the service is away or busy. `wait`: for how long the
+        service may hold it."""
         headers = dict(headers or {})
         if method == "POST":
             headers.setdefault("Idempotency-Key", uuid.uuid4().hex)
@@ -279,7 +295,8 @@ class Transport:
                 return answer
             retry.pause(problem_of(answer), answer.headers.get("Retry-After"))
 
-    def call(self, method: str, path: str, body: Any = None, *, content_type: str = "application/json", wait: float = 0.0) -> dict:
+    def call(self, method: str, path: str, body: Any = None, *, content_type: str = "application/json",
+             wait: float = 0.0) -> dict:
         """The JSON object that answers; a refusal is raised. A `body` that is not bytes is sent as JSON."""
         headers = {}
         if body is not None:

@@ -1,4 +1,4 @@
-"""Arrays to the service and results back: what is there already is not sent, what broke off goes on where it stopped."""
+"""Arrays to the service and results back: what is there is not sent, what broke off goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from urllib.parse import quote
 import numpy as np
 
 from .errors import ServiceError, bad_answer
-from .progress import ProgressBar, human_bytes
+from .progress import Progress, ProgressBar, human_bytes
 from .tensor_file import MAX_RANK, MAX_RESULT_HEAD_BYTES, NUMPY_OF, TensorFile, check_head
-from .transport import ANSWER_SECONDS, BUSY, LEAST_BYTES_PER_SECOND, Answer, Retry, Transport, parse_json, problem_of
+from .transport import (ANSWER_SECONDS, BUSY, LEAST_BYTES_PER_SECOND, Answer, Retry, Transport, busy_or_raise,
+                        problem_of)
 
-PACKED_BYTES = 1 << 20  # arrays up to this size share a file: one request for all; larger ones stay apart, so that each is sent once
-UNASKED_BYTES = 64 << 10  # a file up to this size is sent without asking first whether it is there: one round trip less
+PACKED_BYTES = 1 << 20  # arrays up to this size share a file, one request for all; each larger one is sent once
+UNASKED_BYTES = 64 << 10  # a file up to this size is sent without asking first whether it is there
 MAX_RESULT_BYTES = 64 << 30  # what the service keeps of a job
+BROKEN_OFF = ("upload_offset", "upload_busy", "body_timeout", "body_truncated")  # an upload to go on with
 LONE_NAME = "value"  # in a file of its own an array is the same file under whatever input's name
 
 
@@ -39,7 +41,7 @@ class Uploads:
         """The service has lost something: everything is asked for again."""
         self.present.clear()
 
-    def store(self, arrays: Mapping[str, np.ndarray], progress: bool | None = None) -> dict[str, Stored]:
+    def store(self, arrays: Mapping[str, np.ndarray], progress: Progress = None) -> dict[str, Stored]:
         """Makes the arrays present at the service, and says where each one is."""
         packed = {name: array for name, array in arrays.items() if array.nbytes <= PACKED_BYTES}
         where: dict[str, Stored] = {}
@@ -54,7 +56,7 @@ class Uploads:
                 where[name] = by_array[id(array)]
         return where
 
-    def store_file(self, file: TensorFile, progress: bool | None = None) -> str:
+    def store_file(self, file: TensorFile, progress: Progress = None) -> str:
         with ProgressBar("hashing", progress) as bar:
             sha256 = file.sha256(lambda done: bar.show(done, file.bytes, human_bytes))
         if sha256 not in self.present:
@@ -87,8 +89,9 @@ class Uploads:
             else:
                 if answer.status in (200, 201):
                     return
-                failure, after = problem_of(answer) if answer.status != 202 else None, answer.headers.get("Retry-After")
-                if failure and answer.status not in BUSY and failure.code not in ("upload_offset", "upload_busy", "body_timeout"):
+                failure = problem_of(answer) if answer.status != 202 else None
+                after = answer.headers.get("Retry-After")
+                if failure and answer.status not in BUSY and failure.code not in BROKEN_OFF:
                     raise failure
             offset = self.offset(path)
             if offset is not None and offset > begun:
@@ -118,7 +121,7 @@ def read_exactly(response: http.client.HTTPResponse, into: memoryview) -> int:
 class Download:
     """One result on its way: a head that says what it is, then its bytes, asked for again from where they broke off."""
 
-    def __init__(self, transport: Transport, job: str, output: dict, progress: bool | None):
+    def __init__(self, transport: Transport, job: str, output: dict, progress: Progress):
         self.transport, self.progress = transport, progress
         try:
             self.name, self.dtype, self.shape = str(output["name"]), str(output["dtype"]), tuple(output["shape"])
@@ -154,12 +157,8 @@ class Download:
         """Fetches what is missing. None when that was all; else what to try again after, with its Retry-After."""
         headers = {"Range": f"bytes={self.head_bytes + self.arrived}-"} if self.arrived else {}
         with self.transport.open("GET", self.path, None, headers, bytes_per_second=LEAST_BYTES_PER_SECOND) as response:
-            if response.status not in (200, 206):
-                answer = Answer(response.status, response.headers, response.read(1 << 20))
-                problem = problem_of(answer)
-                if answer.status in BUSY:
-                    return problem, answer.headers.get("Retry-After")
-                raise problem
+            if busy := busy_or_raise(response):
+                return busy
             if response.status == 200:
                 self.read_head(response)
             while self.arrived < self.bytes:
