@@ -102,6 +102,7 @@ class World {
     listener_->stop();
     io_.stop();
     thread_.join();
+    scheduler.link.reset();  // a link must not outlive its io_context
     fs::remove_all(directory_);
   }
 
