@@ -1,4 +1,6 @@
 // Walks a scheduled loop nest and prints its kernel: tiles of the output, loops of the reduction, combination, store.
+#include <algorithm>
+#include <bit>
 #include <cassert>
 
 #include "engine/codegen/values.h"
@@ -167,8 +169,13 @@ class Emitter {
       values_.line(accumulator_type(scheduled_.lanes) + " " + accumulator(i) + " = " + identity + ";");
     }
     reduce_loops(outputs);
-    for (size_t i = 0; i < outputs.size(); ++i)
-      store({combine(i), !scheduled_.lanes_reduce && scheduled_.lanes > 1}, outputs[i]);
+    std::vector<std::string> sums;
+    for (size_t i = 0; i < outputs.size(); ++i) sums.push_back(combine_parts(i));
+    if (scheduled_.lanes_reduce) sums = combine_lanes(sums);
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      const bool varying = !scheduled_.lanes_reduce && scheduled_.lanes > 1;
+      store({scheduled_.group > 1 ? combine_group(sums[i]) : sums[i], varying}, outputs[i]);
+    }
   }
 
   static std::string accumulator(size_t i) { return "sum" + std::to_string(i); }
@@ -266,8 +273,8 @@ class Emitter {
     return operations_.binary(*nest_.reduce == Op::ReduceSum ? Op::Add : Op::Max, nest_.accumulator, a, b, width);
   }
 
-  // One output's accumulators, pairwise, then its lanes, then its group's work-items.
-  std::string combine(size_t output) {
+  // One output's accumulators, pairwise.
+  std::string combine_parts(size_t output) {
     std::vector<std::string> sums;
     for (size_t part = 0; part < parts_.size(); ++part) sums.push_back(accumulator(output * parts_.size() + part));
     while (sums.size() > 1) {
@@ -279,12 +286,79 @@ class Emitter {
       if (sums.size() % 2 == 1) halved.push_back(sums.back());
       sums = std::move(halved);
     }
-    std::string sum = sums[0];
-    if (!scheduled_.lanes_reduce) return scheduled_.group > 1 ? combine_group(sum) : sum;
-    for (int lanes = scheduled_.lanes / 2; lanes >= 1; lanes /= 2) {
-      sum = values_.name(accumulator_type(lanes), join(sum + ".lo", sum + ".hi", lanes));
+    return sums[0];
+  }
+
+  // The lanes of each sum. Sums are taken in groups of a power of two: two of them fold into one vector at the price of
+  // one, which is a quarter of the work of folding each alone.
+  std::vector<std::string> combine_lanes(const std::vector<std::string>& sums) {
+    std::vector<std::string> combined;
+    while (combined.size() < sums.size()) {
+      const size_t left = sums.size() - combined.size();
+      const size_t count = std::bit_floor(std::min(left, static_cast<size_t>(scheduled_.lanes)));
+      const auto first = sums.begin() + static_cast<ptrdiff_t>(combined.size());
+      fold(std::vector<std::string>(first, first + static_cast<ptrdiff_t>(count)), combined);
     }
-    return sum;
+    return combined;
+  }
+
+  // Vectors whose lanes belong to sums, in runs of equal owners.
+  struct Partial {
+    std::string text;
+    std::vector<size_t> owners;
+  };
+
+  // Adds the lanes of each of `sums`, a power of two of them; appends the totals in order to `folded`.
+  void fold(const std::vector<std::string>& sums, std::vector<std::string>& folded) {
+    static constexpr char kLane[] = "0123456789abcdef";
+    const size_t count = sums.size();
+    std::vector<Partial> partials;
+    for (size_t i = 0; i < count; ++i)
+      partials.push_back({sums[i], std::vector<size_t>(static_cast<size_t>(scheduled_.lanes), i)});
+    for (int run = scheduled_.lanes / 2; partials.size() > 1; run /= 2) {
+      for (size_t i = 0; i < partials.size(); i += 2) partials[i / 2] = fold_pair(partials[i], partials[i + 1], run);
+      partials.resize(partials.size() / 2);
+    }
+    std::string sum = partials[0].text;
+    const int run = scheduled_.lanes / static_cast<int>(count);
+    for (int lanes = scheduled_.lanes / 2; lanes >= static_cast<int>(count); lanes /= 2) {
+      const char* const low = count == 1 ? ".lo" : ".even";
+      const char* const high = count == 1 ? ".hi" : ".odd";
+      sum = values_.name(accumulator_type(lanes), join(sum + low, sum + high, lanes));
+    }
+    std::vector<std::string> totals(count, sum);
+    if (count > 1) {
+      for (size_t i = 0; i < count; ++i)
+        totals[partials[0].owners[i * static_cast<size_t>(run)]] = sum + ".s" + kLane[i];
+    }
+    folded.insert(folded.end(), totals.begin(), totals.end());
+  }
+
+  // Two vectors whose runs of 2 * `run` lanes have one owner each, as one with runs half as long. Lanes move within
+  // 16 bytes where they can: that is one instruction, and moving whole 16 bytes is another.
+  Partial fold_pair(const Partial& x, const Partial& y, int run) {
+    static constexpr char kLane[] = "0123456789abcdef";
+    const int bytes = static_cast<int>(graph::byte_size(nest_.accumulator));
+    const int group = run * bytes >= 16 ? scheduled_.lanes : std::min(scheduled_.lanes, 16 / bytes);
+    Partial folded;
+    std::string low, high;
+    for (int first = 0; first < scheduled_.lanes; first += group) {
+      for (const Partial* source : {&x, &y}) {
+        std::string low_lanes, high_lanes;
+        for (int lane = first; lane < first + group; ++lane) {
+          if (lane & run) continue;
+          low_lanes += kLane[lane];
+          high_lanes += kLane[lane + run];
+          folded.owners.push_back(source->owners[static_cast<size_t>(lane)]);
+        }
+        low += (low.empty() ? "" : ", ") + source->text + ".s" + low_lanes;
+        high += (high.empty() ? "" : ", ") + source->text + ".s" + high_lanes;
+      }
+    }
+    const std::string type = "(" + accumulator_type(scheduled_.lanes) + ")";
+    folded.text = values_.name(accumulator_type(scheduled_.lanes),
+                               join(type + "(" + low + ")", type + "(" + high + ")", scheduled_.lanes));
+    return folded;
   }
 
   std::string combine_group(const std::string& sum) {

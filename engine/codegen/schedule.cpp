@@ -36,7 +36,8 @@ constexpr double kLongTaskCycles = 5e7;  // about 20 ms: a long launch is cut be
 constexpr int64_t kLongestSum = 32'768;  // additions one after the other in one f32: more are split, for accuracy
 constexpr double kFarRow =
     4;  // each row of a sum down columns lies on a page of its own: wide strips pay that less often
-constexpr double kAddLatency = 4;  // cycles until a sum can be added to again
+constexpr double kLongCode = 4'000;  // operations in a tile that double its cost: compiling takes longer than they save
+constexpr double kAddLatency = 4;    // cycles until a sum can be added to again
 
 int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
@@ -212,8 +213,8 @@ class ProcessorHeuristic {
     double cost = item.cost;
     const size_t lane = static_cast<size_t>(std::max(tiling.lane_axis, 0));
     if (item.is_load && tiling.lanes > 1 && (item.ranges >> lane & 1)) {
-      if (item.step[lane] == kIrregular) cost = 1.5 * static_cast<double>(tiling.lanes);
-      if (item.step[lane] != 1 && item.step[lane] != kIrregular) cost = static_cast<double>(tiling.lanes);
+      if (item.step[lane] == kIrregular) cost = 3 * static_cast<double>(tiling.lanes);
+      if (item.step[lane] != 1 && item.step[lane] != kIrregular) cost = 2.5 * static_cast<double>(tiling.lanes);
     }
     // A value that does not vary along the lanes is one scalar for all of them; a load must then be spread.
     for (const auto& [unrolled, copies] : tiling.unroll) {
@@ -241,12 +242,33 @@ class ProcessorHeuristic {
     const double reduced = static_cast<double>(std::max<int64_t>(1, nest_.points(AxisKind::Reduce)));
     double store = 1;
     if (lanes_reduce) {
-      store = 3 * std::log2(static_cast<double>(candidate.lanes)) * static_cast<double>(candidate.lanes);
+      store = fold_cost(candidate.lanes, sums) * static_cast<double>(candidate.lanes);
     } else if (candidate.lane_axis >= 0 && analysis_.store_step[static_cast<size_t>(candidate.lane_axis)] != 1) {
       store = static_cast<double>(candidate.lanes);
     }
     candidate.cost = (cost + store / reduced) / (static_cast<double>(candidate.lanes) * efficiency);
+    candidate.cost *= 1 + operations(candidate) / kLongCode;
     if (candidate.cost < best.cost * 0.999) best = candidate;
+  }
+
+  // What is written down for one tile.
+  double operations(const Tiling& tiling) const {
+    double total = 0;
+    for (const Item& item : analysis_.items) {
+      double copies = 1;
+      for (const auto& [unrolled, along] : tiling.unroll) {
+        if (item.ranges >> unrolled & 1) copies *= static_cast<double>(along);
+      }
+      total += copies;
+    }
+    return total;
+  }
+
+  // Adding up the lanes of one sum, its share of what a group of them needs (Emitter::fold), and storing it alone.
+  static double fold_cost(int64_t lanes, int64_t sums) {
+    const double together = static_cast<double>(power_of_two_below(std::min(lanes, sums)));
+    const double folds = std::log2(static_cast<double>(lanes) / together);
+    return 3 * (together - 1 + folds) / together + 2;
   }
 
   // Copies along the lanes' reduce axis, so that enough sums are under way.

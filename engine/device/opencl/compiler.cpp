@@ -15,7 +15,8 @@ namespace quarry::device::opencl {
 
 namespace {
 
-constexpr size_t kMaxLog = 2'000;  // of a build log: the first errors say it
+constexpr size_t kMaxLog = 2'000;       // of a build log: the first errors say it
+constexpr size_t kMostPrograms = 4096;  // remembered before those that nobody holds are forgotten
 
 std::vector<unsigned char> read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -46,12 +47,14 @@ std::string build_log(cl_program program, cl_device_id device) {
 
 }  // namespace
 
-Compiler::Compiler(cl_context context, cl_device_id device, std::string identity, std::string directory)
+Compiler::Compiler(cl_context context, cl_device_id device, std::string identity, std::string directory,
+                   KeepBinary keep)
     : context_(context),
       device_(device),
       identity_(std::move(identity)),
       directory_(std::move(directory)),
-      flags_("-cl-std=CL1.2") {
+      flags_("-cl-std=CL1.2"),
+      keep_(keep) {
   const auto precision = device_value<cl_device_fp_config>(device, CL_DEVICE_SINGLE_FP_CONFIG);
   if (precision & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT) flags_ += " -cl-fp32-correctly-rounded-divide-sqrt";
   if (directory_.empty()) return;
@@ -59,16 +62,28 @@ Compiler::Compiler(cl_context context, cl_device_id device, std::string identity
   std::filesystem::create_directories(directory_, ignored);
 }
 
-Result<ProgramHandle> Compiler::compile(const std::string& source) {
-  if (directory_.empty()) return from_source(source);
+Result<SharedProgram> Compiler::compile(const std::string& source) {
   const std::string key = identity_ + "\n" + flags_ + "\n" + source;
-  const std::string stem = directory_ + "/" + to_hex(sha256(std::as_bytes(std::span(key))));
-  if (ProgramHandle cached = from_binary(stem + ".bin"); cached.get() != nullptr) {
-    ++cache_hits_;
-    return cached;
+  const std::string hash = to_hex(sha256(std::as_bytes(std::span(key))));
+  if (const auto found = programs_.find(hash); found != programs_.end()) {
+    if (SharedProgram program = found->second.lock()) return program;
   }
-  auto program = from_source(source);
-  if (program.ok()) keep(program->get(), source, stem);
+  QUARRY_ASSIGN(ProgramHandle program,
+                directory_.empty() ? from_source(source) : through_cache(source, directory_ + "/" + hash));
+  if (programs_.size() >= kMostPrograms)
+    std::erase_if(programs_, [](const auto& entry) { return entry.second.expired(); });
+  SharedProgram shared = std::make_shared<const ProgramHandle>(std::move(program));
+  programs_[hash] = shared;
+  return shared;
+}
+
+Result<ProgramHandle> Compiler::through_cache(const std::string& source, const std::string& stem) {
+  if (ProgramHandle cached = from_binary(stem + ".bin"); cached.get() != nullptr) return cached;
+  QUARRY_ASSIGN(ProgramHandle program, from_source(source));
+  std::error_code ignored;
+  const bool seen_before = std::filesystem::exists(stem + ".cl", ignored);
+  if (!seen_before) write_file(stem + ".cl", source);
+  if (seen_before || keep_ == KeepBinary::AtOnce) keep_binary(program.get(), stem + ".bin");
   return program;
 }
 
@@ -96,15 +111,14 @@ ProgramHandle Compiler::from_binary(const std::string& path) {
   return program;
 }
 
-void Compiler::keep(cl_program program, const std::string& source, const std::string& stem) {
+void Compiler::keep_binary(cl_program program, const std::string& path) {
   size_t length = 0;
   if (clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof length, &length, nullptr) != CL_SUCCESS || length == 0)
     return;
   std::vector<char> binary(length);
   char* bytes = binary.data();
   if (clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof bytes, &bytes, nullptr) != CL_SUCCESS) return;
-  write_file(stem + ".cl", source);
-  write_file(stem + ".bin", binary);
+  write_file(path, binary);
 }
 
 }  // namespace quarry::device::opencl

@@ -66,7 +66,8 @@ Result<std::unique_ptr<Device>> OpenClDevice::open(cl_device_id whole, Propertie
   QUARRY_TRY(check("clCreateCommandQueue", error));
   const std::string identity =
       properties.driver + "\n" + properties.name + "\n" + std::to_string(properties.compute_units);
-  opened->compiler_ = std::make_unique<Compiler>(opened->context_.get(), device, identity, options.cache_directory);
+  opened->compiler_ = std::make_unique<Compiler>(opened->context_.get(), device, identity, options.cache_directory,
+                                                 properties.is_gpu ? KeepBinary::AtOnce : KeepBinary::WhenSeenBefore);
   return std::unique_ptr<Device>(std::move(opened));
 }
 
@@ -151,7 +152,7 @@ Result<std::shared_ptr<Executable>> OpenClDevice::compile(const lower::Kernel& k
     QUARRY_ASSIGN(executable->program, compiler_->compile(program.source));
     for (const codegen::Entry& shape : program.entries) {
       cl_int error = CL_SUCCESS;
-      KernelHandle handle(clCreateKernel(executable->program.get(), shape.name.c_str(), &error));
+      KernelHandle handle(clCreateKernel(executable->program->get(), shape.name.c_str(), &error));
       QUARRY_TRY(check("clCreateKernel", error));
       executable->entries.push_back({shape, std::move(handle), {}});
     }

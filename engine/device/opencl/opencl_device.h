@@ -34,7 +34,7 @@ class OpenClExecutable : public Executable {
   };
   uint64_t scratch_bytes() const override { return scratch; }
 
-  ProgramHandle program;
+  SharedProgram program;
   std::vector<Entry> entries;
   uint64_t scratch = 0;  ///< the parts of a split reduction
   int64_t result_element_bytes = 1, scratch_element_bytes = 1;

@@ -35,14 +35,14 @@ class BareDevice {
   }
 
   Tensor run(const codegen::Program& program, const std::vector<Tensor>& reads, size_t result_bytes) {
-    Compiler compiler(context_.get(), device_, "test", "");
+    Compiler compiler(context_.get(), device_, "test", "", device::opencl::KeepBinary::AtOnce);
     auto built = compiler.compile(program.source);
     if (!built.ok()) FAIL(built.problem().detail << "\n" << program.source);
     Memory result = buffer(Tensor(result_bytes)), scratch = buffer(Tensor(program.scratch_bytes + 1));
     std::vector<Memory> inputs;
     for (const Tensor& read : reads) inputs.push_back(buffer(read));
     for (const codegen::Entry& entry : program.entries) {
-      KernelHandle kernel(clCreateKernel(built->get(), entry.name.c_str(), nullptr));
+      KernelHandle kernel(clCreateKernel((*built)->get(), entry.name.c_str(), nullptr));
       cl_uint place = 0;
       const auto add = [&](const Memory& memory) {
         const cl_mem object = memory.get();
