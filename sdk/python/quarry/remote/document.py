@@ -79,13 +79,13 @@ class JobSpec:
 
     def arrays(self, graph: StoredGraph) -> dict[str, np.ndarray]:
         """What has to be stored, under names that a file of them all can have. Wrong names, dtypes and shapes raise."""
-        if missing := self.missing(graph):
-            raise TensorError(f"no value is given for {', '.join(map(repr, missing))}; {missing[0]!r} is "
-                              f"{value_text(*graph.inputs[missing[0]])}")
         given = {f"input {name}": array_for(graph, name, value)
                  for name, value in self.inputs.items() if not isinstance(value, JobOutput)}
         fed = {f"feed {name}": array_for(graph, name, value, fed=True)
                for name, value in self.feed.items() if not isinstance(value, JobOutput)}
+        if missing := self.missing(graph):
+            raise TensorError(f"no value is given for {', '.join(map(repr, missing))}; {missing[0]!r} is "
+                              f"{value_text(*graph.inputs[missing[0]])}")
         return given | fed
 
     def document(self, graph: StoredGraph, stored: Mapping[str, Any]) -> dict:
