@@ -30,12 +30,15 @@ std::string to_string(const Schedule& schedule) {
 
 namespace {
 
-constexpr double kTaskCycles = 60'000;  // about 20 us: far above the 0.2 us that PoCL needs to start a work-item
+constexpr double kTaskCycles = 45'000;  // about 15 us: far above the 0.2 us that PoCL needs to start a work-item
 constexpr int64_t kTasksPerUnit = 8;
 constexpr double kLongTaskCycles = 5e7;  // about 20 ms: a long launch is cut between work-items
 constexpr int64_t kLongestSum = 32'768;  // additions one after the other in one f32: more are split, for accuracy
 constexpr double kFarRow =
     4;  // each row of a sum down columns lies on a page of its own: wide strips pay that less often
+constexpr double kSpreadLoad = 2.5;  // a lane of a load whose lanes are not neighbours
+constexpr double kFarLoad = 4;       // the same where each lane lies on a page of its own
+constexpr int64_t kFarStep = 1024;   // elements: a page of f32
 constexpr double kLongCode = 4'000;  // operations in a tile that double its cost: compiling takes longer than they save
 constexpr double kAddLatency = 4;    // cycles until a sum can be added to again
 
@@ -95,11 +98,14 @@ double compute_cost(const Expr& expr) {
 Analysis analyse(const LoopNest& nest) {
   Analysis analysis;
   analysis.store_step = steps(nest, nest.store_index);
+  const Expr& root = nest.arena[nest.value];
+  const bool is_product = root.kind == Kind::Compute && root.op == Op::Mul && graph::is_float(root.dtype);
+  const ExprId fused = nest.reduce == Op::ReduceSum && is_product ? nest.value : lower::kNoExpr;  // part of the sum
   for (ExprId id : lower::reachable(nest.arena, std::vector<ExprId>{nest.value})) {
     const Expr& expr = nest.arena[id];
     if (lower::is_index(expr.kind) && expr.kind != Kind::Div && expr.kind != Kind::Mod && expr.kind != Kind::Position)
       continue;
-    if (expr.kind == Kind::Literal) continue;
+    if (expr.kind == Kind::Literal || id == fused) continue;
     Item item{.cost = compute_cost(expr), .ranges = expr.ranges, .is_load = expr.kind == Kind::Load, .step = {}};
     if (item.is_load) item.step = steps(nest, expr.a);
     if (item.is_load && expr.b != lower::kNoExpr) item.ranges |= nest.arena[expr.b].ranges;
@@ -179,27 +185,43 @@ class ProcessorHeuristic {
     evaluate(best, Tiling{});
     for (int lane = 0; lane < axes(); ++lane) {
       if (axis(lane).extent < 2) continue;
-      std::vector<int> reused;
-      for (int i = 0; i < axes(); ++i) {
-        if (is_reused_along(i)) reused.push_back(i);
-      }
-      std::stable_sort(reused.begin(), reused.end(), [&](int a, int b) {
-        if ((a == lane) != (b == lane)) return a == lane;
-        return axis(a).extent > axis(b).extent;
-      });
-      Tiling candidate{.lane_axis = lane, .lanes = lanes_for(lane), .unroll = {}};
-      const int first = !reused.empty() ? reused[0] : axis(lane).kind == AxisKind::Output && nest_.reduce ? lane : -1;
-      const int second = reused.size() > 1 ? reused[1] : -1;
-      for (int64_t u = 1; u <= most_copies(candidate, first); ++u) {
-        for (int64_t v = 1; v <= most_copies(candidate, second) && u * v <= most_sums(); ++v) {
-          candidate.unroll.clear();
-          if (first >= 0) candidate.unroll.push_back({first, u});
-          if (second >= 0) candidate.unroll.push_back({second, v});
-          evaluate(best, candidate);
-        }
+      const Tiling candidate{.lane_axis = lane, .lanes = lanes_for(lane), .unroll = {}};
+      const std::vector<int> reused = worth_tiling(candidate);
+      evaluate_tiles(best, candidate, reused.empty() ? -1 : reused[0], -1);
+      for (size_t i = 0; i < reused.size(); ++i) {
+        for (size_t j = i + 1; j < reused.size(); ++j) evaluate_tiles(best, candidate, reused[i], reused[j]);
       }
     }
     return best;
+  }
+
+  // The axes along which a register tile may lie: those of the lanes, then those that save most loads.
+  std::vector<int> worth_tiling(const Tiling& candidate) const {
+    constexpr size_t kMostTried = 3;
+    const int lane = candidate.lane_axis;
+    std::vector<int> reused;
+    for (int i = 0; i < axes(); ++i) {
+      if (is_reused_along(i) && most_copies(candidate, i) > 1) reused.push_back(i);
+    }
+    std::stable_sort(reused.begin(), reused.end(), [&](int a, int b) {
+      if ((a == lane) != (b == lane)) return a == lane;
+      return axis(a).extent > axis(b).extent;
+    });
+    if (reused.empty() && axis(lane).kind == AxisKind::Output && nest_.reduce) reused.push_back(lane);
+    if (reused.size() > kMostTried) reused.resize(kMostTried);
+    return reused;
+  }
+
+  // All tiles of up to most_sums() sums along one axis or two.
+  void evaluate_tiles(Tiling& best, Tiling candidate, int first, int second) const {
+    for (int64_t u = 1; u <= most_copies(candidate, first); ++u) {
+      for (int64_t v = 1; v <= most_copies(candidate, second) && u * v <= most_sums(); ++v) {
+        candidate.unroll.clear();
+        if (first >= 0) candidate.unroll.push_back({first, u});
+        if (second >= 0) candidate.unroll.push_back({second, v});
+        evaluate(best, candidate);
+      }
+    }
   }
 
   int64_t most_sums() const { return target_.native_lanes >= 16 ? 26 : 12; }
@@ -212,9 +234,9 @@ class ProcessorHeuristic {
   double item_cost(const Item& item, const Tiling& tiling) const {
     double cost = item.cost;
     const size_t lane = static_cast<size_t>(std::max(tiling.lane_axis, 0));
-    if (item.is_load && tiling.lanes > 1 && (item.ranges >> lane & 1)) {
-      if (item.step[lane] == kIrregular) cost = 3 * static_cast<double>(tiling.lanes);
-      if (item.step[lane] != 1 && item.step[lane] != kIrregular) cost = 2.5 * static_cast<double>(tiling.lanes);
+    if (item.is_load && tiling.lanes > 1 && (item.ranges >> lane & 1) && item.step[lane] != 1) {
+      const bool far = item.step[lane] >= kFarStep || item.step[lane] <= -kFarStep;
+      cost = static_cast<double>(tiling.lanes) * (far ? kFarLoad : kSpreadLoad);
     }
     // A value that does not vary along the lanes is one scalar for all of them; a load must then be spread.
     for (const auto& [unrolled, copies] : tiling.unroll) {
