@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, NoReturn, Optional, Sequence
+import contextlib
+from typing import Any, Iterable, Iterator, NoReturn, Optional, Sequence
 
 import numpy as np
 
@@ -76,15 +77,18 @@ class Node:
         if not condition:
             raise ModelError(f"node {self.name!r} ({self.operator}): {problem}")
 
-    def known(self, operand: int, what: str = "") -> Optional[np.ndarray]:
+    def known(self, operand: int, what: str) -> Optional[np.ndarray]:
         """The value of an operand; None where it is left out."""
         value = self.values[operand] if operand < len(self.values) else None
-        if value is None or value.array is not None:
-            return None if value is None else value.array
+        return None if value is None else self.value_of(value, what)
+
+    def value_of(self, value: Value, what: str) -> np.ndarray:
+        """The value as an array. Where it could be one, were some graph inputs known, they are asked for."""
+        if value.array is not None:
+            return value.array
         if value.sources:
             raise NeedsValue(value.sources)
-        self.refuse(f"{what or f'operand {operand}'} has to be known before the graph runs, "
-                    "but is computed from the model's data")
+        self.refuse(f"{what} has to be known before the graph runs, but is computed from the model's data")
 
     def run_graph(self, graph: Any, bound: Sequence[Value]) -> list[Value]:
         """The outputs of a subgraph of this node, with its inputs bound to values."""
@@ -149,9 +153,9 @@ class Importer:
         rule = self.source.rule(signature, node.name)
         sources = foldable_sources(node)
         if sources is not None and not sources and node.values:  # every operand is known
-            folded = FOLDS[proto.op_type](node, *(value and value.array for value in values))
-            results = folded if isinstance(folded, tuple) else (folded,)
-            return [self.folded(node, result) for result in results]
+            folded = self.fold(node)
+            if folded is not None:
+                return folded
         results = self.apply(rule, node)
         if sources:
             for value in results:
@@ -159,20 +163,21 @@ class Importer:
                     value.sources = sources
         return results
 
-    def folded(self, node: Node, result: Any) -> Value:
-        if isinstance(result, Value):
-            return result
-        array, element = result if isinstance(result, tuple) else (result, node.values[0].element)
-        return known_value(array, element)
+    @staticmethod
+    def fold(node: Node) -> Optional[list[Value]]:
+        with reported(node):
+            folded = FOLDS[node.operator](node, *(None if value is None else value.array for value in node.values))
+        if folded is None:
+            return None
+        results = folded if isinstance(folded, tuple) else (folded,)
+        pairs = (result if isinstance(result, tuple) else (result, node.element(0)) for result in results)
+        return [Value.known(np.asarray(array), element) for array, element in pairs]
 
     def apply(self, rule: Rule, node: Node) -> list[Value]:
-        operands = [self.operand(rule, node, position) for position in range(len(node.values))]
-        try:
+        positions = () if rule.by_values else range(len(node.values))
+        operands = [self.operand(rule, node, position) for position in positions]
+        with reported(node):
             results = rule.function(node, *operands)
-        except (ModelError, Unsupported, NeedsValue):
-            raise
-        except Exception as error:  # what is wrong with the node's shapes or attributes shows in many ways
-            raise ModelError(f"node {node.name!r} ({node.operator}): {error or type(error).__name__}") from error
         if not isinstance(results, tuple):
             results = (results,)
         return [self.result(rule, node, result) for result in results]
@@ -194,7 +199,7 @@ class Importer:
             return result
         element = next((value.element for value in node.values if value is not None and value.element in WIDENED), None)
         if isinstance(result, np.ndarray):
-            return known_value(result, str_element(result))
+            return Value.known(result, element_of(result))
         if element is None or rule.widened == "custom" or result.dtype != storage_dtype(element):
             return Value.computed(result)
         return Value.computed(into_range(result, element) if rule.widened == "wrap" else result, element)
@@ -243,11 +248,18 @@ def elements(shape: Sequence[int]) -> int:
     return count
 
 
-def known_value(array: np.ndarray, element: str) -> Value:
-    return Value.known(np.asarray(array), element)
-
-
-def str_element(array: np.ndarray) -> str:
+def element_of(array: np.ndarray) -> str:
+    """The element type of an array that a rule made."""
     names = {"float16": "f16", "float32": "f32", "float64": "f64", "bool": "bool"}
     return names.get(array.dtype.name) or array.dtype.name.replace("uint", "u").replace("int", "i")
 
+
+@contextlib.contextmanager
+def reported(node: Node) -> Iterator[None]:
+    """What is wrong with a node's shapes or attributes shows in many ways inside of a rule; it leaves as a ModelError."""
+    try:
+        yield
+    except (ModelError, Unsupported, NeedsValue):
+        raise
+    except Exception as error:
+        raise ModelError(f"node {node.name!r} ({node.operator}): {error or type(error).__name__}") from error

@@ -1,0 +1,98 @@
+"""Control flow whose way is known while the graph is written: the chosen branch, the unrolled loop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+
+from .. import engine as F
+from .. import primitives, shapes
+from ..registry import operator
+from ..values import ELEMENT_NAMES, NUMPY_TYPES, Value
+
+if TYPE_CHECKING:
+    from ..importer import Node
+
+UNROLLED_STEPS = 10_000
+
+
+def stacked(node: "Node", values: list[Value], axis: int = 0) -> Value:
+    """The values of all steps along a new axis."""
+    if all(value.array is not None for value in values):
+        return Value.known(np.stack([value.array for value in values], axis), values[0].element)
+    return Value.computed(F.stack([value.tensor for value in values], axis), values[0].element)
+
+
+def empty_scan(node: "Node", body: object, position: int) -> Value:
+    """What a loop of no steps collected: an axis of 0 before the shape that the body declares."""
+    declared = body.output[position].type.tensor_type
+    element = ELEMENT_NAMES.get(declared.elem_type, "")
+    if element not in NUMPY_TYPES or not declared.HasField("shape"):
+        node.refuse("a loop of no steps whose results have no declared shape")
+    sizes = [dimension.dim_value for dimension in declared.shape.dim]
+    return Value.known(np.zeros((0, *sizes), NUMPY_TYPES[element]), element)
+
+
+@operator("If", known=(0,), by_values=True)
+def if_(node: "Node") -> tuple[Value, ...]:
+    condition = node.known(0, "its condition")
+    node.require(condition.size == 1, "its condition has to be one element")
+    branch = node.attribute("then_branch" if condition.reshape(-1)[0] else "else_branch")
+    return tuple(node.run_graph(branch, []))
+
+
+@operator("Loop", known=(0, 1), by_values=True)
+def loop(node: "Node") -> tuple[Value, ...]:
+    trips, condition = node.known(0, "its trip count"), node.known(1, "its condition")
+    body = node.attribute("body")
+    state = list(node.values[2:])
+    limit = None if trips is None else int(trips.reshape(-1)[0])
+    going = True if condition is None else bool(condition.reshape(-1)[0])
+    scans: list[list[Value]] = [[] for _ in range(len(body.output) - 1 - len(state))]
+    step = 0
+    while going and (limit is None or step < limit):
+        if step >= UNROLLED_STEPS:
+            node.refuse(f"a loop of more than {UNROLLED_STEPS} steps")
+        results = node.run_graph(body, [Value.known(np.array(step, np.int64), "i64"),
+                                        Value.known(np.array(going), "bool"), *state])
+        going = bool(node.value_of(results[0], "the condition that its body computes").reshape(-1)[0])
+        state = results[1:1 + len(state)]
+        for collected, value in zip(scans, results[1 + len(state):]):
+            collected.append(value)
+        step += 1
+    return (*state, *(stacked(node, values) if values else empty_scan(node, body, 1 + len(state) + place)
+                      for place, values in enumerate(scans)))
+
+
+@operator("Scan", since=9, by_values=True)
+def scan(node: "Node") -> tuple[Value, ...]:
+    body = node.attribute("body")
+    scanned = node.attribute("num_scan_inputs")
+    node.require(0 < scanned <= len(node.values), f"{scanned} scan inputs of {len(node.values)}")
+    state, inputs = list(node.values[:-scanned]), node.values[-scanned:]
+    outputs = len(body.output) - len(state)
+    axes = [shapes.normal_axis(axis, len(value.shape))
+            for axis, value in zip(node.attribute("scan_input_axes", [0] * scanned), inputs)]
+    directions = node.attribute("scan_input_directions", [0] * scanned)
+    lengths = {value.shape[axis] for axis, value in zip(axes, inputs)}
+    node.require(len(lengths) == 1, f"its scanned operands differ in length: {sorted(lengths)}")
+    (steps,) = lengths
+    if steps > UNROLLED_STEPS:
+        node.refuse(f"a scan of more than {UNROLLED_STEPS} steps")
+    scans: list[list[Value]] = [[] for _ in range(outputs)]
+    for step in range(steps):
+        slices = [Value.computed(primitives.at(value.tensor, axis, steps - 1 - step if backward else step), value.element)
+                  for value, axis, backward in zip(inputs, axes, directions)]
+        results = node.run_graph(body, state + slices)
+        state = results[:len(state)]
+        for collected, value in zip(scans, results[len(state):]):
+            collected.append(value)
+    node.require(steps > 0, "a scan of no steps")
+    ends = []
+    for place, values in enumerate(scans):
+        backward = node.attribute("scan_output_directions", [0] * outputs)[place]
+        axis = shapes.normal_axis(node.attribute("scan_output_axes", [0] * outputs)[place], len(values[0].shape) + 1)
+        ends.append(stacked(node, values[::-1] if backward else values, axis))
+    return (*state, *ends)
