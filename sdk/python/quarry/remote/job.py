@@ -75,8 +75,9 @@ class Job(Shown):
         self.steps, self.steps_done = job.count("steps"), job.count("steps_done")
         self.limit, self.spent = job.amount("limit"), job.amount("spent")
         self.metered_flops = job.count("metered_flops")
-        if "outputs" in document:
-            self.outputs = job.list("outputs")
+        self.outputs = job.list("outputs") if "outputs" in document else []  # a list of jobs leaves them out
+        if not all(isinstance(output, dict) and isinstance(output.get("name"), str) for output in self.outputs):
+            raise job.wrong("outputs")
         self.document = document
 
     @property
@@ -161,7 +162,8 @@ class Job(Shown):
         if self._state == "succeeded":
             return
         detail = f"the job {self.id} {'failed' if self._state == 'failed' else f'was {self._state}'}"
-        for more in (self.document.get("end_reason"), (self.document.get("failure") or {}).get("detail")):
+        failure = self.document.get("failure")
+        for more in (self.document.get("end_reason"), failure.get("detail") if isinstance(failure, dict) else None):
             if isinstance(more, str) and more and more != self._state:
                 detail += f": {more}"
         raise JobError(f"job_{self._state}", detail, job=self, action=f"See `quarry job {self.id}`.")
@@ -197,7 +199,9 @@ class Job(Shown):
         """Waits, then fetches: {output: ndarray}, or the one array of output `name`. bf16 comes as its bits in
         uint16."""
         self.wait(progress=progress)
-        outputs = {str(output.get("name")): output for output in self.outputs if isinstance(output, dict)}
+        if "outputs" not in self.document:
+            self.refresh()
+        outputs = {output["name"]: output for output in self.outputs}
         if name is not None and name not in outputs:
             raise ServiceError("output_not_found", f"the job keeps no output {name!r}",
                                action=f"It keeps {', '.join(outputs)}.")
@@ -226,7 +230,5 @@ class Job(Shown):
         rows = [("steps", f"{self.steps_done:,} of {self.steps:,}"),
                 ("work", f"{human_flops(self.metered_flops)} metered"),
                 ("spent", f"{human_money(self.spent)} of at most {human_money(self.limit)}")]
-        for output in getattr(self, "outputs", ()):
-            if isinstance(output, dict):
-                rows.append(("output", f"{output.get('name')}  {output.get('dtype')}{output.get('shape')}"))
-        return rows
+        return rows + [("output", f"{output['name']}  {output.get('dtype')}{output.get('shape')}")
+                       for output in self.outputs]

@@ -38,6 +38,7 @@ PATIENCE_SECONDS = 60.0  # once it has: a restart takes seconds
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
 LONGEST_RETRY_AFTER_SECONDS = 60
 BUSY = (429, 502, 503, 504)
+ADVANCE_BYTES = 64 << 10  # a transfer that got this much further has not failed, only broken off
 
 Body = bytes | Callable[[], Iterable[memoryview]] | None
 
@@ -237,9 +238,11 @@ class Transport:
 
     @contextlib.contextmanager
     def open(self, method: str, path: str, body: Body = None, headers: dict[str, str] | None = None, *,
-             seconds: float = ANSWER_SECONDS,
-             bytes_per_second: float | None = None) -> Iterator[http.client.HTTPResponse]:
-        """One attempt, its answer open for reading. OSError and HTTPException tell that the connection failed."""
+             seconds: float | None = None, paced: bool = False) -> Iterator[http.client.HTTPResponse]:
+        """One attempt, its answer open for reading for `seconds`; paced, for as long as bytes come fast enough. OSError
+        and HTTPException tell that the connection failed."""
+        seconds = ANSWER_SECONDS if seconds is None else seconds
+        bytes_per_second = LEAST_BYTES_PER_SECOND if paced else None
         for again in (True, False):
             connection, kept = self.take()
             try:
@@ -266,8 +269,8 @@ class Transport:
         else:
             connection.close()
 
-    def attempt(self, method: str, path: str, body: Body, headers: dict[str, str], seconds: float) -> Answer:
-        with self.open(method, path, body, headers, seconds=seconds) as response:
+    def attempt(self, method: str, path: str, body: Body, headers: dict[str, str], wait: float = 0.0) -> Answer:
+        with self.open(method, path, body, headers, seconds=ANSWER_SECONDS + wait) as response:
             text = response.read(MAX_JSON_BYTES + 1)
             if len(text) > MAX_JSON_BYTES:
                 raise bad_answer(f"the answer to {method} {path} has more than {MAX_JSON_BYTES} bytes", response.status)
@@ -287,7 +290,7 @@ class Transport:
         retry = Retry(self)
         while True:
             try:
-                answer = self.attempt(method, path, body, headers, ANSWER_SECONDS + wait)
+                answer = self.attempt(method, path, body, headers, wait)
             except (OSError, http.client.HTTPException) as error:
                 retry.pause(self.unreachable(error))
                 continue

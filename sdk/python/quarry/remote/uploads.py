@@ -13,8 +13,7 @@ import numpy as np
 from .errors import ServiceError, bad_answer
 from .progress import Progress, ProgressBar, human_bytes
 from .tensor_file import MAX_RANK, MAX_RESULT_HEAD_BYTES, NUMPY_OF, TensorFile, check_head
-from .transport import (ANSWER_SECONDS, BUSY, LEAST_BYTES_PER_SECOND, Answer, Retry, Transport, busy_or_raise,
-                        problem_of)
+from .transport import ADVANCE_BYTES, BUSY, Answer, Retry, Transport, busy_or_raise, problem_of
 
 PACKED_BYTES = 1 << 20  # arrays up to this size share a file, one request for all; each larger one is sent once
 UNASKED_BYTES = 64 << 10  # a file up to this size is sent without asking first whether it is there
@@ -80,8 +79,9 @@ class Uploads:
         path = f"/v1/tensors/{sha256}"
         retry = Retry(self.transport)
         offset: int | None = 0 if file.bytes <= UNASKED_BYTES else self.offset(path)
+        furthest = 0
         while offset is not None:
-            begun = offset = offset if offset < file.bytes else 0
+            offset = offset if offset < file.bytes else 0
             try:
                 answer = self.put(path, file, offset, bar)
             except (OSError, http.client.HTTPException) as error:
@@ -94,7 +94,8 @@ class Uploads:
                 if failure and answer.status not in BUSY and failure.code not in BROKEN_OFF:
                     raise failure
             offset = self.offset(path)
-            if offset is not None and offset > begun:
+            if offset is not None and offset >= furthest + ADVANCE_BYTES:
+                furthest = offset
                 retry.reset()
             elif offset is not None:
                 retry.pause(failure or bad_answer(f"the upload of {sha256} does not advance"), after)
@@ -104,7 +105,7 @@ class Uploads:
         if offset:
             headers["Content-Range"] = f"bytes {offset}-{file.bytes - 1}/{file.bytes}"
         body = lambda: file.chunks(offset, lambda done: bar.show(done, file.bytes, human_bytes))  # noqa: E731
-        return self.transport.attempt("PUT", path, body, headers, ANSWER_SECONDS)
+        return self.transport.attempt("PUT", path, body, headers)
 
 
 def read_exactly(response: http.client.HTTPResponse, into: memoryview) -> int:
@@ -138,10 +139,10 @@ class Download:
         self.head_bytes, self.arrived = 0, 0
 
     def run(self) -> np.ndarray:
-        retry = Retry(self.transport)
+        retry, furthest = Retry(self.transport), 0
         with ProgressBar(f"fetching {self.name}", self.progress) as bar:
             while True:
-                before, after = self.arrived, None
+                after = None
                 try:
                     busy = self.attempt(bar)
                     if busy is None:
@@ -149,14 +150,15 @@ class Download:
                     problem, after = busy
                 except (OSError, http.client.HTTPException) as error:
                     problem = self.transport.unreachable(error)
-                if self.arrived > before:
+                if self.arrived >= furthest + ADVANCE_BYTES:
+                    furthest = self.arrived
                     retry.reset()
                 retry.pause(problem, after)
 
     def attempt(self, bar: ProgressBar) -> tuple[ServiceError, str | None] | None:
         """Fetches what is missing. None when that was all; else what to try again after, with its Retry-After."""
         headers = {"Range": f"bytes={self.head_bytes + self.arrived}-"} if self.arrived else {}
-        with self.transport.open("GET", self.path, None, headers, bytes_per_second=LEAST_BYTES_PER_SECOND) as response:
+        with self.transport.open("GET", self.path, None, headers, paced=True) as response:
             if busy := busy_or_raise(response):
                 return busy
             if response.status == 200:
