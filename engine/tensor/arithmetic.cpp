@@ -38,7 +38,7 @@ Tensor to_bool(const Tensor& mask) {
 Tensor negative(const Tensor& x) {
   if (x.dtype() == DType::Bool) throw TensorError("-x of bool: cast to a number, or use logical_not");
   // -1 * x keeps the sign of zero, unlike 0 - x.
-  return binary(Op::Mul, x, constant(-1, x.dtype(), x.shape()));
+  return binary(Op::Mul, x, integer_constant(-1, x.dtype(), x.shape()));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "engine/tensor/build.h"
 
+#include <ranges>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -95,7 +96,7 @@ std::vector<BuiltInput> named_inputs(const std::vector<NodePointer>& order) {
 
 }  // namespace
 
-std::vector<NodePointer> topological_order(std::span<const Tensor> outputs) {
+std::vector<NodePointer> topological_order(std::span<const Tensor> outputs, Follow follow) {
   std::vector<NodePointer> order;
   std::unordered_set<const Node*> entered, left;
   std::vector<NodePointer> pending;
@@ -104,9 +105,10 @@ std::vector<NodePointer> topological_order(std::span<const Tensor> outputs) {
     while (!pending.empty()) {
       const NodePointer node = pending.back();
       if (entered.insert(node.get()).second) {
-        for (int i = 1; i >= 0; --i) {
-          const Tensor& operand = node->operands[i];
-          if (operand && !entered.contains(&operand.node())) pending.push_back(operand.pointer());
+        const bool has_own_way = follow == Follow::Derivatives && node->derivative != nullptr;
+        const std::span<const Tensor> below = has_own_way ? std::span(&node->derivative_of, 1) : node->operands;
+        for (const Tensor& next : below | std::views::reverse) {
+          if (next && !entered.contains(&next.node())) pending.push_back(next.pointer());
         }
         continue;
       }

@@ -25,7 +25,12 @@ struct Built {
 /// graph format.
 Built build(const std::vector<std::pair<std::string, Tensor>>& outputs);
 
+enum class Follow {
+  Operands,    ///< what is computed from what
+  Derivatives  ///< which way gradients go: a node with a derivative of its own leads to what that is of, not to
+               ///< operands
+};
 /// The nodes that `outputs` need, operands before users, each once.
-std::vector<NodePointer> topological_order(std::span<const Tensor> outputs);
+std::vector<NodePointer> topological_order(std::span<const Tensor> outputs, Follow follow = Follow::Operands);
 
 }  // namespace quarry::tensor

@@ -131,7 +131,8 @@ Tensor unstrided(const Tensor& gradient, const Shape& shape, const std::vector<i
 
 class Reverse {
  public:
-  Reverse(const Tensor& loss, std::span<const Tensor> wrt) : order_(topological_order({&loss, 1})) {
+  Reverse(const Tensor& loss, std::span<const Tensor> wrt)
+      : order_(topological_order({&loss, 1}, Follow::Derivatives)) {
     for (size_t i = 0; i < order_.size(); ++i) place_.emplace(order_[i].get(), i);
     arrived_.resize(order_.size());
     needed_.resize(order_.size(), false);

@@ -324,6 +324,10 @@ Tensor with_derivative(const Tensor& x, const Tensor& value, Derivative derivati
   return Tensor(std::move(node));
 }
 
+Tensor with_derivative_of(const Tensor& like, const Tensor& value) {
+  return with_derivative(like, value, [](const Tensor&, const Tensor&, const Tensor& gradient) { return gradient; });
+}
+
 Tensor detach(const Tensor& x) {
   return with_derivative({}, x, [](const Tensor&, const Tensor&, const Tensor&) { return Tensor(); });
 }

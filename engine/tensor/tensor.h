@@ -103,8 +103,10 @@ Tensor pad(const Tensor& x, std::span<const Pair> amounts);
 Tensor shrink(const Tensor& x, std::span<const Pair> ranges);
 Tensor stride(const Tensor& x, std::span<const int64_t> steps);
 
-/// `value`, which was computed from x, with a derivative that is better known than its ops' own: shorter or more exact.
+/// `value`, a function of x, with a derivative that is better known than its ops' own: shorter or more exact.
 Tensor with_derivative(const Tensor& x, const Tensor& value, Derivative derivative);
+/// `value`, through which gradients pass as if it were `like`, of the same shape and dtype. `like` is not computed.
+Tensor with_derivative_of(const Tensor& like, const Tensor& value);
 /// x, through which no gradient passes.
 Tensor detach(const Tensor& x);
 
