@@ -19,6 +19,7 @@ constexpr const char* kFooter = R"(Examples:
   quarry quote model.json --input x=x.safetensors     the exact price
   quarry submit model.json --input x=x.safetensors --watch
   quarry get last                             fetch the results of the newest job
+  quarry onnx run model.onnx --input x.npy    run an ONNX model
 
 Configuration: ~/.config/quarry/config.json, then QUARRY_SERVER, QUARRY_API_KEY, QUARRY_AUTHORITY, then flags; the later wins.
 Exit codes: 0 done; 1 the job or the command failed; 2 usage or configuration; 3 bad input; 4 not found; 5 not authorised;
@@ -101,6 +102,22 @@ void add_local_commands(CLI::App& app, Context& context) {
                [](Context& c, const Nothing&) { return list_devices(c); });
 }
 
+void add_onnx_commands(CLI::App& app, Context& context) {
+  CLI::App* onnx = app.add_subcommand("onnx", "ONNX models, through the Python package");
+  onnx->require_subcommand(1);
+  auto [run, run_flags] = add<OnnxFlags>(*onnx, context, "run", "runs a model, here or on a service", run_onnx);
+  run_flags->action = "run";
+  add_repeatable(run, "--input,-i", run_flags->inputs, "NAME=FILE or FILE, in the model's order: .npy, .npz or .pb");
+  run->add_option("--output,-o", run_flags->output, "directory for one .npy an output, or one .npz file");
+  auto [inspect, inspected] =
+      add<OnnxFlags>(*onnx, context, "inspect", "a model's inputs, outputs, operators and work", run_onnx);
+  inspected->action = "inspect";
+  for (auto [command, flags] : {std::pair(run, run_flags), std::pair(inspect, inspected)}) {
+    command->add_option("model", flags->model, "an ONNX file")->required()->check(CLI::ExistingFile);
+    command->add_option("--on", flags->on, "local (the default), interpreter, opencl:0, service, or https://host:port");
+  }
+}
+
 void add_job_commands(CLI::App& app, Context& context) {
   auto [quoted, job] = add<JobOptions>(app, context, "quote", "what a job costs, line by line, before it runs", quote);
   add_job_flags(quoted, *job);
@@ -166,6 +183,7 @@ int run_command_line(int argc, char** argv) {
   app.add_option("--authority", context.authority_flag, "PEM file of the CA that signed the server's certificate");
   add_service_commands(app, context);
   add_local_commands(app, context);
+  add_onnx_commands(app, context);
   add_job_commands(app, context);
   add_account_commands(app, context);
   try {

@@ -33,6 +33,15 @@ Status inspect_graph(Context& context, const std::string& path, const std::vecto
                      const std::vector<std::string>& feeds);
 Status list_devices(Context& context);
 
+// --- ONNX models: commands/onnx.cpp ---
+struct OnnxFlags {
+  std::string action, model;        ///< "run" or "inspect"; a file
+  std::vector<std::string> inputs;  ///< "name=x.npy", or "x.npy" in the model's order
+  std::string output, on;           ///< where the outputs go, where it runs; empty: the package's defaults
+};
+/// Becomes the Python package's command line; returns only when that cannot be started.
+Status run_onnx(Context& context, const OnnxFlags& flags);
+
 // --- the way of a job: commands/jobs.cpp. A selector is a job id or "last" ---
 struct SubmitFlags {
   JobOptions job;

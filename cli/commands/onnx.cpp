@@ -1,0 +1,73 @@
+// `quarry onnx run | inspect`: hands over to the Python package, which imports ONNX models (sdk/python/quarry/onnx).
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+#include "cli/commands.h"
+
+namespace quarry::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Runs the package's own command line, or says in one line which module Python does not have.
+constexpr const char* kStart = R"(import json, sys
+try:
+    from quarry.onnx.__main__ import main
+except ImportError as error:
+    problem = {"code": "cannot_start", "detail": f"{sys.executable} cannot run quarry.onnx: {error}", "pointer": "",
+               "action": "Install Debian's python3-numpy and python3-onnx and the quarry package (docs/python.md); "
+                         "QUARRY_PYTHON names another Python."}
+    if "--json" in sys.argv:
+        print(json.dumps({"error": problem}, indent=2))
+    else:
+        print(f"error: {problem['detail']} [cannot_start]\n  {problem['action']}", file=sys.stderr)
+    sys.exit(1)
+sys.exit(main()))";
+
+/// The package's folders when this program lies in a build tree, build/<preset>/bin; empty when it is installed.
+std::string package_of_build_tree() {
+  std::error_code error;
+  const fs::path build = fs::read_symlink("/proc/self/exe", error).parent_path().parent_path();
+  const fs::path module = build / "python", package = build.parent_path().parent_path() / "sdk" / "python";
+  if (error || !fs::is_directory(module, error) || !fs::is_directory(package / "quarry", error)) return "";
+  return package.string() + ":" + module.string();
+}
+
+void set_variable(const char* name, const std::string& value) {
+  if (!value.empty()) setenv(name, value.c_str(), 1);
+}
+
+}  // namespace
+
+Status run_onnx(Context& context, const OnnxFlags& flags) {
+  const bool configured = !context.config_path.empty() || !context.server_flag.empty() ||
+                          !context.authority_flag.empty() || !context.api_key_file_flag.empty();
+  if (configured) {  // else the package finds the same file and variables itself
+    QUARRY_ASSIGN(const Config config, context.config());
+    set_variable("QUARRY_SERVER", config.server);
+    set_variable("QUARRY_API_KEY", config.api_key);
+    set_variable("QUARRY_AUTHORITY", config.authority);
+  }
+  if (const std::string folders = package_of_build_tree(); !folders.empty()) {
+    const char* given = std::getenv("PYTHONPATH");
+    set_variable("PYTHONPATH", given && *given ? std::string(given) + ":" + folders : folders);
+  }
+  const char* chosen = std::getenv("QUARRY_PYTHON");
+  std::vector<std::string> words{chosen && *chosen ? chosen : "python3", "-c", kStart, flags.action, flags.model};
+  for (const std::string& input : flags.inputs) words.insert(words.end(), {"--input", input});
+  if (!flags.output.empty()) words.insert(words.end(), {"--output", flags.output});
+  if (!flags.on.empty()) words.insert(words.end(), {"--on", flags.on});
+  if (context.json) words.push_back("--json");
+  std::vector<char*> arguments(words.size() + 1);
+  std::transform(words.begin(), words.end(), arguments.begin(), [](std::string& word) { return word.data(); });
+  execvp(arguments[0], arguments.data());
+  return Problem{"cannot_start", "cannot run " + words[0] + ": " + std::strerror(errno), "",
+                 "Install python3, or name one with QUARRY_PYTHON."};
+}
+
+}  // namespace quarry::cli
