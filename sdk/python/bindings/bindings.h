@@ -48,7 +48,11 @@ py::object object_of(const std::shared_ptr<const void>& payload);
 
 void bind_errors(py::module_& module);
 void bind_tensor(py::module_& module);
-void bind_functions(py::module_& module);
+void bind_elementwise(py::module_& module);
+void bind_shape(py::module_& module);
+void bind_index(py::module_& module);
+void bind_networks(py::module_& module);
+void bind_training(py::module_& module);
 void bind_graph(py::module_& module);
 void bind_run(py::module_& module);
 

@@ -98,7 +98,8 @@ PYBIND11_MODULE(_quarry, module) {
   module.doc() = "Quarry's engine: lazy tensors, graphs, counting and running. Used by the package quarry.";
   quarry::python::bind_errors(module);
   quarry::python::bind_tensor(module);
-  quarry::python::bind_functions(module);
+  quarry::python::bind_elementwise(module);
+  quarry::python::bind_shape(module);
   quarry::python::bind_graph(module);
   quarry::python::bind_run(module);
 }

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from _quarry import GraphError, RunError, TensorError
 
+from . import functional
 from .context import manual_seed
 from .graph import Graph, build
 from .tensor import Tensor, input
 
 if TYPE_CHECKING:
-    from . import functional, nn, onnx, optim, remote, safetensors, state
+    from . import nn, onnx, optim, remote, safetensors, state
     from .gradients import grad
     from .capturing import Job, jit
     from .quoting import Quote, quote
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_SUBMODULES = ("functional", "nn", "onnx", "optim", "remote", "safetensors", "state")
+_SUBMODULES = ("nn", "onnx", "optim", "remote", "safetensors", "state")
 # Names that are imported when they are first used: `import quarry` stays quick.
 _LAZY = {"run": "running", "jit": "capturing", "Job": "capturing", "quote": "quoting", "Quote": "quoting", "grad": "gradients"}
 
-__all__ = ["Graph", "GraphError", "RunError", "Tensor", "TensorError", "build", "input", "manual_seed", *_SUBMODULES, *_LAZY]
+__all__ = ["Graph", "GraphError", "RunError", "Tensor", "TensorError", "build", "functional", "input", "manual_seed", *_SUBMODULES, *_LAZY]
 
 
 def __getattr__(name: str):

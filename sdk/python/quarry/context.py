@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import _quarry
@@ -16,6 +17,28 @@ if TYPE_CHECKING:
 CAPTURED_STREAMS = 1 << 31
 
 
+class Watched:
+    """Tensors that are not kept alive, in the order in which they were added. (A WeakSet would compare them, which is an operation.)"""
+
+    def __init__(self) -> None:
+        self._by_id: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
+
+    def add(self, tensor: Tensor) -> None:
+        self._by_id[id(tensor)] = tensor
+
+    def discard(self, tensor: Tensor) -> None:
+        self._by_id.pop(id(tensor), None)
+
+    def clear(self) -> None:
+        self._by_id.clear()
+
+    def __contains__(self, tensor: Tensor) -> bool:
+        return id(tensor) in self._by_id
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(list(self._by_id.values()))
+
+
 class Context:
     """Not for several threads at once, as the tensors themselves."""
 
@@ -24,9 +47,9 @@ class Context:
         self.seed = 0
         self.next_stream = 0
         self.capture: Capture | None = None
-        self.assigned: weakref.WeakSet[Tensor] = weakref.WeakSet()  # not realised since
-        self.losses: weakref.WeakSet[Tensor] = weakref.WeakSet()  # went backward since the last step of an optimiser
-        self.trainable: weakref.WeakSet[Tensor] = weakref.WeakSet()
+        self.assigned = Watched()  # and not realised since
+        self.losses = Watched()  # went backward since the last step of an optimiser
+        self.trainable = Watched()
 
     def stream(self) -> int:
         """A stream of random numbers that nothing else uses."""

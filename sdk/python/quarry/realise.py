@@ -8,43 +8,62 @@ import _quarry
 from _quarry import TensorError
 
 from .context import context
-from .graph import build_nodes
+from .graph import Graph, build_nodes
 from .tensor import Tensor
 
 
 def realise(tensors: Iterable[Tensor], on: str | None = None) -> None:
     """Computes those values that are not known, and with them what assign() has changed, so that no history piles up."""
-    from .running import Job, execute
     if context.capture is not None:
         raise TensorError("a captured step cannot look at values: return the tensor instead")
-    wanted = _unknown(tensors)
-    if not wanted:
-        return
-    along = _unknown(tensor for tensor in context.assigned if not any(tensor is other for other in wanted))
-    graph = build_nodes(_named(wanted + along), context.realised)
-    if along and len(graph.values) < len(graph.inputs):  # what was assigned waits for inputs that have no value
-        along, graph = [], build_nodes(_named(wanted), context.realised)
-    job = Job(graph, dict(graph.values), keep={name: "last" for name in graph.outputs}, seed=context.seed)
-    values = execute(job, on)
-    for number, tensor in enumerate(wanted + along):
-        array = values[f"y{number}"]
-        array.flags.writeable = False
-        settle(tensor, _quarry.input("", tensor.dtype, list(tensor.shape), array))
+    wanted = unknown(tensors)
+    if wanted and not _compute(unknown([*wanted, *context.assigned]), on):
+        _compute(wanted, on, required=True)
+
+
+def realise_assigned(along: Iterable[Tensor] = ()) -> None:
+    """Computes what assign() has changed, unless inputs without a value are needed: then it stays lazy."""
+    _compute(unknown([*context.assigned, *along]), None)
+
+
+def unknown(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """Those whose values are not known, each once."""
+    return [tensor for tensor in dict.fromkeys(tensors) if tensor._known() is None]
+
+
+def _compute(tensors: list[Tensor], on: str | None, required: bool = False) -> bool:
+    """Whether every input had a value, and so the tensors have one now."""
+    from .running import Work, execute
+    if not tensors:
+        return True
+    graph = build_nodes({f"y{number}": tensor._node for number, tensor in enumerate(tensors)}, context.realised)
+    if not required and not _has_all_values(graph):
+        return False
+    values = execute(Work(graph, dict(graph.values), keep={name: "last" for name in graph.outputs}, seed=context.seed), on)
+    for number, tensor in enumerate(tensors):
+        settle(tensor, leaf_of(tensor, values[f"y{number}"]))
+    return True
+
+
+def _has_all_values(graph: Graph) -> bool:
+    return len(graph.values) == len(graph.inputs)
+
+
+def leaf_of(tensor: Tensor, array) -> _quarry.Tensor:
+    """An INPUT that has the value, which is not to be written to any more."""
+    array.flags.writeable = False
+    return _quarry.input("", tensor.dtype, list(tensor.shape), array)
 
 
 def settle(tensor: Tensor, leaf: _quarry.Tensor) -> None:
     """`leaf` has the tensor's value. A tensor that was assigned forgets how it was computed; others may still go backward."""
     if tensor in context.assigned:
-        context.assigned.discard(tensor)
-        tensor._node, tensor._leaf = leaf, None
+        replace_value(tensor, leaf)
     else:
         context.realised.remember(tensor._node, leaf)
         tensor._leaf = leaf
 
 
-def _unknown(tensors: Iterable[Tensor]) -> list[Tensor]:
-    return [tensor for tensor in dict.fromkeys(tensors) if tensor._known() is None]
-
-
-def _named(tensors: list[Tensor]) -> dict[str, _quarry.Tensor]:
-    return {f"y{number}": tensor.node for number, tensor in enumerate(tensors)}
+def replace_value(tensor: Tensor, leaf: _quarry.Tensor) -> None:
+    context.assigned.discard(tensor)
+    tensor._node, tensor._leaf = leaf, None

@@ -25,8 +25,8 @@ Progress = Union[Callable[[int, int], None], bool, None]
 
 
 @dataclass
-class Job:
-    """What runs: a graph, the arrays of its inputs as the engine stores them, and how its steps are joined."""
+class Work:
+    """A job as the engine takes it: a graph, the arrays of its inputs as it stores them, and how its steps are joined."""
 
     graph: Graph
     inputs: dict[str, np.ndarray] = field(default_factory=dict)  # plain ones, and starting values of carried ones
@@ -65,35 +65,35 @@ def local_device(selector: str) -> _quarry.Device:
     return _quarry.Device(selector, os.path.join(base, "quarry", "kernels"))
 
 
-def execute(job: Job, on: str | None = None, progress: Progress = None) -> dict[str, np.ndarray]:
-    """Runs a job; {output: array as the engine stores it}, of kept outputs, "each" with the steps in front."""
+def execute(work: Work, on: str | None = None, progress: Progress = None) -> dict[str, np.ndarray]:
+    """Runs it; {output: array as the engine stores it}, of kept outputs, "each" with the steps in front."""
     where = chosen(on)
-    missing = [name for name in job.graph.inputs if name not in job.inputs and name not in job.feed]
+    missing = [name for name in work.graph.inputs if name not in work.inputs and name not in work.feed]
     if missing:
-        dtype, shape = job.graph.inputs[missing[0]]
+        dtype, shape = work.graph.inputs[missing[0]]
         raise TensorError(f'input "{missing[0]}" has no value: give it {dtype}{list(shape)}')
     if is_remote(where):
         from .remote import connect
-        return connect(where).run_job(job.graph, job.inputs, steps=job.steps, first_step=job.first_step, carry=job.carry, feed=job.feed,
-                                      keep=job.keep, seed=job.seed, progress=progress)
-    return _execute_here(job, where, progress if callable(progress) else None)
+        return connect(where).run_job(work.graph, work.inputs, steps=work.steps, first_step=work.first_step, carry=work.carry, feed=work.feed,
+                                      keep=work.keep, seed=work.seed, progress=progress)
+    return _execute_here(work, where, progress if callable(progress) else None)
 
 
-def _execute_here(job: Job, selector: str, progress: Callable[[int, int], None] | None) -> dict[str, np.ndarray]:
-    inputs, outputs = job.graph.inputs, job.graph.outputs
+def _execute_here(work: Work, selector: str, progress: Callable[[int, int], None] | None) -> dict[str, np.ndarray]:
+    inputs, outputs = work.graph.inputs, work.graph.outputs
 
     def given(name: str, array: np.ndarray) -> tuple[str, tuple[np.ndarray, str, tuple[int, ...]]]:
         dtype = inputs[name][0] if name in inputs else "u8"
         return name, (array.reshape(-1).view(np.uint8), dtype, array.shape)
 
     raw = local_device(selector).run(
-        job.graph.native, [given(name, array) for name, array in job.inputs.items()],
-        [given(name, array) for name, (array, _) in job.feed.items()], {name: wrap for name, (_, wrap) in job.feed.items()},
-        list(job.carry.items()), list(job.keep.items()), job.seed, job.first_step, job.steps, progress)
+        work.graph.native, [given(name, array) for name, array in work.inputs.items()],
+        [given(name, array) for name, (array, _) in work.feed.items()], {name: wrap for name, (_, wrap) in work.feed.items()},
+        list(work.carry.items()), list(work.keep.items()), work.seed, work.first_step, work.steps, progress)
     results = {}
     for name, data in raw.items():
         dtype, shape = outputs[name]
-        shape = (job.steps, *shape) if job.keep[name] == "each" else shape
+        shape = (work.steps, *shape) if work.keep[name] == "each" else shape
         results[name] = data.view(NUMPY_OF[dtype]).reshape(shape)
     return results
 
@@ -111,13 +111,13 @@ def run(graph: Any, inputs: Mapping[str, Any] | None = None, *, steps: int = 1, 
     bf16 outputs come as float32.
     """
     graph = Graph.parse(graph)
-    job = Job(graph, steps=_integer("steps", steps, 1, 2**31 - 1), first_step=_integer("first_step", first_step, 0, 2**31 - 2),
+    work = Work(graph, steps=_integer("steps", steps, 1, 2**31 - 1), first_step=_integer("first_step", first_step, 0, 2**31 - 2),
               seed=_integer("seed", seed, 0, 2**64 - 1), carry=dict(carry or {}), keep=kept(graph, keep))
     given = {**graph.values, **dict(inputs or {})}
-    for name, value, wrap in _feeds(feed, given, job.steps + job.first_step):
-        job.feed[name] = (array_for(graph, name, value, fed=True), wrap)
-    job.inputs = {name: array_for(graph, name, value) for name, value in given.items() if name not in job.feed}
-    results = execute(job, on, progress)
+    for name, value, wrap in _feeds(feed, given, work.steps + work.first_step):
+        work.feed[name] = (array_for(graph, name, value, fed=True), wrap)
+    work.inputs = {name: array_for(graph, name, value) for name, value in given.items() if name not in work.feed}
+    results = execute(work, on, progress)
     return {name: for_people(value, graph.outputs[name][0]) for name, value in results.items()}
 
 

@@ -189,12 +189,21 @@ class Tensor:
         new = value if isinstance(value, Tensor) else Tensor(value, self.dtype)
         if new.shape != self.shape or new.dtype != self.dtype:
             raise TensorError(f"assign: {self.dtype}{list(self.shape)} cannot become {new.dtype}{list(new.shape)}")
+        if context.capture is None and (array := new._known()) is not None:
+            self._node, self._leaf = _quarry.input("", self.dtype, list(self.shape), array), None
+            context.assigned.discard(self)
+            return self
         node = _quarry.detached(new.node)
         if context.capture is not None:
             context.capture.assign(self)
         self._node, self._leaf = node, None
         context.assigned.add(self)
         return self
+
+    def become(self, value: Tensor) -> None:
+        """assign() to another dtype: for casting a whole model."""
+        self._node, self._leaf = _quarry.detached(value.node), None
+        context.assigned.add(self)
 
     def detach(self) -> Tensor:
         """The same value, through which no gradient goes."""

@@ -1,0 +1,43 @@
+"""What a graph costs, before it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .capturing import Job
+from .graph import Graph, build
+from .remote import Quote
+from .running import chosen, is_remote
+from .tensor import Tensor
+
+__all__ = ["Quote", "quote"]
+
+
+def quote(what: Any, on: str | None = None, *, steps: int = 1, carry: Mapping[str, str] | None = None,
+          feed: Sequence[str] = ()) -> Quote:
+    """The FLOPs, bytes and memory of a Tensor, {name: Tensor}, graph or Job, without running it; with on="service" or "https://..." its
+    price too. steps, carry ({input: output}) and feed (names) are for graphs; a Job has its own."""
+    if isinstance(what, Job):
+        return _quote_of_job(what, on)
+    if isinstance(what, Tensor) or (isinstance(what, Mapping) and all(isinstance(part, Tensor) for part in what.values())):
+        what = build(what)
+    graph = Graph.parse(what)
+    if on is not None and is_remote(chosen(on)):
+        from .remote import connect
+        return connect(on).quote(graph, graph.values, steps=steps, carry=carry)
+    return _counted(graph, dict(carry or {}), list(feed), steps)
+
+
+def _quote_of_job(job: Job, on: str | None) -> Quote:
+    work = job.work(on)
+    if on is not None and is_remote(chosen(on)):
+        from .remote import connect
+        return connect(on).quote(work.graph, work.inputs, steps=work.steps, first_step=work.first_step, carry=work.carry, feed=work.feed,
+                                 keep=work.keep, seed=work.seed)
+    return _counted(work.graph, work.carry, list(work.feed), work.steps)
+
+
+def _counted(graph: Graph, carry: Mapping[str, str], feed: Sequence[str], steps: int) -> Quote:
+    count = graph.count(carry=carry, feed=feed, steps=steps)
+    return Quote.from_counts(count["flops"], count["weighted"], count["bytes"], count["stored_values"], count["memory_bound_bytes"], steps)
