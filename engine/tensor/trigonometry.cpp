@@ -36,9 +36,10 @@ Tensor alternating_sign(const Tensor& integer) {
   return 1.0 - parity * parity * 2.0;
 }
 
-/// sin of x in -pi/2 .. pi/2. An argument so large that its reduction failed gives a number of that range too.
+/// sin of x in -pi/2 .. pi/2, and a little beyond, where a large argument's multiple of pi is not quite the nearest
+/// one. An argument so large that its reduction failed gives a number between -1 and 1 too.
 Tensor reduced_sine(const Tensor& x) {
-  const Tensor r = clip(x, -std::numbers::pi / 2, std::numbers::pi / 2);
+  const Tensor r = clip(x, -1.6, 1.6);
   const Tensor square = r * r;
   return r + r * (square * polynomial(square, kSineF32, kSineF64));
 }
@@ -184,8 +185,8 @@ Tensor atan2(const Tensor& y, const Tensor& x) {
   const Tensor shorter = where(is_steep, width, height), longer = where(is_steep, height, width);
   // 0 / 0 stands for 0, inf / inf for 1.
   const Tensor is_origin = equal(longer, like(longer, 0));
-  const Tensor is_endless = equal(shorter, like(shorter, std::numeric_limits<double>::infinity()));
-  const Tensor one = like(longer, 1);
+  const Tensor infinite = like(longer, std::numeric_limits<double>::infinity()), one = like(longer, 1);
+  const Tensor is_endless = logical_and(equal(shorter, infinite), equal(longer, infinite));
   const Tensor slope = where(is_endless, one, shorter / where(is_origin, one, longer));
   Tensor angle = reduced_arctangent(slope);
   angle = where(is_steep, pi_minus(0.5, angle), angle);
