@@ -112,6 +112,7 @@ void add_onnx_commands(CLI::App& app, Context& context) {
   auto [inspect, inspected] =
       add<OnnxFlags>(*onnx, context, "inspect", "a model's inputs, outputs, operators and work", run_onnx);
   inspected->action = "inspect";
+  add_repeatable(inspect, "--shape", inspected->shapes, "NAME=2,3: the shape of an input that the model leaves open");
   for (auto [command, flags] : {std::pair(run, run_flags), std::pair(inspect, inspected)}) {
     command->add_option("model", flags->model, "an ONNX file")->required()->check(CLI::ExistingFile);
     command->add_option("--on", flags->on, "local (the default), interpreter, opencl:0, service, or https://host:port");

@@ -37,6 +37,7 @@ Status list_devices(Context& context);
 struct OnnxFlags {
   std::string action, model;        ///< "run" or "inspect"; a file
   std::vector<std::string> inputs;  ///< "name=x.npy", or "x.npy" in the model's order
+  std::vector<std::string> shapes;  ///< "name=2,3", of inputs whose shape the model leaves open
   std::string output, on;           ///< where the outputs go, where it runs; empty: the package's defaults
 };
 /// Becomes the Python package's command line; returns only when that cannot be started.

@@ -60,6 +60,7 @@ Status run_onnx(Context& context, const OnnxFlags& flags) {
   const char* chosen = std::getenv("QUARRY_PYTHON");
   std::vector<std::string> words{chosen && *chosen ? chosen : "python3", "-c", kStart, flags.action, flags.model};
   for (const std::string& input : flags.inputs) words.insert(words.end(), {"--input", input});
+  for (const std::string& shape : flags.shapes) words.insert(words.end(), {"--shape", shape});
   if (!flags.output.empty()) words.insert(words.end(), {"--output", flags.output});
   if (!flags.on.empty()) words.insert(words.end(), {"--on", flags.on});
   if (context.json) words.push_back("--json");

@@ -12,6 +12,7 @@ from urllib.parse import quote as escape
 
 import numpy as np
 
+from ..graph import Graph
 from .answers import Account, Fields, Line, Quote, Usage
 from .config import Config
 from .document import JobSpec, StoredGraph
@@ -30,7 +31,7 @@ LONGEST_PAGE = 200
 
 def graph_body(graph: Any) -> tuple[bytes, str]:
     """A graph (a quarry.Graph, a dict, JSON text or CBOR bytes) as bytes and their media type."""
-    if hasattr(graph, "cbor"):
+    if isinstance(graph, Graph):
         return graph.cbor(), "application/cbor"
     if isinstance(graph, Mapping):
         return json.dumps(graph).encode(), "application/json"
@@ -40,6 +41,15 @@ def graph_body(graph: Any) -> tuple[bytes, str]:
         raw = bytes(graph)
         return raw, "application/json" if raw.lstrip(b" \t\r\n")[:1] == b"{" else "application/cbor"
     raise TypeError(f"a graph is a quarry.Graph, a dict, JSON text or CBOR bytes, not {type(graph).__name__}")
+
+
+def step_of(graph: Any, spec: JobSpec) -> Quote | None:
+    """The counts of one step of a quarry.Graph as a job of `spec` runs it: carries and feeds change them."""
+    if not isinstance(graph, Graph):
+        return None
+    count = graph.count(carry=spec.carry, feed=list(spec.feed))
+    return Quote.from_counts(count["flops"], count["weighted"], count["bytes"], count["stored_values"],
+                             count["memory_bound_bytes"])
 
 
 class Service:
@@ -62,8 +72,9 @@ class Service:
 
     def put_graph(self, graph: Any) -> StoredGraph:
         """Stores a graph, once a process, and says what it is."""
-        key, sent = getattr(graph, "id", None), None
-        if key is None:
+        if isinstance(graph, Graph):
+            key, sent = graph.id, None
+        else:
             sent = graph_body(graph)
             key = hashlib.sha256(sent[0]).digest()
         if key not in self.graphs:
@@ -98,7 +109,7 @@ class Service:
         uploaded: the price is then worked out from the counts of the graph (`exact` is False)."""
         spec, stored = JobSpec(inputs, **options), self.put_graph(graph)
         if spec.missing(stored):
-            return self.estimate(stored.step, spec.steps)
+            return self.estimate(step_of(graph, spec) or stored.step, spec.steps)
         return Quote.of(self.post("/v1/quotes", graph, spec, progress, {}))
 
     def estimate(self, step: Quote, steps: int = 1) -> Quote:
