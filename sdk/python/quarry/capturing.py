@@ -147,6 +147,11 @@ class Job:
         """{input: output} of what goes from step to step."""
         return dict(self._program.carry)
 
+    @property
+    def fed(self) -> list[str]:
+        """The inputs that get another slice in each step."""
+        return [name for name in self._feed if name in self.graph.inputs]
+
     def work(self, on: str | None = None) -> Work:
         """The job as the engine takes it: graph, inputs, carry, feed and keep."""
         return self._program.work(self._arrays, self._feed, on=on, **self._options)

@@ -30,12 +30,12 @@ def quote(what: Any, on: str | None = None, *, steps: int = 1, carry: Mapping[st
 
 
 def _quote_of_job(job: Job, on: str | None) -> Quote:
-    work = job.work(on)
     if on is not None and is_remote(chosen(on)):
         from .remote import connect
+        work = job.work(on)
         return connect(on).quote(work.graph, work.inputs, steps=work.steps, first_step=work.first_step, carry=work.carry, feed=work.feed,
                                  keep=work.keep, seed=work.seed)
-    return _counted(work.graph, work.carry, list(work.feed), work.steps)
+    return _counted(job.graph, job.carry, job.fed, job.steps)
 
 
 def _counted(graph: Graph, carry: Mapping[str, str], feed: Sequence[str], steps: int) -> Quote:
