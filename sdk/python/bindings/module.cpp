@@ -100,6 +100,7 @@ PYBIND11_MODULE(_quarry, module) {
   quarry::python::bind_tensor(module);
   quarry::python::bind_elementwise(module);
   quarry::python::bind_shape(module);
+  quarry::python::bind_products(module);
   quarry::python::bind_graph(module);
   quarry::python::bind_run(module);
 }

@@ -1,7 +1,5 @@
-// engine/tensor/normalisation.h, losses.h, attention.h and optimise.h under their own names.
-#include "engine/tensor/attention.h"
+// engine/tensor/losses.h and optimise.h under their own names.
 #include "engine/tensor/losses.h"
-#include "engine/tensor/normalisation.h"
 #include "engine/tensor/optimise.h"
 #include "sdk/python/bindings/arguments.h"
 #include "sdk/python/bindings/bindings.h"
@@ -10,44 +8,11 @@ namespace quarry::python {
 namespace {
 
 using tensor::Reduction;
-using tensor::Shape;
 using tensor::Tensor;
 
 Reduction reduction_of(const std::string& name) {
   return choice<Reduction>(name, "reduction",
                            {{"none", Reduction::None}, {"mean", Reduction::Mean}, {"sum", Reduction::Sum}});
-}
-
-void bind_norms(py::module_& module) {
-  module.def("batch_norm", [](const Tensor& x, const Tensor& mean, const Tensor& variance, const MaybeTensor& weight,
-                              const MaybeTensor& bias, double epsilon) {
-    return tensor::batch_norm(x, mean, variance, tensor_or_none(weight), tensor_or_none(bias), epsilon);
-  });
-  module.def("batch_norm_training", [](const Tensor& x, const MaybeTensor& mean, const MaybeTensor& variance,
-                                       const MaybeTensor& weight, const MaybeTensor& bias, double momentum,
-                                       double epsilon) {
-    const auto trained = tensor::batch_norm_training(x, tensor_or_none(mean), tensor_or_none(variance),
-                                                     tensor_or_none(weight), tensor_or_none(bias), momentum, epsilon);
-    const auto maybe = [](const Tensor& given) { return given ? MaybeTensor(given) : std::nullopt; };
-    return std::tuple(trained.output, trained.mean, trained.variance, maybe(trained.running_mean),
-                      maybe(trained.running_variance));
-  });
-  module.def("layer_norm", [](const Tensor& x, const Shape& shape, const MaybeTensor& weight, const MaybeTensor& bias,
-                              double epsilon) {
-    return tensor::layer_norm(x, shape, tensor_or_none(weight), tensor_or_none(bias), epsilon);
-  });
-  module.def("rms_norm", [](const Tensor& x, const Shape& shape, const MaybeTensor& weight, double epsilon) {
-    return tensor::rms_norm(x, shape, tensor_or_none(weight), epsilon);
-  });
-  module.def("group_norm",
-             [](const Tensor& x, int64_t groups, const MaybeTensor& weight, const MaybeTensor& bias, double epsilon) {
-               return tensor::group_norm(x, groups, tensor_or_none(weight), tensor_or_none(bias), epsilon);
-             });
-  module.def("instance_norm", [](const Tensor& x, const MaybeTensor& weight, const MaybeTensor& bias, double epsilon) {
-    return tensor::instance_norm(x, tensor_or_none(weight), tensor_or_none(bias), epsilon);
-  });
-  module.def("local_response_norm", &tensor::local_response_norm);
-  module.def("normalize", &tensor::normalize);
 }
 
 void bind_losses(py::module_& module) {
@@ -85,31 +50,6 @@ void bind_losses(py::module_& module) {
   });
 }
 
-tensor::RotaryLayout rotary_layout(const std::string& name) {
-  using tensor::RotaryLayout;
-  return choice<RotaryLayout>(name, "layout",
-                              {{"half_split", RotaryLayout::HalfSplit}, {"interleaved", RotaryLayout::Interleaved}});
-}
-
-void bind_attention(py::module_& module) {
-  module.def("scaled_dot_product_attention",
-             [](const Tensor& query, const Tensor& key, const Tensor& value, const MaybeTensor& mask, bool is_causal,
-                std::optional<double> scale, double dropout, uint32_t dropout_stream) {
-               return tensor::scaled_dot_product_attention(
-                   query, key, value, {tensor_or_none(mask), is_causal, scale, dropout, dropout_stream});
-             });
-  module.def("rotary_tables", [](const Tensor& positions, int64_t width, double base) {
-    const tensor::RotaryTables tables = tensor::rotary_tables(positions, width, base);
-    return std::pair(tables.cosines, tables.sines);
-  });
-  module.def("rotary_embedding",
-             [](const Tensor& x, const Tensor& cosines, const Tensor& sines, const std::string& layout) {
-               return tensor::rotary_embedding(x, {cosines, sines}, rotary_layout(layout));
-             });
-  module.def("sinusoidal_positions", &tensor::sinusoidal_positions);
-  module.def("dropout", &tensor::dropout);
-}
-
 void bind_optimisers(py::module_& module) {
   module.def("sgd", [](const Tensor& weight, const Tensor& gradient, const MaybeTensor& buffer, const Tensor& rate,
                        double momentum, double dampening, double weight_decay, bool nesterov,
@@ -142,9 +82,7 @@ void bind_optimisers(py::module_& module) {
 }  // namespace
 
 void bind_training(py::module_& module) {
-  bind_norms(module);
   bind_losses(module);
-  bind_attention(module);
   bind_optimisers(module);
 }
 

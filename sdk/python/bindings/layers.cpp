@@ -1,7 +1,6 @@
-// engine/tensor/contraction.h, convolution.h, pooling.h and resize.h under their own names.
-#include "engine/tensor/contraction.h"
-
-#include "engine/tensor/convolution.h"
+// engine/tensor/pooling.h, normalisation.h, attention.h and resize.h under their own names.
+#include "engine/tensor/attention.h"
+#include "engine/tensor/normalisation.h"
 #include "engine/tensor/pooling.h"
 #include "engine/tensor/resize.h"
 #include "sdk/python/bindings/arguments.h"
@@ -11,7 +10,6 @@ namespace quarry::python {
 namespace {
 
 using tensor::Pair;
-using tensor::PoolOptions;
 using tensor::Shape;
 using tensor::Tensor;
 
@@ -23,31 +21,6 @@ tensor::Interpolation interpolation(const std::string& name) {
                                 {"bilinear", Interpolation::Linear},
                                 {"cubic", Interpolation::Cubic},
                                 {"bicubic", Interpolation::Cubic}});
-}
-
-void bind_contractions(py::module_& module) {
-  module.def("contract", &tensor::contract);
-  module.def("matmul", &tensor::matmul);
-  module.def("tensordot", &tensor::tensordot);
-  module.def("einsum", [](const std::string& equation, const std::vector<Tensor>& operands) {
-    return tensor::einsum(equation, operands);
-  });
-  module.def("linear", [](const Tensor& x, const Tensor& weight, const MaybeTensor& bias) {
-    return tensor::linear(x, weight, tensor_or_none(bias));
-  });
-}
-
-void bind_convolutions(py::module_& module) {
-  module.def("conv", [](const Tensor& x, const Tensor& weight, const MaybeTensor& bias, const Shape& stride,
-                        const std::vector<Pair>& padding, const Shape& dilation, int64_t groups) {
-    return tensor::conv(x, weight, tensor_or_none(bias), {stride, padding, dilation, groups});
-  });
-  module.def("conv_transpose", [](const Tensor& x, const Tensor& weight, const MaybeTensor& bias, const Shape& stride,
-                                  const std::vector<Pair>& padding, const Shape& dilation, int64_t groups,
-                                  const Shape& output_padding) {
-    return tensor::conv_transpose(x, weight, tensor_or_none(bias), {stride, padding, dilation, groups}, output_padding);
-  });
-  module.def("same_padding", &tensor::same_padding);
 }
 
 void bind_pooling(py::module_& module) {
@@ -74,6 +47,63 @@ void bind_pooling(py::module_& module) {
   module.def("global_lp_pool", &tensor::global_lp_pool);
   module.def("adaptive_avg_pool", &tensor::adaptive_avg_pool);
   module.def("adaptive_max_pool", &tensor::adaptive_max_pool);
+}
+
+void bind_norms(py::module_& module) {
+  module.def("batch_norm", [](const Tensor& x, const Tensor& mean, const Tensor& variance, const MaybeTensor& weight,
+                              const MaybeTensor& bias, double epsilon) {
+    return tensor::batch_norm(x, mean, variance, tensor_or_none(weight), tensor_or_none(bias), epsilon);
+  });
+  module.def("batch_norm_training", [](const Tensor& x, const MaybeTensor& mean, const MaybeTensor& variance,
+                                       const MaybeTensor& weight, const MaybeTensor& bias, double momentum,
+                                       double epsilon) {
+    const auto trained = tensor::batch_norm_training(x, tensor_or_none(mean), tensor_or_none(variance),
+                                                     tensor_or_none(weight), tensor_or_none(bias), momentum, epsilon);
+    const auto maybe = [](const Tensor& given) { return given ? MaybeTensor(given) : std::nullopt; };
+    return std::tuple(trained.output, trained.mean, trained.variance, maybe(trained.running_mean),
+                      maybe(trained.running_variance));
+  });
+  module.def("layer_norm", [](const Tensor& x, const Shape& shape, const MaybeTensor& weight, const MaybeTensor& bias,
+                              double epsilon) {
+    return tensor::layer_norm(x, shape, tensor_or_none(weight), tensor_or_none(bias), epsilon);
+  });
+  module.def("rms_norm", [](const Tensor& x, const Shape& shape, const MaybeTensor& weight, double epsilon) {
+    return tensor::rms_norm(x, shape, tensor_or_none(weight), epsilon);
+  });
+  module.def("group_norm",
+             [](const Tensor& x, int64_t groups, const MaybeTensor& weight, const MaybeTensor& bias, double epsilon) {
+               return tensor::group_norm(x, groups, tensor_or_none(weight), tensor_or_none(bias), epsilon);
+             });
+  module.def("instance_norm", [](const Tensor& x, const MaybeTensor& weight, const MaybeTensor& bias, double epsilon) {
+    return tensor::instance_norm(x, tensor_or_none(weight), tensor_or_none(bias), epsilon);
+  });
+  module.def("local_response_norm", &tensor::local_response_norm);
+  module.def("normalize", &tensor::normalize);
+}
+
+tensor::RotaryLayout rotary_layout(const std::string& name) {
+  using tensor::RotaryLayout;
+  return choice<RotaryLayout>(name, "layout",
+                              {{"half_split", RotaryLayout::HalfSplit}, {"interleaved", RotaryLayout::Interleaved}});
+}
+
+void bind_attention(py::module_& module) {
+  module.def("scaled_dot_product_attention",
+             [](const Tensor& query, const Tensor& key, const Tensor& value, const MaybeTensor& mask, bool is_causal,
+                std::optional<double> scale, double dropout, uint32_t dropout_stream) {
+               return tensor::scaled_dot_product_attention(
+                   query, key, value, {tensor_or_none(mask), is_causal, scale, dropout, dropout_stream});
+             });
+  module.def("rotary_tables", [](const Tensor& positions, int64_t width, double base) {
+    const tensor::RotaryTables tables = tensor::rotary_tables(positions, width, base);
+    return std::pair(tables.cosines, tables.sines);
+  });
+  module.def("rotary_embedding",
+             [](const Tensor& x, const Tensor& cosines, const Tensor& sines, const std::string& layout) {
+               return tensor::rotary_embedding(x, {cosines, sines}, rotary_layout(layout));
+             });
+  module.def("sinusoidal_positions", &tensor::sinusoidal_positions);
+  module.def("dropout", &tensor::dropout);
 }
 
 tensor::ResizeOptions resize_options(const std::string& mode, const std::string& coordinates,
@@ -129,10 +159,10 @@ void bind_resampling(py::module_& module) {
 
 }  // namespace
 
-void bind_networks(py::module_& module) {
-  bind_contractions(module);
-  bind_convolutions(module);
+void bind_layers(py::module_& module) {
   bind_pooling(module);
+  bind_norms(module);
+  bind_attention(module);
   bind_resampling(module);
 }
 
