@@ -53,7 +53,6 @@ void bind_shape(py::module_& module);
 void bind_index(py::module_& module);
 void bind_products(py::module_& module);
 void bind_layers(py::module_& module);
-void bind_training(py::module_& module);
 void bind_graph(py::module_& module);
 void bind_run(py::module_& module);
 

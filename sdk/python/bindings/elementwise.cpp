@@ -1,7 +1,8 @@
-// engine/tensor/elementwise.h and reduce.h under their own names; quarry.functional gives them PyTorch's.
+// engine/tensor/elementwise.h, reduce.h and optimise.h under their own names; quarry.functional gives them PyTorch's.
 #include "engine/tensor/elementwise.h"
 
 #include "engine/tensor/arithmetic.h"
+#include "engine/tensor/optimise.h"
 #include "engine/tensor/reduce.h"
 #include "sdk/python/bindings/arguments.h"
 #include "sdk/python/bindings/bindings.h"
@@ -108,11 +109,40 @@ void bind_reduces(py::module_& module) {
   for (const auto& [name, function] : kReduces)
     module.def(name, function, "x"_a, "axes"_a = Axes{}, "keepdim"_a = false);
   module.def("var", &tensor::var);
-  module.def("std", &tensor::std);
+  module.def("std", &tensor::standard_deviation);
   module.def("argmax", &tensor::argmax);
   module.def("argmin", &tensor::argmin);
   module.def("softmax", &tensor::softmax);
   module.def("log_softmax", &tensor::log_softmax);
+}
+
+void bind_optimisers(py::module_& module) {
+  module.def("sgd", [](const Tensor& weight, const Tensor& gradient, const MaybeTensor& buffer, const Tensor& rate,
+                       double momentum, double dampening, double weight_decay, bool nesterov,
+                       const MaybeTensor& updates) {
+    const tensor::SgdStep step = tensor::sgd(weight, gradient, tensor_or_none(buffer), rate,
+                                             {momentum, dampening, weight_decay, nesterov}, tensor_or_none(updates));
+    return std::pair(step.weight, step.momentum_buffer ? MaybeTensor(step.momentum_buffer) : std::nullopt);
+  });
+  const auto def_adam = [&module](const char* name, auto function) {
+    module.def(name, [function](const Tensor& weight, const Tensor& gradient, const Tensor& first, const Tensor& second,
+                                const Tensor& updates, const Tensor& rate, double beta1, double beta2, double epsilon,
+                                double weight_decay) {
+      const tensor::AdamStep step =
+          function(weight, gradient, first, second, updates, rate, {beta1, beta2, epsilon, weight_decay});
+      return std::tuple(step.weight, step.first_moment, step.second_moment);
+    });
+  };
+  def_adam("adam", &tensor::adam);
+  def_adam("adamw", &tensor::adamw);
+  module.def("clip_by_norm",
+             [](const std::vector<Tensor>& gradients, double most) { return tensor::clip_by_norm(gradients, most); });
+  module.def("all_finite", [](const std::vector<Tensor>& tensors) { return tensor::all_finite(tensors); });
+  module.def("next_loss_scale", [](const Tensor& scale, const Tensor& good_steps, const Tensor& is_finite,
+                                   double growth, double backoff, int64_t interval) {
+    const tensor::LossScale next = tensor::next_loss_scale({scale, good_steps}, is_finite, {growth, backoff, interval});
+    return std::pair(next.scale, next.good_steps);
+  });
 }
 
 }  // namespace
@@ -124,6 +154,7 @@ void bind_elementwise(py::module_& module) {
   bind_pairs_and_bounds(module);
   bind_activations(module);
   bind_reduces(module);
+  bind_optimisers(module);
 }
 
 }  // namespace quarry::python

@@ -1,5 +1,6 @@
-// engine/tensor/pooling.h, normalisation.h, attention.h and resize.h under their own names.
+// engine/tensor/pooling.h, normalisation.h, losses.h, attention.h and resize.h under their own names.
 #include "engine/tensor/attention.h"
+#include "engine/tensor/losses.h"
 #include "engine/tensor/normalisation.h"
 #include "engine/tensor/pooling.h"
 #include "engine/tensor/resize.h"
@@ -10,6 +11,7 @@ namespace quarry::python {
 namespace {
 
 using tensor::Pair;
+using tensor::Reduction;
 using tensor::Shape;
 using tensor::Tensor;
 
@@ -79,6 +81,46 @@ void bind_norms(py::module_& module) {
   });
   module.def("local_response_norm", &tensor::local_response_norm);
   module.def("normalize", &tensor::normalize);
+}
+
+Reduction reduction_of(const std::string& name) {
+  return choice<Reduction>(name, "reduction",
+                           {{"none", Reduction::None}, {"mean", Reduction::Mean}, {"sum", Reduction::Sum}});
+}
+
+void bind_losses(py::module_& module) {
+  const auto def_class_loss = [&module](const char* name, auto function) {
+    module.def(name, [function](const Tensor& x, const Tensor& targets, const MaybeTensor& weight,
+                                std::optional<int64_t> ignore_index, double smoothing, const std::string& reduction) {
+      return function(x, targets, {tensor_or_none(weight), ignore_index, smoothing, reduction_of(reduction)});
+    });
+  };
+  def_class_loss("cross_entropy", &tensor::cross_entropy);
+  def_class_loss("nll_loss", &tensor::nll_loss);
+  module.def("mse_loss", [](const Tensor& x, const Tensor& target, const std::string& reduction) {
+    return tensor::mse_loss(x, target, reduction_of(reduction));
+  });
+  module.def("l1_loss", [](const Tensor& x, const Tensor& target, const std::string& reduction) {
+    return tensor::l1_loss(x, target, reduction_of(reduction));
+  });
+  module.def("huber_loss", [](const Tensor& x, const Tensor& target, double delta, const std::string& reduction) {
+    return tensor::huber_loss(x, target, delta, reduction_of(reduction));
+  });
+  module.def("smooth_l1_loss", [](const Tensor& x, const Tensor& target, double beta, const std::string& reduction) {
+    return tensor::smooth_l1_loss(x, target, beta, reduction_of(reduction));
+  });
+  module.def("binary_cross_entropy",
+             [](const Tensor& x, const Tensor& target, const MaybeTensor& weight, const std::string& reduction) {
+               return tensor::binary_cross_entropy(x, target, tensor_or_none(weight), reduction_of(reduction));
+             });
+  module.def("binary_cross_entropy_with_logits", [](const Tensor& x, const Tensor& target, const MaybeTensor& weight,
+                                                    const MaybeTensor& positive_weight, const std::string& reduction) {
+    return tensor::binary_cross_entropy_with_logits(x, target, tensor_or_none(weight), tensor_or_none(positive_weight),
+                                                    reduction_of(reduction));
+  });
+  module.def("kl_div", [](const Tensor& x, const Tensor& target, bool log_target, const std::string& reduction) {
+    return tensor::kl_div(x, target, log_target, reduction_of(reduction));
+  });
 }
 
 tensor::RotaryLayout rotary_layout(const std::string& name) {
@@ -162,6 +204,7 @@ void bind_resampling(py::module_& module) {
 void bind_layers(py::module_& module) {
   bind_pooling(module);
   bind_norms(module);
+  bind_losses(module);
   bind_attention(module);
   bind_resampling(module);
 }
