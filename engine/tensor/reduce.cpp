@@ -119,7 +119,7 @@ Tensor var(const Tensor& x, const Axes& axes, double correction, bool keepdim) {
   return rounded_like(reduction.finish(variance(inner(x), reduction, correction)), x);
 }
 
-Tensor std(const Tensor& x, const Axes& axes, double correction, bool keepdim) {
+Tensor standard_deviation(const Tensor& x, const Axes& axes, double correction, bool keepdim) {
   const Reduction reduction(x, axes, keepdim, "std");
   return rounded_like(reduction.finish(sqrt(variance(inner(x), reduction, correction))), x);
 }

@@ -16,7 +16,7 @@ Tensor sum(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
 Tensor mean(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
 /// The mean squared distance from the mean, over n - correction (PyTorch: 1, NumPy: 0); NaN where n is 0.
 Tensor var(const Tensor& x, const Axes& axes = {}, double correction = 1, bool keepdim = false);
-Tensor std(const Tensor& x, const Axes& axes = {}, double correction = 1, bool keepdim = false);
+Tensor standard_deviation(const Tensor& x, const Axes& axes = {}, double correction = 1, bool keepdim = false);
 /// NaN wins. Throws on no elements.
 Tensor max(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
 Tensor min(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
