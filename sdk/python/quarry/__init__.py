@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from .gradients import grad
     from .capturing import Job, jit
     from .quoting import Quote, quote
+    from .remote import ServiceError
     from .running import run
 
 __version__ = "0.1.0"
 
 _SUBMODULES = ("nn", "onnx", "optim", "remote", "safetensors", "state")
 # Names that are imported when they are first used: `import quarry` stays quick.
-_LAZY = {"run": "running", "jit": "capturing", "Job": "capturing", "quote": "quoting", "Quote": "quoting", "grad": "gradients"}
+_LAZY = {"run": "running", "jit": "capturing", "Job": "capturing", "quote": "quoting", "Quote": "quoting", "grad": "gradients",
+         "ServiceError": "remote"}
 
 __all__ = ["Graph", "GraphError", "RunError", "Tensor", "TensorError", "build", "functional", "input", "manual_seed", *_SUBMODULES, *_LAZY]
 
