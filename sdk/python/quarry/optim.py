@@ -63,7 +63,7 @@ class Optimizer:
                 tensor.assign(chosen(new, tensor))
         updates.assign(chosen(updates + 1, updates))
         if context.capture is None:
-            realise_assigned(context.losses)
+            realise_assigned(context.losses, before=self.params)
             context.losses.clear()
 
     def _updated(self, number: int, param: Tensor, gradient: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -73,7 +73,7 @@ class Optimizer:
 
 def _state_beside(params: Iterable[Tensor]) -> list[Tensor]:
     """Zeros in the shapes of the parameters, in f32 beside 16 bits."""
-    return [Tensor.zeros(*param.shape, dtype="f64" if param.dtype == "f64" else "f32") for param in params]
+    return [Tensor(np.zeros(param.shape, np.float64 if param.dtype == "f64" else np.float32)) for param in params]
 
 
 class SGD(Optimizer):

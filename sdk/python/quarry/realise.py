@@ -21,9 +21,13 @@ def realise(tensors: Iterable[Tensor], on: str | None = None) -> None:
         _compute(wanted, on, required=True)
 
 
-def realise_assigned(along: Iterable[Tensor] = ()) -> None:
-    """Computes what assign() has changed, unless inputs without a value are needed: then it stays lazy."""
-    _compute(unknown([*context.assigned, *along]), None)
+def realise_assigned(along: Iterable[Tensor] = (), before: Iterable[Tensor] = ()) -> None:
+    """Computes what assign() has changed, unless inputs without a value are needed: then it stays lazy. `before` is computed in a run
+    of its own, so that a training step whose weights start lazy is the same graph from the first step on, and compiled once."""
+    waiting = unknown([*context.assigned, *along])
+    if waiting and _has_all_values(_graph_of(waiting)):
+        _compute(unknown(before), None)
+        _compute(waiting, None)
 
 
 def unknown(tensors: Iterable[Tensor]) -> list[Tensor]:
@@ -36,13 +40,17 @@ def _compute(tensors: list[Tensor], on: str | None, required: bool = False) -> b
     from .running import Work, execute
     if not tensors:
         return True
-    graph = build_nodes({f"y{number}": tensor._node for number, tensor in enumerate(tensors)}, context.realised)
+    graph = _graph_of(tensors)
     if not required and not _has_all_values(graph):
         return False
     values = execute(Work(graph, dict(graph.values), keep={name: "last" for name in graph.outputs}, seed=context.seed), on)
     for number, tensor in enumerate(tensors):
         settle(tensor, leaf_of(tensor, values[f"y{number}"]))
     return True
+
+
+def _graph_of(tensors: list[Tensor]) -> Graph:
+    return build_nodes({f"y{number}": tensor._node for number, tensor in enumerate(tensors)}, context.realised)
 
 
 def _has_all_values(graph: Graph) -> bool:

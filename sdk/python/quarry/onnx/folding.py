@@ -79,7 +79,7 @@ def extreme(node: "Node", *operands: Array) -> Array:
 
 
 @fold("Pow")
-def power(node: "Node", x: Array, y: Array) -> Array:
+def power(node: "Node", x: Array, y: Array) -> Optional[Array]:
     if x.dtype.kind != "f" and (y.dtype.kind == "f" or np.any(y < 0)):
         return None
     with np.errstate(all="ignore"):
@@ -87,8 +87,8 @@ def power(node: "Node", x: Array, y: Array) -> Array:
 
 
 @fold("Mod")
-def modulus(node: "Node", x: Array, y: Array) -> Array:
-    if np.any(y == 0) and x.dtype.kind != "f":
+def modulus(node: "Node", x: Array, y: Array) -> Optional[Array]:
+    if np.any(y == 0) or (x.dtype.kind == "f" and not node.attribute("fmod", 0)):
         return None
     with np.errstate(all="ignore"):
         return np.asarray(np.fmod(x, y) if node.attribute("fmod", 0) else np.mod(x, y))
@@ -100,7 +100,7 @@ def where(node: "Node", condition: Array, x: Array, y: Array) -> tuple[tuple[Arr
 
 
 @fold("Cast")
-def cast(node: "Node", x: Array) -> tuple[tuple[Array, str]]:
+def cast(node: "Node", x: Array) -> Optional[tuple[tuple[Array, str]]]:
     element = ELEMENT_NAMES.get(node.attribute("to"), "")
     if element not in NUMPY_TYPES:
         return None
@@ -170,7 +170,7 @@ def split(node: "Node", x: Array, parts: Optional[Array] = None) -> tuple[Array,
 
 
 @fold("Expand")
-def expand(node: "Node", x: Array, shape: Array) -> Array:
+def expand(node: "Node", x: Array, shape: Array) -> Optional[Array]:
     target = shapes.broadcast(x.shape, tuple(int(size) for size in shape))
     if shapes.product(target) > PRODUCED_ELEMENTS:
         return None
@@ -178,7 +178,7 @@ def expand(node: "Node", x: Array, shape: Array) -> Array:
 
 
 @fold("Tile")
-def tile(node: "Node", x: Array, repeats: Array) -> Array:
+def tile(node: "Node", x: Array, repeats: Array) -> Optional[Array]:
     if x.size * shapes.product(repeats) > PRODUCED_ELEMENTS:
         return None
     return np.tile(x, repeats)
@@ -207,14 +207,14 @@ def nonzero(node: "Node", x: Array) -> tuple[tuple[Array, str]]:
 
 
 @fold("CumSum")
-def cumsum(node: "Node", x: Array, axis: Array) -> Array:
+def cumsum(node: "Node", x: Array, axis: Array) -> Optional[Array]:
     if node.attribute("exclusive", 0) or node.attribute("reverse", 0):
         return None
     return np.cumsum(x, axis=int(axis), dtype=x.dtype)
 
 
 @fold("ScatterND")
-def scatter_nd(node: "Node", x: Array, indices: Array, updates: Array) -> Array:
+def scatter_nd(node: "Node", x: Array, indices: Array, updates: Array) -> Optional[Array]:
     if node.attribute("reduction", "none") != "none":
         return None
     result = x.copy()

@@ -12,7 +12,7 @@ from .errors import ModelError, NeedsValue, Unsupported
 from .folding import FOLDS
 from .reader import Source, attribute_value, tensor_value
 from .registry import STANDARD, Rule
-from .values import WIDENED, Value, into_range, storage_dtype
+from .values import NUMPY_TYPES, WIDENED, Value, into_range, storage_dtype
 
 FOLDED_ELEMENTS = 1 << 16  # arrays up to here are shape arithmetic; larger ones are weights and stay tensors
 STATIC_INPUT_ELEMENTS = 1 << 12  # an input whose values shape the graph
@@ -190,7 +190,7 @@ class Importer:
             return node.known(position, node.importer.source.operand_name(node, position))
         if value.element in WIDENED and (not rule.widened or value.element == "u64" and not rule.unsigned64):
             node.refuse(f"{value.element} is no type of the wire, and its exact results cannot be had from a wider one")
-        if value.element in ("string", "c64", "c128"):
+        if value.element not in NUMPY_TYPES:
             node.refuse(f"{value.element} is no type of the wire")
         return value.tensor
 
@@ -235,7 +235,7 @@ def foldable_sources(node: Node) -> Optional[frozenset[str]]:
     for value in node.values:
         if value is None:
             continue
-        if value.sources is None or elements(value.shape) > FOLDED_ELEMENTS or value.element == "string":
+        if value.sources is None or elements(value.shape) > FOLDED_ELEMENTS or value.element not in NUMPY_TYPES:
             return None
         sources |= value.sources
     return sources

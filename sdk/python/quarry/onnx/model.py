@@ -141,6 +141,9 @@ class Model:
             may_be_static = elements(shape) <= STATIC_INPUT_ELEMENTS
             values[name] = Value(element, tuple(shape), tensor=tensor, sources=frozenset([name]) if may_be_static else None)
         outputs = dict(zip(self.outputs, Importer(self._source).run(values)))
+        for name, value in outputs.items():
+            if value.element not in NUMPY_TYPES:
+                raise Unsupported("output", name, f"{value.element} is no type of the wire")
         computed: dict[str, Tensor] = {name: value.tensor for name, value in outputs.items() if value.array is None}
         if not computed:
             return Specialised(outputs, None, ())

@@ -101,10 +101,6 @@ def in_f32(function: Callable[[Tensor], Any], x: Tensor) -> Any:
 # ---- integers
 
 
-def truncated_division(x: Tensor, y: Tensor) -> Tensor:
-    return F.div(x, y)
-
-
 def integer_power_of_float(x: Tensor, y: Tensor) -> Tensor:
     """An integer to a float, as an integer: exact for whole exponents, else the truncated real power, in which an error of
     the last places of f64 does not count."""
@@ -129,7 +125,7 @@ def unsigned_less(x: Tensor, y: Tensor) -> Tensor:
 def unsigned_division(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Quotient and remainder of u64 in the bits of i64."""
     x, y = broadcast_to(x, (x + y).shape), broadcast_to(y, (x + y).shape)
-    guess = truncated_division(halved(x), y) * 2  # at most one too small where y is below 2^63
+    guess = F.div(halved(x), y) * 2  # at most one too small where y is below 2^63
     rest = x - guess * y
     again = F.logical_not(unsigned_less(rest, y))
     small = guess + again.cast("i64"), F.where(again, rest - y, rest)
@@ -147,8 +143,8 @@ def shift_left(x: Tensor, amount: Tensor) -> Tensor:
 def shift_right(x: Tensor, amount: Tensor, bits: int) -> Tensor:
     """Of unsigned integers. A power of two that wraps to 0, or to the lowest integer, gives the quotient 0."""
     if bits < 64:
-        return truncated_division(x, F.pow(full_like(amount, 2), amount))
-    shifted = truncated_division(halved(x), F.pow(full_like(amount, 2), amount - 1))
+        return F.div(x, F.pow(full_like(amount, 2), amount))
+    shifted = F.div(halved(x), F.pow(full_like(amount, 2), amount - 1))
     return F.where(amount == 0, x, shifted)
 
 

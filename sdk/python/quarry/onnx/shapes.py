@@ -76,7 +76,8 @@ def broadcast(*shapes: Sequence[int]) -> tuple[int, ...]:
 
 def slices(shape: Sequence[int], starts: Sequence[int], ends: Sequence[int], axes: Optional[Sequence[int]],
            steps: Optional[Sequence[int]]) -> tuple[slice, ...]:
-    """ONNX's Slice as Python's: bounds beyond an axis are cut to it."""
+    """ONNX's Slice as Python's. Bounds beyond an axis are cut to it; with a negative step a start below the axis is its
+    first element, where Python has none."""
     chosen = [slice(None)] * len(shape)
     axes = range(len(starts)) if axes is None else [normal_axis(int(axis), len(shape)) for axis in axes]
     steps = [1] * len(starts) if steps is None else steps
@@ -86,11 +87,12 @@ def slices(shape: Sequence[int], starts: Sequence[int], ends: Sequence[int], axe
         start, end, step, size = int(start), int(end), int(step), shape[axis]
         if step == 0:
             raise ValueError(f"the step of axis {axis} is 0")
-        # With a negative step an end before the first element means "the first one too", which Python writes as None.
-        stop: Optional[int] = end
-        if step < 0 and end + size < 0:
-            stop = None
-        chosen[axis] = slice(start, stop, step)
+        start, end = (bound + size if bound < 0 else bound for bound in (start, end))
+        if step > 0:
+            chosen[axis] = slice(min(max(start, 0), size), min(max(end, 0), size), step)
+        elif size > 0:
+            last = min(max(end, -1), size - 1)
+            chosen[axis] = slice(min(max(start, 0), size - 1), None if last < 0 else last, step)
     return tuple(chosen)
 
 

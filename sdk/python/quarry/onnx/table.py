@@ -18,7 +18,8 @@ def schema_versions(domain: str, operator: str) -> list[Any]:
     import onnx
 
     schemas = [schema for schema in onnx.defs.get_all_schemas_with_history()
-               if schema.name == operator and (schema.domain or STANDARD) == domain and schema.since_version <= LATEST_OPSET]
+               if schema.name == operator and (schema.domain or STANDARD) == domain and schema.since_version <= LATEST_OPSET
+               and not schema.deprecated]
     return sorted(schemas, key=lambda schema: -schema.since_version)
 
 

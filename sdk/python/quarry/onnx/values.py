@@ -12,7 +12,7 @@ import numpy as np
 
 from quarry import Tensor
 
-from . import primitives
+from . import engine, primitives
 
 # TensorProto.DataType -> name. The wire's names where it has the type.
 ELEMENT_NAMES = {1: "f32", 2: "u8", 3: "i8", 4: "u16", 5: "i16", 6: "i32", 7: "i64", 8: "string", 9: "bool", 10: "f16",
@@ -52,7 +52,7 @@ def into_range(x: Tensor, element: str) -> Tensor:
     if element not in WIDENED or element == "u64":
         return x
     size = 1 << int(element[1:])
-    narrow = primitives.truncated_division(x * size, primitives.full_like(x, size))
+    narrow = engine.div(x * size, primitives.full_like(x, size))
     return narrow if element[0] == "i" else narrow + (narrow < 0).cast(x.dtype) * size
 
 

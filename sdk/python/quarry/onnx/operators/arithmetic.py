@@ -33,9 +33,9 @@ def multiply(node: "Node", x: Tensor, y: Tensor) -> Tensor:
     return x * y
 
 
-@operator("Div", since=7, widened="wrap", unsigned64=False)
+@operator("Div", since=7, widened="wrap")
 def divide(node: "Node", x: Tensor, y: Tensor) -> Tensor:
-    return x / y if x.dtype in FLOATS else primitives.truncated_division(x, y)
+    return primitives.unsigned_division(x, y)[0] if node.element(0) == "u64" else F.div(x, y)
 
 
 @operator("Mod", widened="custom")
@@ -43,7 +43,7 @@ def modulus(node: "Node", x: Tensor, y: Tensor) -> Any:
     if node.attribute("fmod", 0) == 0 and x.dtype in FLOATS:
         node.refuse("Mod of floats has to be asked for with fmod = 1")
     if node.element(0) == "u64":
-        return Value.computed(primitives.unsigned_remainder(x, y), "u64")
+        return Value.computed(primitives.unsigned_division(x, y)[1], "u64")
     # The sign of the dividend with fmod, else of the divisor. No result leaves the range of its operands.
     result = F.fmod(x, y) if node.attribute("fmod", 0) else F.remainder(x, y)
     return Value.computed(result, node.element(0))
@@ -53,9 +53,7 @@ def modulus(node: "Node", x: Tensor, y: Tensor) -> Any:
 def power(node: "Node", x: Tensor, y: Tensor) -> Any:
     base, exponent = node.element(0), node.element(1)
     if base in FLOATS:
-        if exponent == "u64":
-            node.refuse("u64 is no type of the wire, and its values above 2^63 cannot be told from negative ones")
-        return F.pow(x, y.cast(x.dtype))
+        return F.pow(x, primitives.unsigned_to_float(y, x.dtype) if exponent == "u64" else y.cast(x.dtype))
     if exponent in FLOATS:
         return Value.computed(primitives.integer_power_of_float(x, y), base)
     if base in WIDENED or exponent in WIDENED:
@@ -130,7 +128,7 @@ def bit_shift(node: "Node", x: Tensor, amount: Tensor) -> Value:
     element = node.element(0)
     bits = int(element[1:])
     if node.attribute("direction") == "LEFT":
-        shifted = primitives.shift_left(x, amount, bits)
+        shifted = primitives.shift_left(x, amount)
     else:
         shifted = primitives.shift_right(x, amount, bits)
     return Value.computed(into_range(shifted, element), element)

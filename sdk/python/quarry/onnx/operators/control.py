@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,7 +25,7 @@ def stacked(node: "Node", values: list[Value], axis: int = 0) -> Value:
     return Value.computed(F.stack([value.tensor for value in values], axis), values[0].element)
 
 
-def empty_scan(node: "Node", body: object, position: int) -> Value:
+def empty_scan(node: "Node", body: Any, position: int) -> Value:
     """What a loop of no steps collected: an axis of 0 before the shape that the body declares."""
     declared = body.output[position].type.tensor_type
     element = ELEMENT_NAMES.get(declared.elem_type, "")
@@ -66,6 +66,13 @@ def loop(node: "Node") -> tuple[Value, ...]:
                       for place, values in enumerate(scans)))
 
 
+def at_step(value: Value, axis: int, step: int) -> Value:
+    """One position of an axis, which is dropped."""
+    if value.array is not None:
+        return Value.known(np.take(value.array, step, axis), value.element)
+    return Value.computed(primitives.at(value.tensor, axis, step), value.element)
+
+
 @operator("Scan", since=9, by_values=True)
 def scan(node: "Node") -> tuple[Value, ...]:
     body = node.attribute("body")
@@ -76,23 +83,49 @@ def scan(node: "Node") -> tuple[Value, ...]:
     axes = [shapes.normal_axis(axis, len(value.shape))
             for axis, value in zip(node.attribute("scan_input_axes", [0] * scanned), inputs)]
     directions = node.attribute("scan_input_directions", [0] * scanned)
-    lengths = {value.shape[axis] for axis, value in zip(axes, inputs)}
-    node.require(len(lengths) == 1, f"its scanned operands differ in length: {sorted(lengths)}")
-    (steps,) = lengths
-    if steps > UNROLLED_STEPS:
-        node.refuse(f"a scan of more than {UNROLLED_STEPS} steps")
-    scans: list[list[Value]] = [[] for _ in range(outputs)]
-    for step in range(steps):
-        slices = [Value.computed(primitives.at(value.tensor, axis, steps - 1 - step if backward else step), value.element)
-                  for value, axis, backward in zip(inputs, axes, directions)]
-        results = node.run_graph(body, state + slices)
-        state = results[:len(state)]
-        for collected, value in zip(scans, results[len(state):]):
-            collected.append(value)
-    node.require(steps > 0, "a scan of no steps")
+    state, scans = steps_of_scan(node, body, state, list(zip(inputs, axes, directions)))
     ends = []
     for place, values in enumerate(scans):
         backward = node.attribute("scan_output_directions", [0] * outputs)[place]
         axis = shapes.normal_axis(node.attribute("scan_output_axes", [0] * outputs)[place], len(values[0].shape) + 1)
         ends.append(stacked(node, values[::-1] if backward else values, axis))
     return (*state, *ends)
+
+
+@operator("Scan", until=8, by_values=True)
+def scan_of_batches(node: "Node") -> tuple[Value, ...]:
+    """The first version: axis 0 is a batch of sequences that run apart, axis 1 their steps."""
+    body, scanned = node.attribute("body"), node.attribute("num_scan_inputs")
+    if node.values[0] is not None:
+        node.refuse("lengths of sequences")
+    given = node.values[1:]
+    node.require(0 < scanned <= len(given), f"{scanned} scan inputs of {len(given)}")
+    states = len(given) - scanned
+    directions = node.attribute("directions", [0] * scanned)
+    runs = []
+    for sequence in range(given[0].shape[0]):
+        values = [at_step(value, 0, sequence) for value in given]
+        inputs = [(value, 0, direction) for value, direction in zip(values[states:], directions)]
+        state, scans = steps_of_scan(node, body, values[:states], inputs)
+        runs.append([*state, *(stacked(node, collected) for collected in scans)])
+    node.require(bool(runs), "an empty batch")
+    return tuple(stacked(node, list(values)) for values in zip(*runs))
+
+
+def steps_of_scan(node: "Node", body: Any, state: list[Value],
+                  inputs: list[tuple[Value, int, int]]) -> tuple[list[Value], list[list[Value]]]:
+    """The last state and what each step gave, for inputs of (value, axis of steps, whether backwards)."""
+    lengths = {value.shape[axis] for value, axis, _ in inputs}
+    node.require(len(lengths) == 1, f"its scanned operands differ in length: {sorted(lengths)}")
+    (steps,) = lengths
+    node.require(steps > 0, "a scan of no steps")
+    if steps > UNROLLED_STEPS:
+        node.refuse(f"a scan of more than {UNROLLED_STEPS} steps")
+    scans: list[list[Value]] = [[] for _ in range(len(body.output) - len(state))]
+    for step in range(steps):
+        slices = [at_step(value, axis, steps - 1 - step if backward else step) for value, axis, backward in inputs]
+        results = node.run_graph(body, state + slices)
+        state = results[:len(state)]
+        for collected, value in zip(scans, results[len(state):]):
+            collected.append(value)
+    return state, scans

@@ -89,7 +89,15 @@ def pool_shape(node: "Node", x: Tensor) -> tuple[Any, ...]:
     kernel = per_axis(node, "kernel_shape", count)
     strides, dilations = per_axis(node, "strides", count), per_axis(node, "dilations", count)
     pads = padding(node, x.shape[2:], kernel, strides, dilations)
-    return kernel, strides, pads, dilations, bool(node.attribute("ceil_mode", 0))
+    ceil = bool(node.attribute("ceil_mode", 0)) and node.attribute("auto_pad", "NOTSET") == "NOTSET"
+    if ceil:
+        for size, width, stride, dilation, (before, after) in zip(x.shape[2:], kernel, strides, dilations, pads):
+            room = size + before + after - (width - 1) * dilation - 1
+            if -(-room // stride) * stride >= size + before:
+                node.refuse("a window that lies outside of the value, which ceil_mode makes here")
+            if room % stride and node.operator == "AveragePool" and node.attribute("count_include_pad", 0):
+                node.refuse("count_include_pad with windows that reach beyond the padding, as ceil_mode makes here")
+    return kernel, strides, pads, dilations, ceil
 
 
 @operator("MaxPool")
@@ -108,7 +116,7 @@ def whole_indices(node: "Node", indices: Tensor, shape: Sequence[int]) -> Tensor
     if node.attribute("storage_order", 0) and count > 1:
         rest, coordinates = indices, []
         for size in reversed(shape[2:]):
-            quotient = primitives.truncated_division(rest, primitives.full_like(rest, size))
+            quotient = F.div(rest, primitives.full_like(rest, size))
             coordinates.append(rest - quotient * size)
             rest = quotient
         step, indices = 1, primitives.zeros_like(indices)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from quarry import Tensor
 
 from .. import engine as F
-from .. import primitives
+from .. import primitives, shapes
 from ..registry import operator
 from ..values import FLOATS
 
@@ -105,6 +105,8 @@ def hard_sigmoid(node: "Node", x: Tensor) -> Tensor:
 @operator("Shrink")
 def shrink(node: "Node", x: Tensor) -> Tensor:
     limit, bias = node.attribute("lambd", 0.5), node.attribute("bias", 0.0)
+    if x.dtype == "u8":
+        node.refuse("u8, in which -lambd has no place")
     if x.dtype not in FLOATS and (limit != int(limit) or bias != int(bias)):
         node.refuse(f"fractions for lambd and bias beside {x.dtype}")
     if x.dtype not in FLOATS:
@@ -114,6 +116,8 @@ def shrink(node: "Node", x: Tensor) -> Tensor:
 
 @operator("PRelu", since=7)
 def prelu(node: "Node", x: Tensor, slope: Tensor) -> Tensor:
+    node.require(shapes.broadcast(x.shape, slope.shape) == tuple(x.shape),
+                 f"slopes of {list(slope.shape)} for a value of {list(x.shape)}")
     return F.where(x < 0, x * slope, x)
 
 

@@ -214,7 +214,9 @@ def compress(node: "Node", x: Tensor, condition: np.ndarray) -> Tensor:
     axis = node.attribute("axis")
     if axis is None:
         x, axis = x.reshape((shapes.product(x.shape),)), 0
-    kept = np.nonzero(condition)[0]
-    return primitives.take_known(x, shapes.normal_axis(axis, len(x.shape)), kept)
+    axis = shapes.normal_axis(axis, len(x.shape))
+    node.require(condition.ndim == 1 and len(condition) <= x.shape[axis],
+                 f"a condition of {list(condition.shape)} for an axis of {x.shape[axis]}")
+    return primitives.take_known(x, axis, np.nonzero(condition)[0])
 
 

@@ -42,7 +42,8 @@ class Sequence:
         self.layout = node.attribute("layout", 0)
         self.x = x.permute((1, 0, 2)) if self.layout else x  # [time, batch, input]
         self.steps, self.batch, _ = self.x.shape
-        self.hidden = node.attribute("hidden_size")
+        self.hidden = node.values[2].shape[-1]
+        node.require(node.attribute("hidden_size", self.hidden) == self.hidden, "hidden_size differs from the weights'")
         direction = node.attribute("direction", "forward")
         node.require(direction in ("forward", "reverse", "bidirectional"), f"unknown direction {direction!r}")
         self.reversed = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}[direction]

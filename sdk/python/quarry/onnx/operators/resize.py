@@ -10,6 +10,7 @@ from quarry import Tensor
 
 from .. import engine as F
 from ..registry import operator
+from ..values import FLOATS
 
 if TYPE_CHECKING:
     from ..importer import Node
@@ -24,6 +25,10 @@ def resized(node: "Node", x: Tensor, scales: list[float], sizes: list[int], coor
     """The axes that change, resampled one after the other; an axis of scale 1 under which nothing moves is left out."""
     mode = node.attribute("mode", "nearest")
     node.require(mode in MODES, f"unknown mode {mode!r}")
+    if coordinates == "tf_half_pixel_for_nn":
+        node.refuse("the coordinates tf_half_pixel_for_nn, which were taken out of ONNX again")
+    if mode != "nearest" and x.dtype not in FLOATS:
+        node.refuse(f"interpolation of {x.dtype}, whose rounding ONNX leaves open")
     node.require(coordinates in COORDINATES, f"unknown coordinate_transformation_mode {coordinates!r}")
     node.require(rounding in ROUNDINGS, f"unknown nearest_mode {rounding!r}")
     rank = len(x.shape)
@@ -60,6 +65,8 @@ def upsample(node: "Node", x: Tensor, scales: np.ndarray) -> Tensor:
 
 @operator("Resize", since=10, until=10, known=(1,))
 def resize_by_scales(node: "Node", x: Tensor, scales: np.ndarray) -> Tensor:
+    if node.attribute("mode", "nearest") == "nearest" and any(scale < 1 for scale in scales):
+        node.refuse("nearest scales below 1 in version 10, which does not say how positions are rounded")
     return resized(node, x, numbers(scales), scaled_sizes(x, scales), "asymmetric", "floor")
 
 

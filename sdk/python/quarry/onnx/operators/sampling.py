@@ -9,6 +9,7 @@ from quarry import Tensor
 from .. import engine as F
 from .. import primitives
 from ..registry import operator
+from ..values import FLOATS
 
 if TYPE_CHECKING:
     from ..importer import Node
@@ -74,13 +75,16 @@ def grid_sample(node: "Node", x: Tensor, grid: Tensor) -> Tensor:
     aligned = bool(node.attribute("align_corners", 0))
     node.require(mode in ("bilinear", "nearest", "bicubic"), f"unknown mode {mode!r}")
     node.require(padding in ("zeros", "border", "reflection"), f"unknown padding_mode {padding!r}")
-    if len(x.shape) != 4:
-        node.refuse("volumes")
+    if len(x.shape) != 4 or x.dtype not in FLOATS:
+        node.refuse(f"volumes, and elements of {x.dtype}")
+    dtype = x.dtype
+    if dtype in ("f16", "bf16"):  # whose positions would be too coarse
+        x = x.cast("f32")
     grid = grid.cast(x.dtype)
     columns = unnormalised(primitives.at(grid, 3, 0), x.shape[3], aligned)
     rows = unnormalised(primitives.at(grid, 3, 1), x.shape[2], aligned)
     if mode == "nearest":
-        return pixels(x, F.round(rows), F.round(columns), padding, aligned)
+        return pixels(x, F.round(rows), F.round(columns), padding, aligned).cast(dtype)
     if mode == "bilinear" and padding != "zeros":  # cubic neighbours are padded one by one, linear ones as a point
         if padding == "reflection":
             rows, columns = reflected(rows, x.shape[2], aligned), reflected(columns, x.shape[3], aligned)
@@ -94,13 +98,14 @@ def grid_sample(node: "Node", x: Tensor, grid: Tensor) -> Tensor:
             weight = row_weight * column_weight
             term = found * weight.reshape((weight.shape[0], 1) + tuple(weight.shape[1:]))
             total = term if total is None else total + term
-    return total
+    return total.cast(dtype)
 
 
 @operator("RoiAlign")
 def roi_align(node: "Node", x: Tensor, rois: Tensor, batch: Tensor) -> Tensor:
-    """Means (or maxima) of bilinear samples in a grid of bins over each region."""
-    mode = node.attribute("mode", "avg")
+    """Means of bilinear samples in a grid of bins over each region."""
+    if node.attribute("mode", "avg") != "avg":
+        node.refuse("maxima of samples: implementations differ in whether they are taken before or after interpolating")
     height, width = node.attribute("output_height", 1), node.attribute("output_width", 1)
     ratio = node.attribute("sampling_ratio", 0)
     if ratio <= 0:
@@ -118,13 +123,7 @@ def roi_align(node: "Node", x: Tensor, rois: Tensor, batch: Tensor) -> Tensor:
     samples = bilinear(x, batch, rows, columns)  # [regions, c, height * ratio, width * ratio]
     regions, channels = samples[0].shape[:2]
     shape = (regions, channels, height, ratio, width, ratio)
-    if mode == "avg":
-        total = samples[0] + samples[1] + samples[2] + samples[3]
-        return F.mean(total.reshape(shape), [3, 5], False)
-    node.require(mode == "max", f"unknown mode {mode!r}")
-    # The greatest of the four weighted neighbours, as ONNX defines it, not of their sums.
-    greatest = F.maximum(F.maximum(samples[0], samples[1]), F.maximum(samples[2], samples[3]))
-    return F.max(greatest.reshape(shape), [3, 5], False)
+    return F.mean((samples[0] + samples[1] + samples[2] + samples[3]).reshape(shape), [3, 5], False)
 
 
 def positions(start: Tensor, size: Tensor, bins: int, ratio: int) -> Tensor:

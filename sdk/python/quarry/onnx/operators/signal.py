@@ -62,7 +62,7 @@ def stft(node: "Node", signal: Tensor, step: np.ndarray, window: Optional[Tensor
     if len(signal.shape) == 2:
         signal = signal.reshape(tuple(signal.shape) + (1,))
     batch, _, parts = signal.shape
-    frames = F.windows(signal.permute((0, 2, 1)), [width], [hop])  # [batch, parts, frames, width]
+    frames = F.windows(signal.permute((0, 2, 1)), [width], [hop], [])  # [batch, parts, frames, width]
     if window is not None:
         node.require(tuple(window.shape) == (width,), f"a window of {list(window.shape)} for frames of {width}")
         frames = frames * window

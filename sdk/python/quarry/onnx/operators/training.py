@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import quarry
 from quarry import Tensor
 
 from .. import engine as F
@@ -89,9 +90,9 @@ def gradient_of(node: "Node", *operands: Tensor) -> tuple[Tensor, ...]:
     wanted = [node.scope.find(name) for name in names]
     for name, operand, value in zip(names, operands, wanted):
         # The operands are where the derivative is taken: only at the very values that y was computed from.
-        if value is None or not primitives.same(value.tensor, operand):
+        if value is None or not value.tensor.node.same(operand.node):
             node.refuse(f"a derivative at another point than that at which {name!r} was used")
     loss = F.sum(target.tensor, list(range(len(target.shape))), False)
-    return tuple(primitives.gradients(loss, [value.tensor for value in wanted]))
+    return tuple(quarry.grad(loss, [value.tensor for value in wanted]))
 
 
