@@ -113,7 +113,7 @@ class OnnxCommand(unittest.TestCase):
                 (["onnx", "run", self.fixed, "-i", noise], 3, "noise.npy"), (["onnx", "run", self.fixed, "-i", pickled], 3, "pickled.npy"),
                 (["onnx", "run", self.linear, "-i", wrong, "-i", self.b], 3, "[2, 4]"),
                 (["onnx", "run", self.fixed, "-i", self.b, "-i", self.b], 2, "too many"),
-                (["onnx", "run", self.linear, "-i", self.x, "-i", self.b, "--on", "opencl:99"], 1, "opencl:99"),
+                (["onnx", "run", self.linear, "-i", self.x, "-i", self.b, "--on", "opencl:99"], 3, "opencl:99"),
                 (["onnx", "inspect", self.linear, "--shape", "x"], 2, "NAME=2,3"), (["onnx"], 2, "")):
             self.assertIn(word, self.run_quarry(*arguments, code=code).stderr)
 

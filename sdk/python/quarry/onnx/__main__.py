@@ -246,7 +246,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
                             "Install Debian's python3-onnx."), options.json)
     except (quarry.GraphError, quarry.TensorError, quarry.RunError) as error:
         code = getattr(error, "code", "") or "bad_value"
-        return tell(Problem(code, str(error), getattr(error, "action", "") or ""), options.json)
+        return tell(Problem(code, str(error)), options.json)
     except OSError as error:
         return tell(Problem("cannot_read", f"cannot read {options.model}: {error.strerror or error}"), options.json)
     except KeyboardInterrupt:
