@@ -48,7 +48,7 @@ std::string build_log(cl_program program, cl_device_id device) {
 }  // namespace
 
 Compiler::Compiler(cl_context context, cl_device_id device, std::string identity, std::string directory,
-                   KeepBinary keep)
+                   KeepBinaries keep)
     : context_(context),
       device_(device),
       identity_(std::move(identity)),
@@ -80,10 +80,8 @@ Result<SharedProgram> Compiler::compile(const std::string& source) {
 Result<ProgramHandle> Compiler::through_cache(const std::string& source, const std::string& stem) {
   if (ProgramHandle cached = from_binary(stem + ".bin"); cached.get() != nullptr) return cached;
   QUARRY_ASSIGN(ProgramHandle program, from_source(source));
-  std::error_code ignored;
-  const bool seen_before = std::filesystem::exists(stem + ".cl", ignored);
-  if (!seen_before) write_file(stem + ".cl", source);
-  if (seen_before || keep_ == KeepBinary::AtOnce) keep_binary(program.get(), stem + ".bin");
+  write_file(stem + ".cl", source);
+  if (keep_ == KeepBinaries::Yes) keep_binary(program.get(), stem + ".bin");
   return program;
 }
 

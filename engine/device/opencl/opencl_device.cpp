@@ -67,7 +67,7 @@ Result<std::unique_ptr<Device>> OpenClDevice::open(cl_device_id whole, Propertie
   const std::string identity =
       properties.driver + "\n" + properties.name + "\n" + std::to_string(properties.compute_units);
   opened->compiler_ = std::make_unique<Compiler>(opened->context_.get(), device, identity, options.cache_directory,
-                                                 properties.is_gpu ? KeepBinary::AtOnce : KeepBinary::WhenSeenBefore);
+                                                 properties.is_gpu ? KeepBinaries::Yes : KeepBinaries::No);
   return std::unique_ptr<Device>(std::move(opened));
 }
 

@@ -35,7 +35,7 @@ class BareDevice {
   }
 
   Tensor run(const codegen::Program& program, const std::vector<Tensor>& reads, size_t result_bytes) {
-    Compiler compiler(context_.get(), device_, "test", "", device::opencl::KeepBinary::AtOnce);
+    Compiler compiler(context_.get(), device_, "test", "", device::opencl::KeepBinaries::No);
     auto built = compiler.compile(program.source);
     if (!built.ok()) FAIL(built.problem().detail << "\n" << program.source);
     Memory result = buffer(Tensor(result_bytes)), scratch = buffer(Tensor(program.scratch_bytes + 1));
