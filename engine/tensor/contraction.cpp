@@ -4,13 +4,10 @@
 
 #include "engine/tensor/arithmetic.h"
 #include "engine/tensor/shape.h"
+#include "engine/tensor/widen.h"
 
 namespace quarry::tensor {
 namespace {
-
-bool is_narrow_float(DType dtype) {
-  return dtype == DType::F16 || dtype == DType::BF16;
-}
 
 /// Adds axes of size 1 so that x has `rank` axes, its last one standing at `last`.
 Tensor lined_up(const Tensor& x, int64_t rank, int64_t axis) {
@@ -24,7 +21,7 @@ Tensor lined_up(const Tensor& x, int64_t rank, int64_t axis) {
 
 Tensor contract(const Tensor& x, const Tensor& y, const Axes& axes) {
   const DType dtype = promoted(x.dtype(), y.dtype());
-  const DType inner = is_narrow_float(dtype) ? DType::F32 : dtype;
+  const DType inner = widened(dtype);
   const Shape shape = broadcast_shape(x.shape(), y.shape(), "contract");
   const Axes summed = axes.empty() ? axes : normal_axes(axes, static_cast<int64_t>(shape.size()), "contract");
   // The strict op, not mul(): a product with a constant 1 must stay one for the engine to see the contraction.

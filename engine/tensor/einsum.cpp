@@ -7,6 +7,7 @@
 #include "engine/tensor/arithmetic.h"
 #include "engine/tensor/contraction.h"
 #include "engine/tensor/shape.h"
+#include "engine/tensor/widen.h"
 
 namespace quarry::tensor {
 namespace {
@@ -175,9 +176,8 @@ Term summed(const Term& term, const std::vector<Label>& needed) {
     }
   }
   const DType dtype = term.tensor.dtype();
-  const DType inner = dtype == DType::F16 || dtype == DType::BF16 ? DType::F32 : dtype;
   out.tensor =
-      axes.empty() ? term.tensor : cast(reshape(reduce(Op::ReduceSum, cast(term.tensor, inner), axes), kept), dtype);
+      axes.empty() ? term.tensor : cast(reshape(reduce(Op::ReduceSum, widened(term.tensor), axes), kept), dtype);
   return out;
 }
 

@@ -4,14 +4,10 @@
 #include "engine/graph/number.h"
 #include "engine/tensor/arithmetic.h"
 #include "engine/tensor/shape.h"
+#include "engine/tensor/widen.h"
 
 namespace quarry::tensor {
 namespace {
-
-/// The dtype in which a range of `dtype` is computed: 16 bits hold too few whole numbers.
-DType working_dtype(DType dtype) {
-  return graph::is_float(dtype) && dtype != DType::F64 ? DType::F32 : dtype;
-}
 
 Tensor positions(int64_t count, DType dtype) {
   return cast(iota(count <= INT32_MAX ? DType::I32 : DType::I64, {count}, 0), dtype);
@@ -30,7 +26,7 @@ Tensor arange(double start, double stop, double step, DType dtype) {
     throw TensorError("arange: start and step of integers are whole numbers");
   }
   if (dtype == DType::Bool) throw TensorError("arange: bool counts nothing; take an integer or a float");
-  const DType inner = working_dtype(dtype);
+  const DType inner = widened(dtype);
   Tensor values = positions(count, inner);
   if (step != 1) values = mul(values, constant(step, inner));
   if (start != 0) values = add(values, constant(start, inner));
@@ -40,7 +36,7 @@ Tensor arange(double start, double stop, double step, DType dtype) {
 Tensor linspace(double start, double stop, int64_t count, DType dtype) {
   if (count < 0) throw TensorError("linspace: a count is 0 or more, not " + std::to_string(count));
   if (!graph::is_float(dtype)) throw TensorError("linspace: its dtype is a float");
-  const DType inner = working_dtype(dtype);
+  const DType inner = widened(dtype);
   if (count <= 1) return constant(start, dtype, {count});
   // From both ends, so that both are exact.
   const double step = (stop - start) / static_cast<double>(count - 1);

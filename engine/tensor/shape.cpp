@@ -10,31 +10,6 @@
 namespace quarry::tensor {
 namespace {
 
-/// A slice of an axis of `size` as SHRINK and STRIDE take it.
-struct Cut {
-  Pair range;
-  int64_t step;
-};
-
-Cut cut_of(const Slice& slice, int64_t size) {
-  if (slice.step == 0) throw TensorError("slice: the step is not 0");
-  const bool forward = slice.step > 0;
-  const int64_t lowest = forward ? 0 : -1;
-  const int64_t highest = forward ? size : size - 1;
-  const auto bound = [&](std::optional<int64_t> given, int64_t otherwise) {
-    if (!given) return otherwise;
-    return std::clamp(*given < 0 ? *given + size : *given, lowest, highest);
-  };
-  const int64_t start = bound(slice.start, forward ? lowest : highest);
-  const int64_t stop = bound(slice.stop, forward ? highest : lowest);
-  const int64_t span = forward ? stop - start : start - stop;
-  if (span <= 0) return {{0, 0}, 1};
-  // Steps past the axis all mean its first element alone.
-  const int64_t step = std::clamp(slice.step, -size, size);
-  const int64_t reach = (span - 1) / std::abs(step) * std::abs(step);
-  return forward ? Cut{{start, start + reach + 1}, step} : Cut{{start - reach, start + 1}, step};
-}
-
 Tensor join(std::span<const Tensor> tensors, int64_t axis) {
   if (tensors.size() == 1) return tensors[0];
   const Tensor first = join(tensors.first(tensors.size() / 2), axis);
@@ -230,47 +205,6 @@ Tensor moveaxis(const Tensor& x, const Axes& from, const Axes& to) {
     axis = static_cast<int64_t>(next++);
   }
   return permute(x, axes);
-}
-
-Tensor slice(const Tensor& x, std::span<const Slice> slices) {
-  if (slices.size() > x.shape().size()) {
-    throw TensorError("slice: " + std::to_string(slices.size()) + " slices for " + text(x));
-  }
-  std::vector<Pair> ranges = whole(x);
-  std::vector<int64_t> steps(x.shape().size(), 1);
-  for (size_t i = 0; i < slices.size(); ++i) {
-    const Cut cut = cut_of(slices[i], x.shape()[i]);
-    ranges[i] = cut.range;
-    steps[i] = cut.step;
-  }
-  return stride(shrink(x, ranges), steps);
-}
-
-Tensor slice_axis(const Tensor& x, int64_t axis, const Slice& one) {
-  std::vector<Slice> slices(static_cast<size_t>(normal_axis(axis, x.rank(), "slice")) + 1);
-  slices.back() = one;
-  return slice(x, slices);
-}
-
-Tensor narrow(const Tensor& x, int64_t axis, int64_t start, int64_t length) {
-  const auto at = static_cast<size_t>(normal_axis(axis, x.rank(), "narrow"));
-  if (start < 0 || length < 0 || length > x.shape()[at] || start > x.shape()[at] - length) {
-    throw TensorError("narrow: " + std::to_string(length) + " positions from " + std::to_string(start) +
-                      " do not lie in axis " + std::to_string(axis) + " of " + text(x));
-  }
-  std::vector<Pair> ranges = whole(x);
-  ranges[at] = {start, start + length};
-  return shrink(x, ranges);
-}
-
-Tensor select(const Tensor& x, int64_t axis, int64_t index) {
-  axis = normal_axis(axis, x.rank(), "select");
-  const int64_t size = x.size(axis);
-  if (index < -size || index >= size) {
-    throw TensorError("select: no position " + std::to_string(index) + " in axis " + std::to_string(axis) + " of " +
-                      text(x));
-  }
-  return squeeze(narrow(x, axis, index < 0 ? index + size : index, 1), {axis});
 }
 
 Tensor cat(std::span<const Tensor> tensors, int64_t axis) {
