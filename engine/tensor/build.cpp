@@ -106,7 +106,8 @@ std::vector<NodePointer> topological_order(std::span<const Tensor> outputs, Foll
       const NodePointer node = pending.back();
       if (entered.insert(node.get()).second) {
         const bool has_own_way = follow == Follow::Derivatives && node->derivative != nullptr;
-        const std::span<const Tensor> below = has_own_way ? std::span(&node->derivative_of, 1) : node->operands;
+        const std::span<const Tensor> below =
+            has_own_way ? std::span<const Tensor>(node->derivative->of) : node->operands;
         for (const Tensor& next : below | std::views::reverse) {
           if (next && !entered.contains(&next.node())) pending.push_back(next.pointer());
         }

@@ -15,7 +15,7 @@ Tensor real_function(const Tensor& x, Formula formula) {
 }
 /// Likewise, with its own derivative.
 template <class Formula>
-Tensor real_function(const Tensor& x, Formula formula, Derivative derivative) {
+Tensor real_function(const Tensor& x, Formula formula, UnaryRule derivative) {
   return real_function(x, [&](const Tensor& wide) { return with_derivative(wide, formula(wide), derivative); });
 }
 

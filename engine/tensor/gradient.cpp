@@ -1,5 +1,6 @@
 #include "engine/tensor/gradient.h"
 
+#include <algorithm>
 #include <optional>
 #include <unordered_map>
 
@@ -168,7 +169,7 @@ class Reverse {
 
   bool passes_on(const Node& node) const {
     if (!graph::is_float(node.dtype) || node.op == Op::CmpEq) return false;
-    if (node.derivative != nullptr) return node.derivative_of && needs(node.derivative_of);
+    if (node.derivative) return std::ranges::any_of(node.derivative->of, [&](const Tensor& x) { return needs(x); });
     return (node.operands[0] && needs(node.operands[0])) || (node.operands[1] && needs(node.operands[1]));
   }
 
@@ -177,6 +178,12 @@ class Reverse {
   }
 
   void visit(const Tensor& value, const Tensor& gradient);
+  void visit_derivative(const Derivative& derivative, const Tensor& value, const Tensor& gradient) {
+    const std::vector<Tensor> gradients = derivative.rule(derivative.of, value, gradient);
+    for (size_t i = 0; i < gradients.size(); ++i) {
+      if (gradients[i]) pass(derivative.of[i], gradients[i]);
+    }
+  }
   void visit_product(const Tensor& value, const Tensor& gradient);
   void visit_power(const Tensor& value, const Tensor& gradient);
 
@@ -191,9 +198,7 @@ void Reverse::visit(const Tensor& value, const Tensor& gradient) {
   const Node& node = value.node();
   const Tensor& x = node.operands[0];
   const Tensor& y = node.operands[1];
-  if (node.derivative != nullptr) {
-    return pass(node.derivative_of, node.derivative(node.derivative_of, value, gradient));
-  }
+  if (node.derivative) return visit_derivative(*node.derivative, value, gradient);
   switch (node.op) {
     case Op::Exp:
       return pass(x, product(gradient, value));

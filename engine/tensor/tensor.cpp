@@ -109,11 +109,14 @@ void fill_in(Shape& shape, const Tensor& x) {
 
 Node::~Node() {
   std::vector<NodePointer> dying;
-  const auto take = [&dying](Node& node) {
-    for (Tensor* held : {&node.operands[0], &node.operands[1], &node.derivative_of}) {
-      if (*held && held->pointer().use_count() == 1) dying.push_back(held->pointer());
-      *held = Tensor();
-    }
+  const auto take_one = [&dying](Tensor& held) {
+    if (held && held.pointer().use_count() == 1) dying.push_back(held.pointer());
+    held = Tensor();
+  };
+  const auto take = [&](Node& node) {
+    for (Tensor& operand : node.operands) take_one(operand);
+    if (node.derivative.use_count() != 1) return;
+    for (Tensor& held : node.derivative->of) take_one(held);
   };
   take(*this);
   while (!dying.empty()) {
@@ -314,14 +317,20 @@ Tensor stride(const Tensor& x, std::span<const int64_t> steps) {
   return make(Op::Stride, x.dtype(), std::move(shape), x, {}, {steps.begin(), steps.end()});
 }
 
-Tensor with_derivative(const Tensor& x, const Tensor& value, Derivative derivative) {
+Tensor with_derivative(std::vector<Tensor> of, const Tensor& value, Derivative::Rule rule) {
   // A second node with the same operands: the normal form makes them one again. An INPUT may stand there only once.
   auto node = value.node().op == Op::Input
                   ? std::make_shared<Node>(make(Op::Reshape, value.dtype(), value.shape(), value).node())
                   : std::make_shared<Node>(value.node());
-  node->derivative = derivative;
-  node->derivative_of = x;
+  node->derivative = std::make_shared<Derivative>(Derivative{std::move(of), std::move(rule)});
   return Tensor(std::move(node));
+}
+
+Tensor with_derivative(const Tensor& x, const Tensor& value, UnaryRule rule) {
+  return with_derivative(std::vector{x}, value,
+                         [rule](std::span<const Tensor> of, const Tensor& result, const Tensor& gradient) {
+                           return std::vector{rule(of[0], result, gradient)};
+                         });
 }
 
 Tensor with_derivative_of(const Tensor& like, const Tensor& value) {
@@ -329,7 +338,7 @@ Tensor with_derivative_of(const Tensor& like, const Tensor& value) {
 }
 
 Tensor detach(const Tensor& x) {
-  return with_derivative({}, x, [](const Tensor&, const Tensor&, const Tensor&) { return Tensor(); });
+  return with_derivative(std::vector<Tensor>(), x, Derivative::Rule());
 }
 
 bool is_constant(const Tensor& x, double value) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <stdexcept>
@@ -50,8 +51,14 @@ class Tensor {
   NodePointer node_;
 };
 
-/// The gradient of x, given value = f(x) and the gradient of that.
-using Derivative = Tensor (*)(const Tensor& x, const Tensor& value, const Tensor& gradient);
+/// A derivative that takes the place of the ops' own. `rule` gives the gradients of `of` (no tensor: zeros), in their
+/// shapes and dtypes, from those, the value and its gradient. It must hold no tensors itself: what it needs is in `of`.
+struct Derivative {
+  using Rule =
+      std::function<std::vector<Tensor>(std::span<const Tensor> of, const Tensor& value, const Tensor& gradient)>;
+  std::vector<Tensor> of;
+  Rule rule;
+};
 
 /// One operation. `attributes` by op: reduces and PERMUTE the axes; PAD and SHRINK before, after of each axis; STRIDE
 /// the steps; CONST the bits; IOTA the axis; RAND the stream.
@@ -68,10 +75,8 @@ struct Node {
   /// Every element is provably 0 or 1 by the rules of graph::zero_or_one_values: what select conditions must be.
   bool is_zero_or_one = false;
 
-  /// Set by with_derivative() and detach(): gradients take this way to `derivative_of` (nowhere, where that is none),
-  /// not the operands' one.
-  Derivative derivative = nullptr;
-  Tensor derivative_of;
+  /// Set by with_derivative() and detach(): the way that gradients take, not to the operands then.
+  std::shared_ptr<Derivative> derivative;
 
   ~Node();  ///< without recursion: graphs are deeper than stacks
 };
@@ -103,8 +108,11 @@ Tensor pad(const Tensor& x, std::span<const Pair> amounts);
 Tensor shrink(const Tensor& x, std::span<const Pair> ranges);
 Tensor stride(const Tensor& x, std::span<const int64_t> steps);
 
-/// `value`, a function of x, with a derivative that is better known than its ops' own: shorter or more exact.
-Tensor with_derivative(const Tensor& x, const Tensor& value, Derivative derivative);
+/// `value`, a function of `of`, with a derivative that is better known than its ops' own: shorter or more exact.
+Tensor with_derivative(std::vector<Tensor> of, const Tensor& value, Derivative::Rule rule);
+/// The same of one operand.
+using UnaryRule = Tensor (*)(const Tensor& x, const Tensor& value, const Tensor& gradient);
+Tensor with_derivative(const Tensor& x, const Tensor& value, UnaryRule rule);
 /// `value`, through which gradients pass as if it were `like`, of the same shape and dtype. `like` is not computed.
 Tensor with_derivative_of(const Tensor& like, const Tensor& value);
 /// x, through which no gradient passes.
