@@ -46,6 +46,10 @@ std::shared_ptr<const void> payload_of(py::object object);
 /// None where there is none.
 py::object object_of(const std::shared_ptr<const void>& payload);
 
+/// Makes a bound class one whose objects only functions of the module make. Without this, Python's object protocol
+/// makes empty ones (T.__new__(T)), which pybind11 takes for whole.
+void forbid_making(const py::object& type);
+
 void bind_errors(py::module_& module);
 void bind_tensor(py::module_& module);
 void bind_elementwise(py::module_& module);

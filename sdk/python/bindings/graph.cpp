@@ -89,8 +89,9 @@ py::tuple build(std::vector<std::pair<std::string, Tensor>> outputs,
 }  // namespace
 
 void bind_graph(py::module_& module) {
-  py::class_<Graph>(module, "Graph")
-      .def_static("from_json", [](const py::buffer& text) { return parse(text, true); })
+  py::class_<Graph> type(module, "Graph");
+  forbid_making(type);
+  type.def_static("from_json", [](const py::buffer& text) { return parse(text, true); })
       .def_static("from_cbor", [](const py::buffer& bytes) { return parse(bytes, false); })
       .def_property_readonly("id", [](const Graph& self) { return self.normal->id_text(); })
       .def_property_readonly("nodes", [](const Graph& self) { return self.normal->graph.size(); })

@@ -1,7 +1,6 @@
-// engine/tensor/index.h and random.h under their own names.
+// engine/tensor/index.h under their own names.
 #include "engine/tensor/index.h"
 
-#include "engine/tensor/random.h"
 #include "sdk/python/bindings/arguments.h"
 #include "sdk/python/bindings/bindings.h"
 
@@ -71,10 +70,6 @@ void bind_ordering(py::module_& module) {
 void bind_index(py::module_& module) {
   bind_indexing(module);
   bind_ordering(module);
-  module.def("uniform", &tensor::uniform);
-  module.def("normal", &tensor::normal);
-  module.def("randint", &tensor::randint);
-  module.def("bernoulli", &tensor::bernoulli);
 }
 
 }  // namespace quarry::python

@@ -92,6 +92,13 @@ py::object object_of(const std::shared_ptr<const void>& payload) {
   return py::reinterpret_borrow<py::object>(static_cast<PyObject*>(const_cast<void*>(payload.get())));
 }
 
+void forbid_making(const py::object& type) {
+  reinterpret_cast<PyTypeObject*>(type.ptr())->tp_new = [](PyTypeObject* refused, PyObject*, PyObject*) -> PyObject* {
+    PyErr_Format(PyExc_TypeError, "%s objects are made by functions of the module", refused->tp_name);
+    return nullptr;
+  };
+}
+
 }  // namespace quarry::python
 
 PYBIND11_MODULE(_quarry, module) {
@@ -100,7 +107,9 @@ PYBIND11_MODULE(_quarry, module) {
   quarry::python::bind_tensor(module);
   quarry::python::bind_elementwise(module);
   quarry::python::bind_shape(module);
+  quarry::python::bind_index(module);
   quarry::python::bind_products(module);
+  quarry::python::bind_layers(module);
   quarry::python::bind_graph(module);
   quarry::python::bind_run(module);
 }

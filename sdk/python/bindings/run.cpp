@@ -246,13 +246,19 @@ py::list devices() {
 }  // namespace
 
 void bind_run(py::module_& module) {
-  py::class_<LocalDevice>(module, "Device")
-      .def(py::init<const std::string&, const std::string&>(), "selector"_a, "cache_directory"_a)
-      .def_property_readonly("name", [](const LocalDevice& self) { return self.properties().name; })
+  py::class_<LocalDevice> type(module, "Device");
+  forbid_making(type);
+  type.def_property_readonly("name", [](const LocalDevice& self) { return self.properties().name; })
       .def_property_readonly("memory_bytes", [](const LocalDevice& self) { return self.properties().memory_bytes; })
       .def_property_readonly("compiled", &LocalDevice::compiled)
       .def("run", &LocalDevice::run, "graph"_a, "inputs"_a, "feeds"_a, "wraps"_a, "carry"_a, "keep"_a, "seed"_a,
            "first_step"_a, "steps"_a, "progress"_a);
+  module.def(
+      "open_device",
+      [](const std::string& selector, const std::string& cache_directory) {
+        return std::make_unique<LocalDevice>(selector, cache_directory);
+      },
+      "selector"_a, "cache_directory"_a);
   module.def("devices", &devices);
 }
 

@@ -1,6 +1,7 @@
-// engine/tensor/shape.h under their own names.
+// engine/tensor/shape.h and random.h under their own names.
 #include "engine/tensor/shape.h"
 
+#include "engine/tensor/random.h"
 #include "sdk/python/bindings/arguments.h"
 #include "sdk/python/bindings/bindings.h"
 
@@ -85,6 +86,10 @@ void bind_shape(py::module_& module) {
   bind_axes(module);
   bind_joining(module);
   bind_made_of_sizes(module);
+  module.def("uniform", &tensor::uniform);
+  module.def("normal", &tensor::normal);
+  module.def("randint", &tensor::randint);
+  module.def("bernoulli", &tensor::bernoulli);
 }
 
 }  // namespace quarry::python

@@ -19,8 +19,12 @@ using tensor::Tensor;
 
 Tensor scalar_beside(const Tensor& like, const py::object& value) {
   if (PyBool_Check(value.ptr())) return tensor::integer_constant(value.ptr() == Py_True, DType::Bool);
-  if (PyLong_Check(value.ptr())) return tensor::scalar_beside(like, value.cast<int64_t>());
-  return tensor::scalar_beside(like, value.cast<double>());
+  if (PyFloat_Check(value.ptr())) return tensor::scalar_beside(like, PyFloat_AS_DOUBLE(value.ptr()));
+  if (!PyLong_Check(value.ptr())) throw py::type_error("a scalar is a bool, an int or a float");
+  int overflow = 0;
+  const int64_t integer = PyLong_AsLongLongAndOverflow(value.ptr(), &overflow);
+  if (overflow != 0) throw tensor::TensorError(py::str(value).cast<std::string>() + " has more than 64 bits");
+  return tensor::scalar_beside(like, integer);
 }
 
 void bind_sources(py::module_& module) {
@@ -88,9 +92,10 @@ void bind_rewriting(py::module_& module) {
         return tensor::gradient(loss, wrt, seed.value_or(Tensor()));
       },
       "loss"_a, "wrt"_a, "seed"_a = py::none());
-  py::class_<Realised>(module, "Realised")
-      .def(py::init<>())
-      .def("remember", &Realised::remember, "expression"_a, "leaf"_a)
+  py::class_<Realised> realised(module, "Realised");
+  forbid_making(realised);
+  module.def("no_values", [] { return std::make_unique<Realised>(); });
+  realised.def("remember", &Realised::remember, "expression"_a, "leaf"_a)
       .def("find", [](const Realised& self, const Tensor& x) -> std::optional<Tensor> {
         Tensor leaf = self.find(x.pointer());
         return leaf ? std::optional(std::move(leaf)) : std::nullopt;
@@ -107,8 +112,9 @@ void bind_rewriting(py::module_& module) {
 }  // namespace
 
 void bind_tensor(py::module_& module) {
-  py::class_<Tensor>(module, "Tensor")
-      .def_property_readonly("dtype", &Tensor::dtype)
+  py::class_<Tensor> type(module, "Tensor");
+  forbid_making(type);
+  type.def_property_readonly("dtype", &Tensor::dtype)
       .def_property_readonly("shape", [](const Tensor& x) { return shape_tuple(x.shape()); })
       .def_property_readonly("op", [](const Tensor& x) { return std::string(graph::name(x.node().op)); })
       .def_property_readonly(

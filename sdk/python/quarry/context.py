@@ -43,7 +43,7 @@ class Context:
     """Not for several threads at once, as the tensors themselves."""
 
     def __init__(self) -> None:
-        self.realised = _quarry.Realised()
+        self.realised = _quarry.no_values()
         self.seed = 0
         self.next_stream = 0
         self.capture: Capture | None = None

@@ -98,7 +98,7 @@ def build(outputs: Mapping[str, Tensor] | Tensor) -> Graph:
     for name, value in outputs.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise TypeError(f"build takes {{name: Tensor}}, not {name!r}: {type(value).__name__}")
-    return build_nodes({name: value.node for name, value in outputs.items()}, _quarry.Realised())
+    return build_nodes({name: value.node for name, value in outputs.items()}, _quarry.no_values())
 
 
 def build_nodes(outputs: Mapping[str, _quarry.Tensor], realised: _quarry.Realised,

@@ -62,7 +62,7 @@ def is_remote(on: str) -> bool:
 def local_device(selector: str) -> _quarry.Device:
     """Opened once in a process; compiled kernels are kept on disk too, where the command line keeps them."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return _quarry.Device(selector, os.path.join(base, "quarry", "kernels"))
+    return _quarry.open_device(selector, os.path.join(base, "quarry", "kernels"))
 
 
 def execute(work: Work, on: str | None = None, progress: Progress = None) -> dict[str, np.ndarray]:

@@ -475,10 +475,7 @@ def operand(like: Tensor, value: Any) -> _quarry.Tensor:
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, (bool, int, float)):
-        try:
-            return _quarry.scalar_beside(like.node, value)
-        except (RuntimeError, OverflowError):
-            raise TensorError(f"{value} is more than 64 bits hold") from None
+        return _quarry.scalar_beside(like.node, value)
     if isinstance(value, (np.ndarray, list, tuple)):
         return _node_of(value, None, False)
     raise TypeError(f"a tensor cannot be combined with {type(value).__name__}")

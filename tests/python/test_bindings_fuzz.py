@@ -1,0 +1,161 @@
+"""The extension module under hostile arguments: it raises, it never crashes, hangs or takes the interpreter's memory."""
+import faulthandler
+import os
+import random
+import resource
+import signal
+import unittest
+import warnings
+
+import numpy as np
+
+import _quarry
+import quarry
+from quarry import Tensor, functional as F
+
+SEED = int(os.environ.get("QUARRY_TEST_SEED", "20261122"))
+CALLS_A_FUNCTION = 60
+# What a wrong argument may raise; anything else is a bug of ours.
+EXPECTED = (TypeError, ValueError, IndexError, OverflowError, ZeroDivisionError, quarry.RunError)
+
+
+def tensors(rng):
+    return [Tensor(rng.normal(size=(2, 3)).astype(np.float32)).node, Tensor(np.arange(6).reshape(1, 6)).node, Tensor(1.5).node,
+            Tensor(np.zeros((0, 4))).node, Tensor(rng.normal(size=(1, 3, 5, 5)).astype(np.float16)).node, Tensor([True, False]).node,
+            Tensor(rng.normal(size=(4, 3, 2, 2)).astype(np.float32), "bf16").node, quarry.input("lone", (2**31, 2**20)).node,
+            _quarry.detached(Tensor([1.0, 2.0]).node)]
+
+
+def values(rng, pool):
+    integers = [0, 1, -1, 2, 3, 5, -7, 16, 17, 2**31, -2**31, 2**62, 2**63 - 1, -2**63, 2**63, 2**64, -2**70, 10**30]
+    plain = [None, True, False, 0.0, 1.5, -0.5, float("nan"), float("inf"), -1e308, "", "f32", "mean", "x" * 300, "\x01", "\udc80", "ij,jk->ik",
+             b"", b"\xff", object(), np.float32(2), np.zeros(3), [], [1], [1, 1], [2, 3], [0, 0, 0], [-1], [2**40, 2**40], [(0, 0), (0, 0)],
+             [(1, 2)], [(-1, 2**62)], [None], ["a"], {}, {"a": 1}, (1, 2), [1.5], [0] * 17, [[1]], np.int64(1), lambda x: x]
+    return integers + plain + pool * 4 + [pool[:2], [pool[0], pool[0]], [pool[5], None], [(None, None, -1), (1, 2, 1)]]
+
+
+class Fuzz(unittest.TestCase):
+    def setUp(self):
+        faulthandler.enable()
+        faulthandler.dump_traceback_later(120, exit=True)  # a hang shows where
+        # A result of absurd size must be refused, not allocated.
+        self.limits = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (24 << 30, self.limits[1]))
+
+    def tearDown(self):
+        resource.setrlimit(resource.RLIMIT_AS, self.limits)
+        faulthandler.cancel_dump_traceback_later()
+
+    def attempt(self, what, call, *args, **kwargs):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return call(*args, **kwargs)
+        except EXPECTED:
+            return None
+        except MemoryError:
+            return None
+        except Exception as error:
+            self.fail(f"{what}{args} raised {type(error).__name__}: {error}")
+
+    def test_every_native_function_takes_any_arguments(self):
+        chosen, rng = random.Random(SEED), np.random.default_rng(SEED)
+        pool = tensors(rng)
+        arguments = values(rng, pool)
+        names = [name for name in dir(_quarry) if not name.startswith("__") and callable(getattr(_quarry, name)) and name != "Device"
+                 and not isinstance(getattr(_quarry, name), type)]
+        self.assertGreater(len(names), 100)
+        for name in names:
+            function = getattr(_quarry, name)
+            for _ in range(CALLS_A_FUNCTION):
+                count = chosen.randrange(0, 8)
+                first = [chosen.choice(pool)] if chosen.random() < 0.7 else []
+                self.attempt(name, function, *first, *(chosen.choice(arguments) for _ in range(count)))
+
+    def test_every_function_of_the_package_takes_any_arguments(self):
+        chosen, rng = random.Random(SEED), np.random.default_rng(SEED)
+        pool = [Tensor.of(node) for node in tensors(rng)[:-2]]
+        arguments = values(rng, pool)
+        for name, function in vars(F).items():
+            if name.startswith("_") or not callable(function) or isinstance(function, type) or getattr(function, "__module__", "") not in (
+                    "quarry.functional", None):
+                continue
+            for _ in range(CALLS_A_FUNCTION // 2):
+                self.attempt(name, function, *(chosen.choice(pool if chosen.random() < 0.5 else arguments)
+                                               for _ in range(chosen.randrange(1, 5))))
+
+    def test_every_method_of_a_tensor_takes_any_arguments(self):
+        chosen, rng = random.Random(SEED), np.random.default_rng(SEED)
+        pool = [Tensor.of(node) for node in tensors(rng)[:7]]
+        arguments = values(rng, pool)
+        skipped = {"become", "of", "numpy", "stored", "realize", "item", "tolist"}
+        for name in dir(Tensor):
+            if name in skipped or (name.startswith("_") and name not in ("__getitem__", "__add__", "__matmul__", "__pow__", "__and__", "__floordiv__")):
+                continue
+            for _ in range(CALLS_A_FUNCTION // 2):
+                member = self.attempt(name, getattr, chosen.choice(pool), name)
+                if callable(member):
+                    self.attempt(name, member, *(chosen.choice(arguments) for _ in range(chosen.randrange(0, 4))))
+
+    def test_random_arrays_become_tensors_or_errors(self):
+        rng = np.random.default_rng(SEED)
+        codes = ["?", "i1", "<u2", ">i2", "u1", ">i4", "<i8", ">f2", "<f4", ">f8", "c8", "O", "U3", "M8[s]", "f4,i4", "g", "V5", "S2"]
+        for code in codes:
+            for shape in ((), (0,), (3,), (2, 0, 5), (4, 5), (1,) * 17):
+                array = np.zeros(shape, code)
+                strided = array[tuple(slice(None, None, -1) for _ in shape)]
+                for given in (array, strided, np.broadcast_to(array, (2, *shape)), np.asfortranarray(array)):
+                    result = self.attempt("Tensor", Tensor, given)
+                    if result is not None and result.size:
+                        np.testing.assert_array_equal(result.numpy(on="interpreter"), np.asarray(given).astype(result.numpy().dtype))
+                    self.attempt("run", quarry.run, quarry.build(quarry.input("x", (2,)) + 1), {"x": given}, on="interpreter")
+        del rng
+
+    def test_mutated_graphs_are_read_or_refused(self):
+        chosen = random.Random(SEED)
+        x = quarry.input("x", (3, 4))
+        text = quarry.build({"y": (x @ x.T).exp().sum(0), "z": x.pad([(1, 1), (0, 2)])[::2]})
+        for original in (text.json().encode(), text.cbor()):
+            for _ in range(1500):
+                data = bytearray(original)
+                for _ in range(chosen.randrange(1, 4)):
+                    at = chosen.randrange(len(data))
+                    kind = chosen.random()
+                    if kind < 0.5:
+                        data[at] = chosen.randrange(256)
+                    elif kind < 0.75:
+                        del data[at:at + chosen.randrange(1, 9)]
+                    else:
+                        data[at:at] = data[chosen.randrange(len(data)):][:chosen.randrange(1, 9)]
+                graph = self.attempt("parse", quarry.Graph.parse, bytes(data))
+                if graph is not None and all(np.prod(shape, dtype=float) < 1e4 for _, shape in (*graph.inputs.values(), *graph.outputs.values())):
+                    self.attempt("count", graph.count)
+
+    def test_objects_that_were_never_made_are_refused(self):
+        for kind in (_quarry.Tensor, _quarry.Graph, _quarry.Realised, _quarry.Device):
+            with self.assertRaises(TypeError):
+                kind.__new__(kind)
+            with self.assertRaises(TypeError):
+                kind()
+
+    def test_a_device_takes_any_arguments(self):
+        chosen, rng = random.Random(SEED), np.random.default_rng(SEED)
+        device = _quarry.open_device("interpreter", "")
+        graph = quarry.build(quarry.input("x", (2,)) + 1).native
+        good = [graph, [("x", (np.zeros(8, np.uint8), "f32", [2]))], [], {}, [], [("out", "last")], 0, 0, 1, None]
+        self.assertIn("out", device.run(*good))
+        arguments = [value for value in values(rng, tensors(rng)) if not callable(value)] + [
+            [("x", (np.zeros(8, np.uint8)[::2], "f32", [1]))], [("x", (np.zeros(8, np.uint8), "f32", [-2]))], [("x", (b"12345678", "i32", [2]))],
+            [("x", (np.zeros(7, np.uint8), "f32", [2]))], [("y", (b"", "f32", [0]))], [("x", (b"1" * 8, "f32", [2**62, 2**62]))], [("x", "x")],
+            [("out", "first")], {"x": True}]
+        for _ in range(1500):
+            changed = list(good)
+            changed[chosen.randrange(len(good))] = chosen.choice(arguments)
+            if isinstance(changed[8], int) and changed[8] > 100:
+                continue  # as many steps as were asked for
+            self.attempt("run", device.run, *changed)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    unittest.main()
