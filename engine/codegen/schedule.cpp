@@ -37,6 +37,7 @@ constexpr int64_t kLongestSum = 32'768;  // additions one after the other in one
 constexpr double kFarRow =
     4;  // each row of a sum down columns lies on a page of its own: wide strips pay that less often
 constexpr double kSpreadLoad = 2.5;  // a lane of a load whose lanes are not neighbours
+constexpr double kGuardedLoad = 3;   // what a load costs more that must stay inside its buffer
 constexpr double kFarLoad = 4;       // the same where each lane lies on a page of its own
 constexpr int64_t kFarStep = 1024;   // elements: a page of f32
 constexpr double kLongCode = 4'000;  // operations in a tile that double its cost: compiling takes longer than they save
@@ -108,7 +109,10 @@ Analysis analyse(const LoopNest& nest) {
     if (expr.kind == Kind::Literal || id == fused) continue;
     Item item{.cost = compute_cost(expr), .ranges = expr.ranges, .is_load = expr.kind == Kind::Load, .step = {}};
     if (item.is_load) item.step = steps(nest, expr.a);
-    if (item.is_load && expr.b != lower::kNoExpr) item.ranges |= nest.arena[expr.b].ranges;
+    if (item.is_load && expr.b != lower::kNoExpr) {
+      item.ranges |= nest.arena[expr.b].ranges;
+      item.cost += kGuardedLoad;
+    }
     if (!lower::is_index(expr.kind) && !lower::is_condition(expr.kind)) {
       const bool narrow = expr.dtype == DType::F16 || expr.dtype == DType::BF16;  // computed in f32
       analysis.widest_bytes =

@@ -328,12 +328,30 @@ std::string Values::load_varying(const Expr& expr, const Copies& copies) {
   }
   const auto start = contiguous(expr.a, copies);
   std::string text;
-  if (start) text = operations_.load(expr.dtype, pointer, *start, lanes);
-  if (!start || lane_guard) {
-    const std::string lane_by_lane = gather(expr, index(expr.a, copies).text, lane_guard ? guard.text : "");
-    text = start ? "all(" + guard.text + ") ? " + text + " : " + lane_by_lane : lane_by_lane;
+  if (!start) {
+    text = gather(expr, index(expr.a, copies).text, lane_guard ? guard.text : "");
+  } else if (!lane_guard) {
+    text = operations_.load(expr.dtype, pointer, *start, lanes);
+  } else {
+    text = load_within(expr, *start, guard.text, copies);
   }
   return uniform_guard ? guard.text + " ? " + text + " : " + zero : text;
+}
+
+// Neighbouring lanes of which only some are wanted: all are loaded where they lie inside the buffer, as nobody looks at
+// the others. Lane by lane remains for its ends.
+std::string Values::load_within(const Expr& expr, const std::string& start, const std::string& mask,
+                                const Copies& copies) {
+  const int lanes = scheduled_.lanes;
+  const int64_t elements = scheduled_.nest.reads[static_cast<size_t>(expr.x)].elements;
+  const std::string pointer = "read" + std::to_string(expr.x);
+  const Expr& place = at(expr.a);
+  if (place.low >= 0 && place.high < elements) return operations_.load(expr.dtype, pointer, start, lanes);
+  const std::string lane_by_lane = gather(expr, index(expr.a, copies).text, mask);
+  if (elements < lanes) return lane_by_lane;
+  const std::string first = name(index_type(), start);
+  const std::string inside = first + " >= 0 && " + first + " <= " + std::to_string(elements - lanes);
+  return "(" + inside + ") ? " + operations_.load(expr.dtype, pointer, first, lanes) + " : " + lane_by_lane;
 }
 
 std::string Values::gather(const Expr& expr, const std::string& index_text, const std::string& mask) {

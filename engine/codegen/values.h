@@ -56,6 +56,8 @@ class Values {
   Printed compute(lower::ExprId id, const Copies& copies);
   Printed load(lower::ExprId id, const Copies& copies);
   std::string load_varying(const lower::Expr& expr, const Copies& copies);
+  std::string load_within(const lower::Expr& expr, const std::string& start, const std::string& mask,
+                          const Copies& copies);
   std::string gather(const lower::Expr& expr, const std::string& index, const std::string& mask);
   Printed choose(lower::ExprId id, const Copies& copies);
   Printed guard(lower::ExprId id, const Copies& copies);
