@@ -1,4 +1,4 @@
-"""The node tests of the onnx package, generated once into the build tree: models, inputs and the outputs they must give."""
+"""The node tests of the onnx package, generated once into the build tree: models, inputs, expected outputs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Case:
     path: str
 
     def tensors(self, kind: str) -> list[tuple[str, np.ndarray] | None]:
-        """The "input"s or "output"s of the first data set, as (element type, array); None for what is no tensor."""
+        """The "input"s or "output"s of the first data set, as (name, array); None for what is no tensor."""
         found = []
         count = len(glob.glob(os.path.join(self.path, "test_data_set_0", f"{kind}_*.pb")))
         for place in range(count):
@@ -59,7 +59,7 @@ def read_tensor(data: bytes) -> tuple[str, np.ndarray] | None:
     tensor = onnx.TensorProto()
     try:
         tensor.ParseFromString(data)
-        return onnx.TensorProto.DataType.Name(tensor.data_type), numpy_helper.to_array(tensor)
+        return tensor.name, numpy_helper.to_array(tensor)
     except Exception:  # a sequence or an optional value, in another message
         return None
 

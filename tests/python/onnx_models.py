@@ -21,8 +21,10 @@ def value(name: str, element: int = F32, shape: Sequence[Any] | None = None) -> 
     return helper.make_tensor_value_info(name, element, shape)
 
 
-def model(nodes: Sequence[NodeProto], inputs: Sequence[Any], outputs: Sequence[str], constants: dict[str, np.ndarray] | None = None,
-          opset: int = 17, domains: dict[str, int] | None = None, functions: Sequence[Any] = (), output_type: int = F32) -> ModelProto:
+def model(nodes: Sequence[NodeProto], inputs: Sequence[Any], outputs: Sequence[str],
+          constants: dict[str, np.ndarray] | None = None,
+          opset: int = 17, domains: dict[str, int] | None = None, functions: Sequence[Any] = (),
+          output_type: int = F32) -> ModelProto:
     """A model whose outputs have no declared shapes."""
     graph = helper.make_graph(list(nodes), "graph", list(inputs), [value(name, output_type) for name in outputs],
                               [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()])
@@ -31,8 +33,8 @@ def model(nodes: Sequence[NodeProto], inputs: Sequence[Any], outputs: Sequence[s
 
 
 def deep_model(count: int = 2000, channels: int = 8) -> ModelProto:
-    """A residual network of about `count` nodes, as exporters write them: convolutions with normalisation, reshapes whose
-    targets are computed from shapes, a classifier at the end."""
+    """A residual network of about `count` nodes, as exporters write them: convolutions with normalisation, reshapes
+    whose targets are computed from shapes, a classifier at the end."""
     rng = np.random.default_rng(7)
     constants: dict[str, np.ndarray] = {"minus one": np.array([-1], np.int64), "zero": np.array(0, np.int64)}
     nodes: list[NodeProto] = []

@@ -30,14 +30,16 @@ class Calling(unittest.TestCase):
     x = np.array([[1, -2, 3], [-4, 5, -6]], np.float32)
 
     def test_a_model_maps_arrays_by_name_to_arrays_by_name(self):
-        loaded = quarry.onnx.load(model([node("Relu", "x", "y"), node("Neg", "y", "z")], [value("x", F32, [2, 3])], ["z", "y"]))
+        loaded = quarry.onnx.load(model([node("Relu", "x", "y"), node("Neg", "y", "z")], [value("x", F32, [2, 3])],
+                                        ["z", "y"]))
         results = loaded({"x": self.x}, on=ON)
         self.assertEqual(list(results), ["z", "y"])
         np.testing.assert_array_equal(results["y"], np.maximum(self.x, 0))
         np.testing.assert_array_equal(results["z"], -np.maximum(self.x, 0))
 
     def test_open_sizes_are_taken_from_the_arrays(self):
-        loaded = quarry.onnx.load(model([node("Add", ["x", "y"], "z")], [value("x", F32, ["n", 3]), value("y", F32, ["n", 3])], ["z"]))
+        loaded = quarry.onnx.load(model([node("Add", ["x", "y"], "z")],
+                                        [value("x", F32, ["n", 3]), value("y", F32, ["n", 3])], ["z"]))
         for size in (1, 4):
             array = np.ones((size, 3), np.float32)
             np.testing.assert_array_equal(loaded({"x": array, "y": array}, on=ON)["z"], array + array)
@@ -56,14 +58,16 @@ class Calling(unittest.TestCase):
             loaded({"x": self.x, "w": self.x}, on=ON)
 
     def test_an_initialiser_stands_in_for_an_input_that_is_not_given(self):
-        proto = model([node("Add", ["x", "b"], "y")], [value("x", F32, [3]), value("b", F32, [3])], ["y"], {"b": np.float32([1, 2, 3])})
+        proto = model([node("Add", ["x", "b"], "y")], [value("x", F32, [3]), value("b", F32, [3])], ["y"],
+                      {"b": np.float32([1, 2, 3])})
         loaded = quarry.onnx.load(proto)
         x = np.zeros(3, np.float32)
         np.testing.assert_array_equal(loaded({"x": x}, on=ON)["y"], [1, 2, 3])
         np.testing.assert_array_equal(loaded({"x": x, "b": x}, on=ON)["y"], x)
 
     def test_a_model_is_quoted_by_the_graph_for_given_shapes(self):
-        loaded = quarry.onnx.load(model([node("MatMul", ["x", "w"], "y")], [value("x", F32, ["n", 4])], ["y"], {"w": np.ones((4, 5), np.float32)}))
+        loaded = quarry.onnx.load(model([node("MatMul", ["x", "w"], "y")], [value("x", F32, ["n", 4])], ["y"],
+                                        {"w": np.ones((4, 5), np.float32)}))
         self.assertEqual(loaded.graph({"x": (3, 4)}).count()["flops"], 2 * 3 * 4 * 5)
 
     def test_a_model_is_read_from_a_path_and_from_bytes(self):
@@ -78,7 +82,8 @@ class Calling(unittest.TestCase):
 
 class Folding(unittest.TestCase):
     def test_a_reshape_to_a_computed_shape_needs_no_values(self):
-        nodes = [node("Shape", "x", "s"), node("Gather", ["s", "zero"], "n", axis=0), node("Unsqueeze", ["n", "axes"], "rows"),
+        nodes = [node("Shape", "x", "s"), node("Gather", ["s", "zero"], "n", axis=0),
+                 node("Unsqueeze", ["n", "axes"], "rows"),
                  node("Concat", ["rows", "rest"], "target", axis=0), node("Reshape", ["x", "target"], "y")]
         constants = {"zero": np.array(0), "axes": np.array([0]), "rest": np.array([-1])}
         loaded = quarry.onnx.load(model(nodes, [value("x", F32, ["n", 2, 3])], ["y"], constants))
@@ -86,7 +91,8 @@ class Folding(unittest.TestCase):
         self.assertFalse(loaded.static_inputs)
 
     def test_what_shapes_decide_costs_nothing_when_the_model_runs(self):
-        nodes = [node("Shape", "x", "s"), node("Mul", ["s", "two"], "t"), node("Cast", "t", "f", to=F32), node("ReduceSum", ["f", "axes"], "sum"),
+        nodes = [node("Shape", "x", "s"), node("Mul", ["s", "two"], "t"), node("Cast", "t", "f", to=F32),
+                 node("ReduceSum", ["f", "axes"], "sum"),
                  node("Mul", ["x", "sum"], "y")]
         constants = {"two": np.array([2, 2]), "axes": np.array([0])}
         loaded = quarry.onnx.load(model(nodes, [value("x", F32, [2, 3])], ["y"], constants))
@@ -94,7 +100,8 @@ class Folding(unittest.TestCase):
         np.testing.assert_array_equal(loaded({"x": np.ones((2, 3), np.float32)}, on=ON)["y"], np.full((2, 3), 10))
 
     def test_an_input_that_decides_a_shape_is_static_and_has_a_graph_for_each_value(self):
-        loaded = quarry.onnx.load(model([node("Reshape", ["x", "shape"], "y")], [value("x", F32, [2, 3]), value("shape", I64, [2])], ["y"]))
+        loaded = quarry.onnx.load(model([node("Reshape", ["x", "shape"], "y")],
+                                        [value("x", F32, [2, 3]), value("shape", I64, [2])], ["y"]))
         self.assertEqual(loaded.static_inputs, {"shape"})
         x = np.arange(6, dtype=np.float32).reshape(2, 3)
         for target in ([3, 2], [6, 1], [3, 2]):
@@ -102,13 +109,15 @@ class Folding(unittest.TestCase):
 
     def test_a_static_input_reaches_its_operator_through_arithmetic(self):
         nodes = [node("Add", ["n", "one"], "end"), node("Slice", ["x", "n", "end"], "y")]
-        loaded = quarry.onnx.load(model(nodes, [value("x", F32, [5]), value("n", I64, [1])], ["y"], {"one": np.array([1])}))
+        loaded = quarry.onnx.load(model(nodes, [value("x", F32, [5]), value("n", I64, [1])], ["y"],
+                                        {"one": np.array([1])}))
         x = np.arange(5, dtype=np.float32)
         np.testing.assert_array_equal(loaded({"x": x, "n": np.array([3])}, on=ON)["y"], [3])
         self.assertEqual(loaded.static_inputs, {"n"})
 
     def test_a_shape_that_depends_on_data_is_refused_when_the_model_is_loaded(self):
-        nodes = [node("ReduceMax", "x", "m", keepdims=0), node("MatMul", ["x", "x"], "p"), node("Cast", "p", "s", to=I64),
+        nodes = [node("ReduceMax", "x", "m", keepdims=0), node("MatMul", ["x", "x"], "p"),
+                 node("Cast", "p", "s", to=I64),
                  node("Reshape", ["x", "s"], "y", name="by data")]
         with self.assertRaises(quarry.onnx.Unsupported) as caught:
             quarry.onnx.load(model(nodes, [value("x", F32, [2])], ["y"]))
@@ -140,7 +149,8 @@ class Versions(unittest.TestCase):
     def test_slice_has_attributes_before_10_and_operands_since(self):
         self.check(self.x[:, 1:3], [node("Slice", "x", "y", starts=[1], ends=[9], axes=[1])], opset=9)
         constants = {"starts": np.array([-1]), "ends": np.array([-9]), "axes": np.array([2]), "steps": np.array([-2])}
-        self.check(self.x[..., ::-2], [node("Slice", ["x", "starts", "ends", "axes", "steps"], "y")], constants, opset=13)
+        self.check(self.x[..., ::-2], [node("Slice", ["x", "starts", "ends", "axes", "steps"], "y")], constants,
+                   opset=13)
 
     def test_axes_are_attributes_before_13_and_operands_since(self):
         axes = {"axes": np.array([0, 2])}
@@ -153,7 +163,8 @@ class Versions(unittest.TestCase):
         pads = [0, 1, 0, 0, 0, 2]
         expected = np.pad(self.x, [(0, 0), (1, 0), (0, 2)], constant_values=1.5)
         self.check(expected, [node("Pad", "x", "y", pads=pads, value=1.5)], opset=7)
-        self.check(expected, [node("Pad", ["x", "pads", "fill"], "y")], {"pads": np.array(pads), "fill": np.array(1.5, np.float32)}, opset=13)
+        self.check(expected, [node("Pad", ["x", "pads", "fill"], "y")],
+                   {"pads": np.array(pads), "fill": np.array(1.5, np.float32)}, opset=13)
 
     def test_dropout_passes_everything_on_when_it_does_not_train(self):
         for opset in (7, 10, 12, 13):
@@ -173,19 +184,23 @@ class Versions(unittest.TestCase):
         x = np.arange(4, dtype=np.float32).reshape(1, 1, 2, 2)
         expected = x.repeat(2, 2).repeat(3, 3)
         scales = {"scales": np.float32([1, 1, 2, 3])}
-        for nodes, opset, constants in (([node("Upsample", "x", "y", scales=[1.0, 1.0, 2.0, 3.0])], 7, {}), ([node("Upsample", ["x", "scales"], "y")], 9, scales),
-                                        ([node("Resize", ["x", "scales"], "y")], 10, scales), ([node("Resize", ["x", "", "scales"], "y")], 13, scales)):
+        for nodes, opset, constants in (([node("Upsample", "x", "y", scales=[1.0, 1.0, 2.0, 3.0])], 7, {}),
+                                        ([node("Upsample", ["x", "scales"], "y")], 9, scales),
+                                        ([node("Resize", ["x", "scales"], "y")], 10,
+                                         scales), ([node("Resize", ["x", "", "scales"], "y")], 13, scales)):
             np.testing.assert_array_equal(run(model(nodes, inputs, ["y"], constants, opset=opset), x=x), expected)
 
 
 class Integers(unittest.TestCase):
     """i16, u16, u32 and u64 are no types of the wire; what is computed of them is exact."""
 
-    types = {TensorProto.INT16: np.int16, TensorProto.UINT16: np.uint16, TensorProto.UINT32: np.uint32, TensorProto.UINT64: np.uint64}
+    types = {TensorProto.INT16: np.int16, TensorProto.UINT16: np.uint16, TensorProto.UINT32: np.uint32,
+             TensorProto.UINT64: np.uint64}
 
     def check(self, operator, function, element, dtype, x, y, output=None, **attributes):
         inputs = [value("x", element, x.shape), value("y", element, y.shape)]
-        result = run(model([node(operator, ["x", "y"], "z", **attributes)], inputs, ["z"], output_type=output or element), x=x, y=y)
+        result = run(model([node(operator, ["x", "y"], "z", **attributes)], inputs, ["z"],
+                           output_type=output or element), x=x, y=y)
         expected = function(x, y)
         self.assertEqual(result.dtype, expected.dtype, operator)
         np.testing.assert_array_equal(result, expected, f"{operator} of {dtype.__name__}")
@@ -224,15 +239,18 @@ class Integers(unittest.TestCase):
     def test_casts_keep_the_lowest_bits_and_round_once(self):
         x = np.array([0, 1, -1, 1 << 15, (1 << 31) + 5, (1 << 40) + 7, -(1 << 33) - 3], np.int64)
         for element, dtype in self.types.items():
-            result = run(model([node("Cast", "x", "y", to=element)], [value("x", I64, x.shape)], ["y"], output_type=element), x=x)
+            result = run(model([node("Cast", "x", "y", to=element)], [value("x", I64, x.shape)], ["y"],
+                               output_type=element), x=x)
             np.testing.assert_array_equal(result, x.astype(dtype))
             self.assertEqual(result.dtype, dtype)
         large = np.array([(1 << 64) - 1, (1 << 63) + (1 << 39) + 1, (1 << 63) + (1 << 39), 1 << 63, 12345], np.uint64)
-        result = run(model([node("Cast", "x", "y", to=F32)], [value("x", TensorProto.UINT64, large.shape)], ["y"]), x=large)
+        result = run(model([node("Cast", "x", "y", to=F32)], [value("x", TensorProto.UINT64, large.shape)], ["y"]),
+                     x=large)
         np.testing.assert_array_equal(result, large.astype(np.float32))
 
     def test_what_cannot_be_exact_is_refused(self):
-        proto = model([node("ReduceMax", "x", "y")], [value("x", TensorProto.UINT64, [3])], ["y"], opset=12, output_type=TensorProto.UINT64)
+        proto = model([node("ReduceMax", "x", "y")], [value("x", TensorProto.UINT64, [3])], ["y"], opset=12,
+                      output_type=TensorProto.UINT64)
         with self.assertRaisesRegex(quarry.onnx.Unsupported, "operator ReduceMax.*u64 is no type of the wire"):
             quarry.onnx.load(proto)
 
@@ -245,21 +263,25 @@ class ControlFlow(unittest.TestCase):
         x = np.float32([1, -2, 3])
         for chosen, expected in ((True, -x), (False, np.abs(x))):
             nodes = [node("If", ["c"], "y", then_branch=self.branch("Neg"), else_branch=self.branch("Abs"))]
-            np.testing.assert_array_equal(run(model(nodes, [value("x", F32, [3])], ["y"], {"c": np.array(chosen)}), x=x), expected)
+            np.testing.assert_array_equal(run(model(nodes, [value("x", F32, [3])], ["y"], {"c": np.array(chosen)}),
+                                              x=x), expected)
 
     def test_a_branch_on_data_is_refused(self):
         nodes = [node("MatMul", ["x", "x"], "p"), node("Greater", ["p", "zero"], "c"),
                  node("If", ["c"], "y", then_branch=self.branch("Neg"), else_branch=self.branch("Abs"), name="choice")]
-        with self.assertRaisesRegex(quarry.onnx.Unsupported, "operator If, node 'choice': .*computed from the model's data"):
+        with self.assertRaisesRegex(quarry.onnx.Unsupported,
+                                    "operator If, node 'choice': .*computed from the model's data"):
             quarry.onnx.load(model(nodes, [value("x", F32, [3])], ["y"], {"zero": np.zeros((), np.float32)}))
 
     def test_a_loop_of_known_length_is_unrolled_and_its_steps_are_stacked(self):
         body = helper.make_graph(
-            [node("Identity", "going", "still"), node("Add", ["sum", "x"], "next"), node("Mul", ["next", "next"], "square")], "body",
+            [node("Identity", "going", "still"), node("Add", ["sum", "x"], "next"),
+             node("Mul", ["next", "next"], "square")], "body",
             [value("step", I64, []), value("going", BOOL, []), value("sum", F32, [2])],
             [value("still", BOOL, []), value("next", F32, [2]), value("square", F32, [2])])
         nodes = [node("Loop", ["trips", "", "start"], ["last", "squares"], body=body)]
-        proto = model(nodes, [value("x", F32, [2])], ["last", "squares"], {"trips": np.array(3), "start": np.zeros(2, np.float32)})
+        proto = model(nodes, [value("x", F32, [2])], ["last", "squares"],
+                      {"trips": np.array(3), "start": np.zeros(2, np.float32)})
         x = np.float32([1, 2])
         results = quarry.onnx.load(proto)({"x": x}, on=ON)
         np.testing.assert_array_equal(results["last"], 3 * x)
@@ -270,17 +292,20 @@ class ControlFlow(unittest.TestCase):
         reference = inner.attribute.add()
         reference.name, reference.ref_attr_name, reference.type = "alpha", "slope", 1
         function = helper.make_function("mine", "Bent", ["a"], ["b"], [inner], [helper.make_opsetid("", 17)], ["slope"])
-        proto = model([node("Bent", "x", "y", domain="mine", slope=2.0)], [value("x", F32, [3])], ["y"], domains={"mine": 1}, functions=[function])
+        proto = model([node("Bent", "x", "y", domain="mine", slope=2.0)], [value("x", F32, [3])], ["y"],
+                      domains={"mine": 1}, functions=[function])
         x = np.float32([-1, 0, 2])
         np.testing.assert_allclose(run(proto, x=x), np.where(x > 0, x, 2 * np.expm1(x)), rtol=1e-6)
 
 
 class Refusals(unittest.TestCase):
     def test_an_operator_that_is_not_supported_is_named_when_the_model_is_loaded(self):
-        proto = model([node("Relu", "x", "r"), node("Unique", "r", "y", name="the odd one")], [value("x", F32, ["n"])], ["y"])
+        proto = model([node("Relu", "x", "r"), node("Unique", "r", "y", name="the odd one")], [value("x", F32, ["n"])],
+                      ["y"])
         with self.assertRaises(quarry.onnx.Unsupported) as caught:
             quarry.onnx.load(proto)
-        self.assertEqual(str(caught.exception), "operator Unique, node 'the odd one': the shape of its result depends on the data")
+        self.assertEqual(str(caught.exception),
+                         "operator Unique, node 'the odd one': the shape of its result depends on the data")
 
     def test_it_is_found_inside_of_a_branch_that_is_not_taken(self):
         taken, other = (helper.make_graph([node(operator, "x", "out")], operator, [], [value("out", F32, [3])])
@@ -290,14 +315,18 @@ class Refusals(unittest.TestCase):
             quarry.onnx.load(model(nodes, [value("x", F32, [3])], ["y"], {"c": np.array(True)}))
 
     def test_an_operator_of_an_unknown_domain_is_refused(self):
-        proto = model([node("FusedGelu", "x", "y", domain="com.example")], [value("x", F32, [3])], ["y"], domains={"com.example": 1})
-        with self.assertRaisesRegex(quarry.onnx.Unsupported, "operator FusedGelu.*domain com.example has no such operator"):
+        proto = model([node("FusedGelu", "x", "y", domain="com.example")], [value("x", F32, [3])], ["y"],
+                      domains={"com.example": 1})
+        with self.assertRaisesRegex(quarry.onnx.Unsupported,
+                                    "operator FusedGelu.*domain com.example has no such operator"):
             quarry.onnx.load(proto)
 
     def test_strings_sequences_and_later_opsets_are_refused(self):
-        for element, text in ((TensorProto.STRING, "string is no type of the wire"), (TensorProto.COMPLEX64, "c64 is no type of the wire")):
+        for element, text in ((TensorProto.STRING, "string is no type of the wire"),
+                              (TensorProto.COMPLEX64, "c64 is no type of the wire")):
             with self.assertRaisesRegex(quarry.onnx.Unsupported, text):
-                quarry.onnx.load(model([node("Identity", "x", "y")], [value("x", element, [3])], ["y"], output_type=element))
+                quarry.onnx.load(model([node("Identity", "x", "y")], [value("x", element, [3])], ["y"],
+                                       output_type=element))
         proto = model([node("Relu", "x", "y")], [value("x", F32, [3])], ["y"])
         proto.opset_import[0].version = 99
         with self.assertRaisesRegex(quarry.onnx.Unsupported, "of opset 99; up to 17 are known"):
@@ -309,7 +338,8 @@ class Refusals(unittest.TestCase):
             quarry.onnx.load(proto)
 
     def test_shapes_that_do_not_fit_name_the_node(self):
-        proto = model([node("MatMul", ["x", "w"], "y", name="projection")], [value("x", F32, [2, 3])], ["y"], {"w": np.ones((4, 5), np.float32)})
+        proto = model([node("MatMul", ["x", "w"], "y", name="projection")], [value("x", F32, [2, 3])], ["y"],
+                      {"w": np.ones((4, 5), np.float32)})
         with self.assertRaisesRegex(quarry.onnx.ModelError, r"'projection' \(MatMul\).*\[2, 3\].*\[4, 5\]"):
             quarry.onnx.load(proto)
 
@@ -336,8 +366,10 @@ class BrokenFiles(unittest.TestCase):
             np.ones(3, np.float32).tofile(os.path.join(folder, "secret"))
             np.ones(3, np.float32).tofile(os.path.join(folder, "model", "weights"))
             os.symlink("../secret", os.path.join(folder, "model", "link"))
-            for location, fits in (("weights", True), ("../secret", False), (os.path.join(folder, "secret"), False), ("link", False), ("none", False)):
-                proto = model([node("Add", ["x", "k"], "y")], [value("x", F32, [3])], ["y"], {"k": np.ones(3, np.float32)})
+            for location, fits in (("weights", True), ("../secret", False), (os.path.join(folder, "secret"), False),
+                                   ("link", False), ("none", False)):
+                proto = model([node("Add", ["x", "k"], "y")], [value("x", F32, [3])], ["y"],
+                              {"k": np.ones(3, np.float32)})
                 tensor = proto.graph.initializer[0]
                 tensor.ClearField("raw_data")
                 tensor.data_location = TensorProto.EXTERNAL
@@ -357,10 +389,14 @@ class BrokenFiles(unittest.TestCase):
         body = helper.make_graph([node("Identity", "going", "still"), node("Add", ["sum", "x"], "next")], "body",
                                  [value("step", I64, []), value("going", BOOL, []), value("sum", F32, [3])],
                                  [value("still", BOOL, []), value("next", F32, [3])])
-        seeds = [model([node("Loop", ["trips", "", "x"], "y", body=body)], [value("x", F32, [3])], ["y"], {"trips": np.array(2)}),
-                 model([node("Conv", ["x", "w"], "c", pads=[1, 1, 1, 1]), node("Reshape", ["c", "s"], "f"), node("Softmax", "f", "y")],
-                       [value("x", F32, [1, 1, 4, 4])], ["y"], {"w": np.ones((2, 1, 3, 3), np.float32), "s": np.array([0, -1])}),
-                 model([node("Slice", ["x", "a", "b"], "p"), node("Resize", ["p", "", "k"], "y")], [value("x", F32, [4])], ["y"],
+        seeds = [model([node("Loop", ["trips", "", "x"], "y", body=body)], [value("x", F32, [3])], ["y"],
+                       {"trips": np.array(2)}),
+                 model([node("Conv", ["x", "w"], "c", pads=[1, 1, 1, 1]), node("Reshape", ["c", "s"], "f"),
+                        node("Softmax", "f", "y")],
+                       [value("x", F32, [1, 1, 4, 4])], ["y"], {"w": np.ones((2, 1, 3, 3), np.float32),
+                                                                "s": np.array([0, -1])}),
+                 model([node("Slice", ["x", "a", "b"], "p"), node("Resize", ["p", "", "k"], "y")],
+                       [value("x", F32, [4])], ["y"],
                        {"a": np.array([1]), "b": np.array([3]), "k": np.float32([2])})]
         for round_ in range(900):
             data = bytearray(seeds[round_ % len(seeds)].SerializeToString())
@@ -392,7 +428,8 @@ class Size(unittest.TestCase):
 
 class Documentation(unittest.TestCase):
     def test_the_tables_of_operators_are_those_of_the_registry(self):
-        subprocess.run([sys.executable, "-m", "quarry.onnx.table", "--check", os.path.join(ROOT, "docs", "onnx.md")], check=True)
+        subprocess.run([sys.executable, "-m", "quarry.onnx.table", "--check", os.path.join(ROOT, "docs", "onnx.md")],
+                       check=True)
 
     def test_importing_the_package_does_not_import_onnx(self):
         subprocess.run([sys.executable, "-c", "import sys, quarry.onnx; sys.exit('onnx' in sys.modules)"], check=True)

@@ -1,7 +1,8 @@
 """NumPy twins of the operators that shape arithmetic is made of, used where all operands are known at import.
 
-A fold gets the node and its operands as arrays. It gives an array of the first operand's element type, or a tuple with an
-array or an (array, element type) pair for each output, or None: then the operator's rule runs as if nothing were known."""
+A fold gets the node and its operands as arrays. It gives an array of the first operand's element type, or a tuple with
+an array or an (array, element type) pair for each output, or None: then the operator's rule runs as if nothing were
+known."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 import numpy as np
 
 from . import shapes
-from .values import ELEMENT_NAMES, FLOATS, NUMPY_TYPES, Value
+from .values import ELEMENT_NAMES, FLOATS, NUMPY_TYPES
 
 if TYPE_CHECKING:
     from .importer import Node
@@ -165,7 +166,8 @@ def gather(node: "Node", x: Array, indices: Array) -> Array:
 @fold("Split")
 def split(node: "Node", x: Array, parts: Optional[Array] = None) -> tuple[Array, ...]:
     axis = shapes.normal_axis(node.attribute("axis", 0), x.ndim)
-    sizes = shapes.split_sizes(x.shape[axis], node.attribute("split") if parts is None else parts, len(node.output_names))
+    sizes = shapes.split_sizes(x.shape[axis], node.attribute("split") if parts is None else parts,
+                               len(node.output_names))
     return tuple(np.split(x, np.cumsum(sizes)[:-1], axis=axis))
 
 

@@ -256,7 +256,8 @@ def element_of(array: np.ndarray) -> str:
 
 @contextlib.contextmanager
 def reported(node: Node) -> Iterator[None]:
-    """What is wrong with a node's shapes or attributes shows in many ways inside of a rule; it leaves as a ModelError."""
+    """What is wrong with a node's shapes or attributes shows in many ways inside of a rule; it leaves as a
+    ModelError."""
     try:
         yield
     except (ModelError, Unsupported, NeedsValue):

@@ -30,6 +30,9 @@ class Input:
     shape: Optional[tuple[Dimension, ...]]
     optional: bool  # an initialiser of the same name stands in for it
 
+    def __str__(self) -> str:
+        return self.dtype + ("[...]" if self.shape is None else str(list(self.shape)))
+
 
 @dataclass(frozen=True)
 class Specialised:
@@ -43,8 +46,8 @@ class Specialised:
 class Model:
     """A function from arrays by name to arrays by name.
 
-    `inputs` and `outputs` say what it takes and gives. `static_inputs` are those whose values decide shapes (a Reshape's
-    target, a loop's trip count): a graph is built for each of their values, and kept."""
+    `inputs` and `outputs` say what it takes and gives. `static_inputs` are those whose values decide shapes (a
+    Reshape's target, a loop's trip count): a graph is built for each of their values, and kept."""
 
     def __init__(self, source: Source):
         self._source = source
@@ -57,7 +60,7 @@ class Model:
         self._build_what_is_known()
 
     def __repr__(self) -> str:
-        takes = ", ".join(f"{entry.name}: {entry.dtype}{list(entry.shape or ['...'])}" for entry in self.inputs.values())
+        takes = ", ".join(f"{entry.name}: {entry}" for entry in self.inputs.values())
         return f"quarry.onnx.Model({takes} -> {', '.join(self.outputs)})"
 
     def __call__(self, inputs: Mapping[str, Any], *, on: Optional[str] = None, seed: int = 0) -> dict[str, np.ndarray]:
@@ -90,19 +93,21 @@ class Model:
         arrays = {name: checked(self._input(name), value) for name, value in inputs.items()}
         for name, entry in self.inputs.items():
             if name not in arrays and not entry.optional:
-                raise ModelError(f"input {name!r} is missing: {entry.dtype}{list(entry.shape or ['...'])}")
+                raise ModelError(f"input {name!r} is missing: {entry}")
         sizes: dict[str, int] = {}
         for name, array in arrays.items():
             for dimension, size in zip(self.inputs[name].shape or (), array.shape):
                 if isinstance(dimension, str) and sizes.setdefault(dimension, size) != size:
-                    raise ModelError(f"input {name!r} has {size} where another input has {sizes[dimension]} for {dimension!r}")
+                    raise ModelError(f"input {name!r} has {size} where another input has {sizes[dimension]} "
+                                     f"for {dimension!r}")
         return arrays
 
     def _build_what_is_known(self) -> None:
         """Finds the static inputs, and builds the graph where all shapes are in the file, so that what is unsupported
         shows when the model is loaded."""
         required = {name: entry for name, entry in self.inputs.items() if not entry.optional}
-        if any(entry.shape is None or not all(isinstance(size, int) for size in entry.shape) for entry in required.values()):
+        if any(entry.shape is None or not all(isinstance(size,
+                                                         int) for size in entry.shape) for entry in required.values()):
             return
         try:
             self._specialise_shapes({name: tuple(entry.shape) for name, entry in required.items()}, {})
@@ -139,7 +144,8 @@ class Model:
                 continue
             tensor = quarry.input(graph_name(name), shape, storage_dtype(element))
             may_be_static = elements(shape) <= STATIC_INPUT_ELEMENTS
-            values[name] = Value(element, tuple(shape), tensor=tensor, sources=frozenset([name]) if may_be_static else None)
+            values[name] = Value(element, tuple(shape), tensor=tensor,
+                                 sources=frozenset([name]) if may_be_static else None)
         outputs = dict(zip(self.outputs, Importer(self._source).run(values)))
         for name, value in outputs.items():
             if value.element not in NUMPY_TYPES:
@@ -162,7 +168,8 @@ def graph_name(name: str) -> str:
 def read_input(entry: Any, source: Source) -> Input:
     kind = entry.type.WhichOneof("value")
     if kind != "tensor_type":
-        raise Unsupported("input", entry.name, f"it is a {(kind or 'value of no type').replace('_type', '')}; a graph has tensors only")
+        what = (kind or "value of no type").replace("_type", "")
+        raise Unsupported("input", entry.name, f"it is a {what}; a graph has tensors only")
     element = ELEMENT_NAMES.get(entry.type.tensor_type.elem_type, "an unknown type")
     if element not in NUMPY_TYPES:
         raise Unsupported("input", entry.name, f"{element} is no type of the wire")

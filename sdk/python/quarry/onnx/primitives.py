@@ -102,8 +102,8 @@ def in_f32(function: Callable[[Tensor], Any], x: Tensor) -> Any:
 
 
 def integer_power_of_float(x: Tensor, y: Tensor) -> Tensor:
-    """An integer to a float, as an integer: exact for whole exponents, else the truncated real power, in which an error of
-    the last places of f64 does not count."""
+    """An integer to a float, as an integer: exact for whole exponents, else the truncated real power, in which an error
+    of the last places of f64 does not count."""
     base, exponent = x.cast("f64"), y.cast("f64")
     power = F.pow(base, exponent)
     nearest = F.round(power)

@@ -65,12 +65,14 @@ class Source:
             return rule
         reason = TABLE.refused.get((signature.domain, signature.operator))
         if reason is None:
-            reason = f"version {signature.version} of it (domain {signature.domain}) is not supported; docs/onnx.md lists what is"
+            reason = (f"version {signature.version} of it (domain {signature.domain}) is not supported; "
+                      "docs/onnx.md lists what is")
         raise Unsupported(signature.operator, node, reason)
 
     def operand_name(self, node: Any, position: int) -> str:
         opset = node.scope.opsets[node.domain]
-        return "operand " + repr(self.signature(node.domain, node.operator, {node.domain: opset}, node.name).operand_name(position))
+        return "operand " + repr(self.signature(node.domain, node.operator, {node.domain: opset},
+                                                node.name).operand_name(position))
 
     @staticmethod
     def function_nodes(function: Any, call: Any) -> Iterator[Any]:
@@ -97,7 +99,8 @@ def read(source: ModelSource) -> Source:
     try:
         import onnx
     except ImportError as error:
-        raise ModelError("the onnx package is needed to read ONNX models: apt install python3-onnx, or pip install onnx") from error
+        raise ModelError("the onnx package is needed to read ONNX models: apt install python3-onnx, "
+                         "or pip install onnx") from error
     folder = None
     try:
         if isinstance(source, onnx.ModelProto):
@@ -124,7 +127,8 @@ def check(model: Any) -> None:
     opsets = {entry.domain or STANDARD: entry.version for entry in model.opset_import}
     newest = min(onnx.defs.onnx_opset_version(), LATEST_OPSET)
     if opsets.get(STANDARD, 1) > newest:
-        raise Unsupported("opset", model.graph.name, f"the model is of opset {opsets[STANDARD]}; up to {newest} are known here")
+        raise Unsupported("opset", model.graph.name,
+                          f"the model is of opset {opsets[STANDARD]}; up to {newest} are known here")
     check_nesting(model.graph, 0)
     try:
         onnx.checker.check_model(without_weights(model))
@@ -133,8 +137,8 @@ def check(model: Any) -> None:
 
 
 def without_weights(model: Any) -> Any:
-    """The model as onnx's checker gets it: initialisers as inputs, since it copies all that it is given; and with shapes
-    and a name where they are left out, which exporters do and the checker does not forgive."""
+    """The model as onnx's checker gets it: initialisers as inputs, since it copies all that it is given; and with
+    shapes and a name where they are left out, which exporters do and the checker does not forgive."""
     import onnx
 
     light = onnx.ModelProto()

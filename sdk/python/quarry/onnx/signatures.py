@@ -9,7 +9,8 @@ from .errors import ModelError
 if TYPE_CHECKING:
     from .importer import Node
 
-_ONNX_NAMES = {"f32": "float", "u8": "uint8", "i8": "int8", "u16": "uint16", "i16": "int16", "i32": "int32", "i64": "int64",
+_ONNX_NAMES = {"f32": "float", "u8": "uint8", "i8": "int8", "u16": "uint16", "i16": "int16", "i32": "int32",
+               "i64": "int64",
                "string": "string", "bool": "bool", "f16": "float16", "f64": "double", "u32": "uint32", "u64": "uint64",
                "c64": "complex64", "c128": "complex128", "bf16": "bfloat16"}
 _TENSOR_TYPES = {name: f"tensor({onnx_name})" for name, onnx_name in _ONNX_NAMES.items()}

@@ -18,8 +18,8 @@ def schema_versions(domain: str, operator: str) -> list[Any]:
     import onnx
 
     schemas = [schema for schema in onnx.defs.get_all_schemas_with_history()
-               if schema.name == operator and (schema.domain or STANDARD) == domain and schema.since_version <= LATEST_OPSET
-               and not schema.deprecated]
+               if schema.name == operator and (schema.domain or STANDARD) == domain
+               and schema.since_version <= LATEST_OPSET and not schema.deprecated]
     return sorted(schemas, key=lambda schema: -schema.since_version)
 
 
@@ -55,7 +55,8 @@ def refused() -> Iterator[str]:
 
 
 def tables() -> str:
-    lines = [BEGIN, "", *supported(STANDARD), "", f"Of `{TRAINING}`:", "", *supported(TRAINING), "", *refused(), "", END]
+    lines = [BEGIN, "", *supported(STANDARD), "", f"Of `{TRAINING}`:", "", *supported(TRAINING), "", *refused(), "",
+             END]
     return "\n".join(lines)
 
 
@@ -75,7 +76,8 @@ def main() -> int:
     current = written(document)
     if arguments.check:
         if current != document:
-            print(f"{arguments.document} is out of date: run python -m quarry.onnx.table {arguments.document}", file=sys.stderr)
+            print(f"{arguments.document} is out of date: run python -m quarry.onnx.table {arguments.document}",
+                  file=sys.stderr)
         return int(current != document)
     with open(arguments.document, "w", encoding="utf-8") as file:
         file.write(current)

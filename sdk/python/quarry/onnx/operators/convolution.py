@@ -21,7 +21,8 @@ Pairs = list[tuple[int, int]]
 def per_axis(node: "Node", name: str, count: int) -> list[int]:
     """An attribute with an entry for each spatial axis, 1 if left out."""
     entries = node.attribute(name, [1] * count)
-    node.require(len(entries) == count and all(entry > 0 for entry in entries), f"{name} {entries} for {count} spatial axes")
+    node.require(len(entries) == count and all(entry > 0 for entry in entries),
+                 f"{name} {entries} for {count} spatial axes")
     return entries
 
 
@@ -34,7 +35,8 @@ def padding(node: "Node", sizes: Sequence[int], kernel: Sequence[int], strides: 
         pairs = []
         for size, width, stride, dilation in zip(sizes, kernel, strides, dilations):
             total = max(0, (-(-size // stride) - 1) * stride + (width - 1) * dilation + 1 - size)
-            pairs.append((total // 2, total - total // 2) if automatic == "SAME_UPPER" else (total - total // 2, total // 2))
+            pairs.append((total // 2, total - total // 2) if automatic == "SAME_UPPER" else (total - total // 2,
+                                                                                             total // 2))
         return pairs
     node.require(automatic in ("NOTSET", "VALID"), f"unknown auto_pad {automatic!r}")
     pads = node.attribute("pads", [0] * (2 * count)) if automatic == "NOTSET" else [0] * (2 * count)

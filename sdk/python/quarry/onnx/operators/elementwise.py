@@ -18,15 +18,13 @@ if TYPE_CHECKING:
 
 # The operators that are one function of the engine. What version 1 and 6 differ in, the attribute consumed_inputs, is a
 # hint on memory.
-PLAIN = {"Acos": "acos", "Acosh": "acosh", "Asin": "asin", "Asinh": "asinh", "Atan": "atan", "Atanh": "atanh", "Ceil": "ceil",
-         "Cos": "cos", "Cosh": "cosh", "Erf": "erf", "Exp": "exp", "Floor": "floor", "HardSwish": "hardswish", "Log": "log",
-         "Reciprocal": "reciprocal", "Relu": "relu", "Round": "round", "Sigmoid": "sigmoid", "Sin": "sin", "Sinh": "sinh",
-         "Softsign": "softsign", "Sqrt": "sqrt", "Tan": "tan", "Tanh": "tanh"}
+PLAIN = ("Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "Cos", "Cosh", "Erf", "Exp", "Floor", "HardSwish",
+         "Log", "Reciprocal", "Relu", "Round", "Sigmoid", "Sin", "Sinh", "Softsign", "Sqrt", "Tan", "Tanh")
 
 
 @operator(*PLAIN)
 def plain(node: "Node", x: Tensor) -> Tensor:
-    return getattr(F, PLAIN[node.operator])(x)
+    return getattr(F, node.operator.lower())(x)
 
 
 @operator("Softplus")
@@ -138,11 +136,12 @@ def dropout_of_inference(node: "Node", x: Tensor) -> tuple[Tensor, ...]:
     if node.version < 7 and not node.attribute("is_test", 0):
         node.refuse("dropout in training mode: its numbers cannot be compared with those of another runtime")
     # Before version 10 the mask had the type of the data.
-    return (x, primitives.ones_like(x).cast("bool") if node.version >= 10 else primitives.ones_like(x))[:len(node.output_names)]
+    mask = primitives.full(x.shape, 1, "bool" if node.version >= 10 else x.dtype)
+    return (x, mask)[:len(node.output_names)]
 
 
 @operator("Dropout", since=12, known=(1, 2))
 def dropout(node: "Node", x: Tensor, ratio: Any = None, training: Any = None) -> tuple[Tensor, ...]:
     if training is not None and bool(training) and (ratio is None or float(ratio) != 0):
         node.refuse("dropout in training mode: its numbers cannot be compared with those of another runtime")
-    return (x, primitives.ones_like(x).cast("bool"))[:len(node.output_names)]
+    return (x, primitives.full(x.shape, 1, "bool"))[:len(node.output_names)]

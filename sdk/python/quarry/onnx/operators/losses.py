@@ -51,5 +51,6 @@ def negative_log_likelihood(node: "Node", x: Tensor, target: Tensor, weight: Opt
 @operator("SoftmaxCrossEntropyLoss")
 def softmax_cross_entropy(node: "Node", scores: Tensor, target: Tensor, weight: Optional[Tensor] = None) -> Any:
     log_probabilities = F.log_softmax(scores, 1)
-    loss = primitives.in_f32(lambda y: loss_of(node, y, target, None if weight is None else weight.cast(y.dtype)), log_probabilities)
+    loss = primitives.in_f32(lambda y: loss_of(node, y, target, None if weight is None else weight.cast(y.dtype)),
+                             log_probabilities)
     return (loss, log_probabilities)[:len(node.output_names)]

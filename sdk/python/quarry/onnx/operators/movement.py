@@ -12,7 +12,6 @@ from .. import engine as F
 from .. import primitives, shapes
 from ..registry import operator
 from ..values import Value
-from ..values import Value
 
 if TYPE_CHECKING:
     from ..importer import Node

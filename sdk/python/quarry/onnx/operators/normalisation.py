@@ -94,7 +94,8 @@ def mean_variance_normalization(node: "Node", x: Tensor) -> Tensor:
 
 @operator("LRN")
 def local_response(node: "Node", x: Tensor) -> Tensor:
-    return F.local_response_norm(x, node.attribute("size"), node.attribute("alpha", 0.0001), node.attribute("beta", 0.75),
+    return F.local_response_norm(x, node.attribute("size"), node.attribute("alpha", 0.0001),
+                                 node.attribute("beta", 0.75),
                                  node.attribute("bias", 1.0))
 
 

@@ -80,12 +80,14 @@ def conv_integer(node: "Node", x: Tensor, w: Tensor, x_zero: Optional[Tensor] = 
 
 
 @operator("QLinearMatMul")
-def quantised_matmul(node: "Node", a: Tensor, a_scale: Tensor, a_zero: Tensor, b: Tensor, b_scale: Tensor, b_zero: Tensor,
+def quantised_matmul(node: "Node", a: Tensor, a_scale: Tensor, a_zero: Tensor, b: Tensor, b_scale: Tensor,
+                     b_zero: Tensor,
                      y_scale: Tensor, y_zero: Tensor) -> Tensor:
     product = F.matmul(without_zero(node, a, a_zero, -2), without_zero(node, b, b_zero, -1))
     rank = len(product.shape)
     scale = along(node, a_scale, rank, -2) * along(node, b_scale, rank, -1)
-    return quantised(product.cast("f32") * scale, along(node, y_scale, rank, -2), along(node, y_zero, rank, -2), y_zero.dtype)
+    return quantised(product.cast("f32") * scale, along(node, y_scale, rank, -2), along(node, y_zero, rank, -2),
+                     y_zero.dtype)
 
 
 @operator("QLinearConv")
@@ -94,4 +96,5 @@ def quantised_conv(node: "Node", x: Tensor, x_scale: Tensor, x_zero: Tensor, w: 
     sums = convolved(node, without_zero(node, x, x_zero, 1), without_zero(node, w, w_zero, 0), bias)
     rank = len(sums.shape)
     scale = along(node, x_scale, rank, 1) * along(node, w_scale, rank, 1)
-    return quantised(sums.cast("f32") * scale, along(node, y_scale, rank, 1), along(node, y_zero, rank, 1), y_zero.dtype)
+    return quantised(sums.cast("f32") * scale, along(node, y_scale, rank, 1), along(node, y_zero, rank, 1),
+                     y_zero.dtype)

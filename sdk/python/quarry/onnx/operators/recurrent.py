@@ -73,21 +73,23 @@ class Sequence:
 
     def run(self, direction: int, step: Callable[[Tensor, State], State], state: State) -> tuple[list[Tensor], State]:
         """The hidden state after each step, in order of time, and the last state. Beyond a sequence's length the state
-        stays and the output is 0. A reversed direction begins at each sequence's own end, as the state stays until then."""
+        stays and the output is 0. So a reversed direction begins at each sequence's own end."""
         outputs: list[Optional[Tensor]] = [None] * self.steps
         order = range(self.steps - 1, -1, -1) if self.reversed[direction] else range(self.steps)
         for time in order:
             new = step(primitives.at(self.x, 0, time), state)
             output = new[0]
             if self.lengths is not None:
-                inside = primitives.broadcast_to((self.lengths > time).reshape((self.batch, 1)), (self.batch, self.hidden))
+                inside = primitives.broadcast_to((self.lengths > time).reshape((self.batch, 1)),
+                                                 (self.batch, self.hidden))
                 new = tuple(F.where(inside, after, before) for after, before in zip(new, state))
                 output = F.where(inside, output, primitives.zeros_like(output))
             outputs[time], state = output, new
         return outputs, state
 
     def results(self, outputs: list[list[Tensor]], states: list[State]) -> tuple[Tensor, ...]:
-        """Y [time, directions, batch, hidden] and the last states [directions, batch, hidden]; batch first in layout 1."""
+        """Y [time, directions, batch, hidden] and the last states [directions, batch, hidden]; batch first in layout
+        1."""
         by_direction = [F.stack(steps, 0) for steps in outputs]
         whole = F.stack(by_direction, 1)
         last = [F.stack(list(parts), 0) for parts in zip(*states)]

@@ -125,7 +125,8 @@ def top_k(node: "Node", x: Tensor, k: np.ndarray) -> tuple[Tensor, Tensor]:
 
 
 def best(node: "Node", x: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k greatest or smallest; of equal ones the first comes first. They are sorted also if that is not asked for."""
+    """The k greatest or smallest; of equal ones the first comes first. They are sorted also if that is not asked
+    for."""
     axis = shapes.normal_axis(node.attribute("axis", -1), len(x.shape))
     node.require(0 <= k <= x.shape[axis], f"the best {k} of an axis of {x.shape[axis]}")
     values, indices = F.topk(x, k, axis, bool(node.attribute("largest", 1)))

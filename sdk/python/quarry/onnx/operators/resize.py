@@ -32,7 +32,8 @@ def resized(node: "Node", x: Tensor, scales: list[float], sizes: list[int], coor
     node.require(coordinates in COORDINATES, f"unknown coordinate_transformation_mode {coordinates!r}")
     node.require(rounding in ROUNDINGS, f"unknown nearest_mode {rounding!r}")
     rank = len(x.shape)
-    node.require(len(scales) == rank and len(sizes) == rank, f"{len(scales)} scales or sizes for a value of rank {rank}")
+    node.require(len(scales) == rank and len(sizes) == rank,
+                 f"{len(scales)} scales or sizes for a value of rank {rank}")
     node.require(all(scale > 0 for scale in scales), f"scales {scales}")
     start: list[float] = []
     end: list[float] = []

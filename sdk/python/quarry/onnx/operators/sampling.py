@@ -151,7 +151,8 @@ def bilinear(x: Tensor, batch: Tensor, rows: Tensor, columns: Tensor) -> list[Te
         for right, z_weight in ((0, 1 - (z - left)), (1, z - left)):
             row, column = F.clip(top + down, 0, h - 1).cast("i32"), F.clip(left + right, 0, w - 1).cast("i32")
             place = (row.reshape((regions, m, 1)) * w + column.reshape((regions, 1, k))).reshape((regions, 1, m * k))
-            found = F.gather_along_axis(picture, 2, primitives.broadcast_to(place, (regions, c, m * k)), "outside").reshape((regions, c, m, k))
+            found = F.gather_along_axis(picture, 2, primitives.broadcast_to(place, (regions, c, m * k)),
+                                        "outside").reshape((regions, c, m, k))
             weight = y_weight.reshape((regions, 1, m, 1)) * z_weight.reshape((regions, 1, 1, k))
             mask = primitives.broadcast_to(valid.reshape((regions, 1, m, k)), (regions, c, m, k))
             results.append(F.where(mask, found * weight, primitives.zeros_like(found)))

@@ -19,7 +19,8 @@ TABLE_ELEMENTS = 1 << 24
 
 
 def transformed(node: "Node", x: Tensor, length: int, inverse: bool, one_sided: bool) -> Tensor:
-    """x [.., n, 1 or 2] (real, or real and imaginary) -> [.., length or length // 2 + 1, 2], over the last but one axis."""
+    """x [.., n, 1 or 2] (real, or real and imaginary) -> [.., length or length // 2 + 1, 2], over the last but one
+    axis."""
     node.require(x.shape[-1] in (1, 2), f"a last axis of {x.shape[-1]}: it is 1 for real and 2 for complex numbers")
     node.require(length > 0, f"a length of {length}")
     bins = length // 2 + 1 if one_sided else length
@@ -58,7 +59,8 @@ def stft(node: "Node", signal: Tensor, step: np.ndarray, window: Optional[Tensor
     node.require(window is not None or frame_length is not None, "it needs a window or a frame_length")
     width = int(frame_length.reshape(-1)[0]) if frame_length is not None else window.shape[0]
     hop = int(step.reshape(-1)[0])
-    node.require(hop > 0 and 0 < width <= signal.shape[1], f"frames of {width}, {hop} apart, of {signal.shape[1]} samples")
+    node.require(hop > 0 and 0 < width <= signal.shape[1],
+                 f"frames of {width}, {hop} apart, of {signal.shape[1]} samples")
     if len(signal.shape) == 2:
         signal = signal.reshape(tuple(signal.shape) + (1,))
     batch, _, parts = signal.shape

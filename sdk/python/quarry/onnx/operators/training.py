@@ -83,7 +83,8 @@ def momentum(node: "Node", rate: Tensor, t: Tensor, *operands: Tensor) -> tuple[
 @operator("Gradient", domain=TRAINING)
 def gradient_of(node: "Node", *operands: Tensor) -> tuple[Tensor, ...]:
     if node.attribute("zs"):
-        node.require(len(node.attribute("zs")) + len(node.attribute("xs")) == len(operands), "zs and xs are its operands")
+        node.require(len(node.attribute("zs")) + len(node.attribute("xs")) == len(operands),
+                     "zs and xs are its operands")
     names = node.attribute("xs")
     target = node.scope.find(node.attribute("y"))
     node.require(target is not None, f"y is {node.attribute('y')!r}, which nothing before it makes")
