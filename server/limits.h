@@ -19,7 +19,8 @@ inline constexpr size_t kMaxJobsPerRequest = 1'000;
 inline constexpr size_t kMaxIdempotencyKeyBytes = 255;
 inline constexpr int32_t kMaxPageSize = 200;
 inline constexpr int32_t kDefaultPageSize = 50;
-inline constexpr std::chrono::seconds kMaxWait{60};  ///< of ?wait=
+inline constexpr std::chrono::seconds kMaxWait{60};        ///< of ?wait=
+inline constexpr size_t kMaxInlineResultBytes = 64 << 10;  ///< in one answer to ?results=inline
 
 // --- stored bytes ---
 inline constexpr uint64_t kMaxTensorBytes = uint64_t{256} << 30;

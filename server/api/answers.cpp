@@ -33,14 +33,16 @@ void write_shape(JsonWriter& json, std::span<const int64_t> shape) {
   json.end_array();
 }
 
-void write_output(JsonWriter& json, const OutputInfo& output) {
+void write_output(JsonWriter& json, const OutputInfo& output, const std::string* data) {
   json.begin_object().field("name", output.name).field("dtype", graph::name(output.dtype)).key("shape");
   write_shape(json, output.shape);
-  json.field("bytes", output.bytes).field("keep", output.each ? "each" : "last").end_object();
+  json.field("bytes", output.bytes).field("keep", output.each ? "each" : "last");
+  if (data != nullptr) json.field("data", *data);
+  json.end_object();
 }
 
 void write_job(JsonWriter& json, const sql::JobRow& job, const std::vector<OutputInfo>* outputs,
-               const std::optional<LiveProgress>& live) {
+               const std::optional<LiveProgress>& live, const std::map<std::string, std::string>& data) {
   const int64_t done =
       live && !is_terminal(job.state) ? std::max(job.steps_accepted, live->steps_done) : job.steps_accepted;
   json.begin_object().field("id", job.id.to_string()).field("state", name(job.state)).key("end_reason");
@@ -54,7 +56,10 @@ void write_job(JsonWriter& json, const sql::JobRow& job, const std::vector<Outpu
   json.field("segments", segment_count(job.steps, std::max<int64_t>(job.steps_per_segment, 1)));
   if (outputs != nullptr) {
     json.key("outputs").begin_array();
-    for (const OutputInfo& output : *outputs) write_output(json, output);
+    for (const OutputInfo& output : *outputs) {
+      const auto found = data.find(output.name);
+      write_output(json, output, found == data.end() ? nullptr : &found->second);
+    }
     json.end_array();
   }
   write_failure(json, job);

@@ -1,6 +1,7 @@
 // The JSON of what more than one handler answers with.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -11,13 +12,13 @@
 
 namespace quarry::server {
 
-/// The job object of docs/api.md. `outputs` is left out when nullptr (lists of jobs).
+/// The job object of docs/api.md. `outputs` is left out when nullptr (lists of jobs). `data`: base64 by output's name.
 void write_job(JsonWriter& json, const sql::JobRow& job, const std::vector<OutputInfo>* outputs,
-               const std::optional<LiveProgress>& live);
+               const std::optional<LiveProgress>& live, const std::map<std::string, std::string>& data = {});
 /// A planned job as the row that it becomes.
 sql::JobRow queued_row(const JobPlan& plan, WallTime now);
 void write_shape(JsonWriter& json, std::span<const int64_t> shape);
-void write_output(JsonWriter& json, const OutputInfo& output);
+void write_output(JsonWriter& json, const OutputInfo& output, const std::string* data = nullptr);
 void write_ledger_line(JsonWriter& json, const sql::LedgerLine& line);
 void write_usage_line(JsonWriter& json, const sql::UsageLine& line);
 std::string graph_id_text(const Digest& graph);

@@ -2,6 +2,7 @@
 
 #include "server/api/answers.h"
 #include "server/api/handlers.h"
+#include "server/api/inline_results.h"
 #include "server/api/quote_token.h"
 #include "server/json_reader.h"
 #include "server/limits.h"
@@ -105,23 +106,52 @@ Awaitable<std::vector<OutputInfo>> outputs_of(Service& service, const sql::JobRo
   co_return std::move(*outputs);
 }
 
-Awaitable<http::Response> job_answer(Service& service, const sql::JobRow& job) {
+Awaitable<http::Response> job_answer(Service& service, const sql::JobRow& job, int status = 200,
+                                     bool with_results = false) {
   const auto outputs = co_await outputs_of(service, job);
+  std::map<std::string, std::string> data;
+  if (with_results) data = co_await inline_results(service, job, outputs);
   JsonWriter json;
-  write_job(json, job, &outputs, service.hub.current(job.id));
-  co_return http::Response::json(200, json.take());
+  write_job(json, job, &outputs, service.hub.current(job.id), data);
+  co_return http::Response::json(status, json.take());
+}
+
+/// The job once it has ended, or as it is when `wait` is over; nullopt when there is none. `changes` was subscribed
+/// before anything was read, so that a change between the two wakes the wait; nullptr without one.
+Awaitable<std::optional<sql::JobRow>> job_at_its_end(Service& service, AccountId account, JobId id,
+                                                     std::chrono::seconds wait,
+                                                     std::shared_ptr<Hub::Subscription> changes) {
+  const auto until = std::chrono::steady_clock::now() + wait;
+  for (;;) {
+    auto job = co_await service.database.run([account, id](sql::Store& store) { return store.job(account, id); });
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    if (!job || is_terminal(job->state) || left.count() <= 0) co_return job;
+    // That it was leased is no reason to read it again.
+    const auto reread = std::chrono::steady_clock::now() + std::min(left, kReread);
+    for (auto now = std::chrono::steady_clock::now(); now < reread && !changes->take_ended();
+         now = std::chrono::steady_clock::now())
+      co_await changes->wait(std::chrono::ceil<std::chrono::milliseconds>(reread - now));
+  }
 }
 
 }  // namespace
 
 Awaitable<http::Response> post_job(Service& service, Call& call) {
+  QUARRY_ANSWER_ASSIGN(const std::chrono::seconds wait, wait_of(call.request));
+  QUARRY_ANSWER_ASSIGN(const bool with_results, wants_inline_results(call.request));
   QUARRY_ANSWER_ASSIGN(JobPlan plan, co_await plan_submitted(service, call.account, call.body, ""));
+  const JobId id = plan.row.id;
+  const auto changes = wait.count() > 0 ? service.hub.subscribe(id) : nullptr;
   JsonWriter json;
   write_job(json, queued_row(plan, service.clock.wall()), &plan.outputs, std::nullopt);
   sql::Submission submission = submission_of(call);
   submission.answer = json.take();
   submission.jobs.push_back(std::move(plan.row));
-  co_return co_await submit(service, std::move(submission));
+  http::Response submitted = co_await submit(service, std::move(submission));
+  if (wait.count() == 0 || submitted.status != 201) co_return submitted;
+  const auto job = co_await job_at_its_end(service, call.account, id, wait, changes);
+  if (!job) co_return submitted;  // a repeated submit: the job is the first one's
+  co_return co_await job_answer(service, *job, 201, with_results);
 }
 
 Awaitable<http::Response> post_job_batch(Service& service, Call& call) {
@@ -166,21 +196,11 @@ Awaitable<http::Response> get_job(Service& service, Call& call) {
   const auto id = JobId::parse(call.arguments.at(0));
   if (!id) co_return refusal(job_missing(call.arguments.at(0)));
   QUARRY_ANSWER_ASSIGN(const std::chrono::seconds wait, wait_of(call.request));
-  const auto until = std::chrono::steady_clock::now() + wait;
-  // Subscribed before the first read: a change between the two wakes the wait.
+  QUARRY_ANSWER_ASSIGN(const bool with_results, wants_inline_results(call.request));
   const auto changes = wait.count() > 0 ? service.hub.subscribe(*id) : nullptr;
-  for (;;) {
-    const auto job = co_await service.database.run(
-        [account = call.account, job_id = *id](sql::Store& store) { return store.job(account, job_id); });
-    if (!job) co_return refusal(job_missing(call.arguments.at(0)));
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
-    if (is_terminal(job->state) || left.count() <= 0) co_return co_await job_answer(service, *job);
-    // That it was leased is no reason to read it again.
-    const auto reread = std::chrono::steady_clock::now() + std::min(left, kReread);
-    for (auto now = std::chrono::steady_clock::now(); now < reread && !changes->take_ended();
-         now = std::chrono::steady_clock::now())
-      co_await changes->wait(std::chrono::ceil<std::chrono::milliseconds>(reread - now));
-  }
+  const auto job = co_await job_at_its_end(service, call.account, *id, wait, changes);
+  if (!job) co_return refusal(job_missing(call.arguments.at(0)));
+  co_return co_await job_answer(service, *job, 200, with_results);
 }
 
 Awaitable<http::Response> delete_job(Service& service, Call& call) {

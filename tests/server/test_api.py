@@ -348,6 +348,24 @@ class Api(unittest.TestCase):
         job = self.call("POST", "/v1/jobs", {"job": self.server.job()}, 201).json["id"]
         self.assertEqual(self.call("GET", f"/v1/jobs/{job}?wait=1").json["state"], "queued")
 
+    def test_a_submit_that_waits_is_answered_when_the_job_ends_and_its_repetition_at_once(self):
+        body, headers = {"job": self.server.job()}, {"Idempotency-Key": "waits"}
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            began = time.monotonic()
+            waiting = pool.submit(self.server.request, "POST", "/v1/jobs?wait=20&results=inline", body, headers)
+            while not (jobs := self.call("GET", "/v1/jobs?limit=1").json["jobs"]) or jobs[0]["state"] != "queued":
+                time.sleep(0.05)
+            self.call("DELETE", f"/v1/jobs/{jobs[0]['id']}")
+            answer = waiting.result()
+            self.assertEqual((answer.status, answer.json["id"], answer.json["state"]), (201, jobs[0]["id"], "cancelled"))
+            self.assertLess(time.monotonic() - began, 5)
+        again = self.call("POST", "/v1/jobs?wait=20", body, 201, headers=headers).json
+        self.assertEqual((again["id"], again["state"]), (jobs[0]["id"], "queued"))
+        self.assertEqual(self.call("POST", "/v1/jobs?wait=1", body, 201).json["state"], "queued")
+        self.refused("POST", "/v1/jobs?wait=soon", body, status=400, code="bad_parameter")
+        self.refused("POST", "/v1/jobs?results=all", body, status=400, code="bad_parameter")
+        self.refused("GET", f"/v1/jobs/{again['id']}?results=all", status=400, code="bad_parameter")
+
     def test_events_come_live_and_resume_after_the_last_id(self):
         job = self.call("POST", "/v1/jobs", {"job": self.server.job()}, 201).json["id"]
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
