@@ -174,22 +174,77 @@ bool is_plain(const Geometry& g) {
   return std::ranges::all_of(g.stride, [](int64_t s) { return s == 1; });
 }
 
-/// Stride 1: a convolution with the kernel flipped.
-Tensor by_flipping(const Tensor& x, const Tensor& weight, const Geometry& g) {
-  std::vector<Pair> border;
+/// Stride 1: a convolution with the kernel flipped, at the positions that the border leaves.
+Tensor by_flipping(const Tensor& x, const Tensor& weight, const Geometry& g, const std::vector<Pair>& border) {
+  std::vector<Pair> around;
   Axes spatial;
   for (size_t i = 0; i < g.axes; ++i) {
     const int64_t reach = g.dilation[i] * (g.kernel[i] - 1);
-    border.push_back({reach, reach});
+    around.push_back({reach + border[i].before, reach + border[i].after});
     spatial.push_back(static_cast<int64_t>(3 + i));
   }
-  const Tensor seen = windows(with_border(x, border), g.kernel, {}, g.dilation);
+  const Tensor seen = windows(with_border(x, around), g.kernel, {}, g.dilation);
   return contract_windows(seen, flip(swapped_in_groups(weight, g), spatial), g);
 }
 
-Tensor transposed(const Tensor& x, const Tensor& weight, const Geometry& g) {
-  if (is_plain(g)) return by_flipping(x, weight, g);
-  return divides_into_remainders(g) ? by_remainders(x, weight, g) : by_overlap(x, weight, g);
+// --- the two kinds, each other's transpose; gradients of both are convolutions again ---
+
+/// The same layer seen from its other side.
+Geometry turned(Geometry g) {
+  std::swap(g.channels_in, g.channels_out);
+  return g;
+}
+
+std::vector<Pair> negated(std::vector<Pair> amounts) {
+  for (Pair& pair : amounts) pair = {-pair.before, -pair.after};
+  return amounts;
+}
+
+/// For each tap the sum over batch and places of what it saw times what came of it: [groups * out, in, K..].
+Tensor tap_sums(const Tensor& seen, const Tensor& result, const Geometry& g) {
+  Shape sources{g.batch, g.groups, 1, g.channels_in};
+  sources.insert(sources.end(), seen.shape().begin() + 2, seen.shape().end());
+  Shape results{g.batch, g.groups, g.channels_out, 1};
+  results.insert(results.end(), result.shape().begin() + 2, result.shape().end());
+  results.insert(results.end(), g.axes, 1);
+  Axes summed{0};
+  for (size_t i = 0; i < g.axes; ++i) summed.push_back(static_cast<int64_t>(4 + i));
+  Shape weight{g.groups * g.channels_out, g.channels_in};
+  weight.insert(weight.end(), g.kernel.begin(), g.kernel.end());
+  return reshape(contract(reshape(seen, sources), reshape(result, results), summed), weight);
+}
+
+Tensor transposed(const Tensor& x, const Tensor& weight, const Geometry& g, const std::vector<Pair>& border);
+
+/// x with a border of zeros (or cut off), convolved.
+Tensor convolved(const Tensor& x, const Tensor& weight, const Geometry& g, const std::vector<Pair>& border) {
+  const auto seen_in = [g, border](const Tensor& from) {
+    return windows(with_border(from, border), g.kernel, g.stride, g.dilation);
+  };
+  const Tensor product = contract_windows(seen_in(x), unflatten(weight, 0, {g.groups, g.channels_out}), g);
+  const auto rule = [g, border, seen_in](std::span<const Tensor> of, const Tensor&, const Tensor& gradient) {
+    // What lies behind the last window got no part in any.
+    std::vector<Pair> back = negated(border);
+    const Shape reached = full_sizes(gradient, g);
+    for (size_t i = 0; i < g.axes; ++i) back[i].after = of[0].shape()[2 + i] - reached[i] - back[i].before;
+    return std::vector{cast(transposed(gradient, of[1], turned(g), back), of[0].dtype()),
+                       cast(tap_sums(seen_in(of[0]), gradient, g), of[1].dtype())};
+  };
+  return with_derivative({x, weight}, product, rule);
+}
+
+/// Its transpose: the whole of what x spreads to, cut or filled at its border.
+Tensor transposed(const Tensor& x, const Tensor& weight, const Geometry& g, const std::vector<Pair>& border) {
+  const auto spread_out = [&] {
+    if (is_plain(g)) return by_flipping(x, weight, g, border);
+    return with_border(divides_into_remainders(g) ? by_remainders(x, weight, g) : by_overlap(x, weight, g), border);
+  };
+  const auto rule = [g, border](std::span<const Tensor> of, const Tensor&, const Tensor& gradient) {
+    const Tensor seen = windows(with_border(gradient, negated(border)), g.kernel, g.stride, g.dilation);
+    return std::vector{cast(convolved(gradient, of[1], turned(g), negated(border)), of[0].dtype()),
+                       cast(tap_sums(seen, of[0], turned(g)), of[1].dtype())};
+  };
+  return with_derivative({x, weight}, spread_out(), rule);
 }
 
 }  // namespace
@@ -202,8 +257,7 @@ Tensor conv(const Tensor& x, const Tensor& weight, const Tensor& bias, const Con
     throw TensorError("conv: the kernel of " + text(weight) + " with dilation " + text(g.dilation) +
                       " does not fit in " + text(x) + " padded to " + text(padded.shape()));
   }
-  const Tensor seen = windows(padded, g.kernel, g.stride, g.dilation);
-  return with_bias(contract_windows(seen, unflatten(weight, 0, {g.groups, g.channels_out}), g), bias);
+  return with_bias(convolved(x, weight, g, g.padding), bias);
 }
 
 Tensor conv_transpose(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options,
@@ -218,7 +272,7 @@ Tensor conv_transpose(const Tensor& x, const Tensor& weight, const Tensor& bias,
     throw TensorError("conv_transpose: nothing is left of " + text(x) + " with weight " + text(weight) +
                       " after the padding is cut off");
   }
-  return with_bias(with_border(transposed(x, weight, g), border), bias);
+  return with_bias(transposed(x, weight, g, border), bias);
 }
 
 std::vector<Pair> same_padding(const Shape& sizes, const Shape& kernel, const Shape& stride, const Shape& dilation,
