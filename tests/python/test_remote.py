@@ -85,13 +85,26 @@ class Runs(ServiceCase):
         self.assertEqual(client.run_job(DOUBLE, {"x": first.output("y")})["y"].tolist(), [4, 8, 12])
         self.assertFalse([request for request in client.sent if "tensors" in request])
 
-    def test_a_repeated_call_is_one_submit_one_wait_and_one_fetch(self):
+    def test_a_repeated_small_job_takes_one_request(self):
         client = CountingClient(self.client.config)
         x = np.float32([1, 2, 3])
         client.run_job(DOUBLE, {"x": x})
         client.sent.clear()
-        client.run_job(DOUBLE, {"x": x})
-        self.assertEqual([request.split("/")[0] + request.split("/")[2] for request in client.sent], ["POST jobs", "GET jobs", "GET jobs"])
+        self.assertEqual(client.run_job(DOUBLE, {"x": x})["y"].tolist(), [2, 4, 6])
+        self.assertEqual(client.sent, ["POST /v1/jobs"])
+
+    def test_results_that_are_too_large_to_come_with_the_job_are_fetched(self):
+        client = CountingClient(self.client.config)
+        for size, fetched in ((4096, False), (4097, True)):  # 16 KiB of f32
+            x = np.random.default_rng(size).random(size, dtype=np.float32)
+            client.sent.clear()
+            self.assertEqual(client.run_job(identity("f32", [size]), {"x": x})["y"].tobytes(), x.tobytes())
+            self.assertEqual(any("/results/" in request for request in client.sent), fetched)
+        many = {"version": 1, "nodes": [{"op": "CONST", "dtype": "f32", "shape": [4000], "value": value} for value in range(6)],
+                "outputs": {f"y{value}": value for value in range(6)}}
+        client.sent.clear()
+        self.assertEqual([array[0] for array in client.run_job(many).values()], [0, 1, 2, 3, 4, 5])
+        self.assertEqual(len([request for request in client.sent if "/results/" in request]), 2)  # 64 KiB come with the job
 
     def test_small_inputs_share_one_upload_and_a_large_one_is_sent_once(self):
         client = CountingClient(self.client.config)

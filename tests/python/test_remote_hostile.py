@@ -215,6 +215,11 @@ class Malicious(HostileCase):
                 client.run_job({})
             self.assertIn(refusal.exception.code, ("bad_answer", "unreachable"), file)
 
+    def test_a_result_inside_of_the_job_that_is_not_its_bytes(self):
+        for data in ("", "AAAA", "!" * 16, "A" * 10_000_000, 5, [], "\u00e4", "AAAAAAAAAAAAAAA"):
+            job = {**JOB, "outputs": [{**JOB["outputs"][0], "data": data}]}
+            self.refused(self.service(jobs=reply(job))[1])
+
     def test_outputs_that_cannot_be(self):
         for output in ({}, 5, {"name": "y", "dtype": "f31", "shape": []}, {"name": "y", "dtype": "f32", "shape": [-1]},
                        {"name": "y", "dtype": "f32", "shape": [2**40, 2**40]}, {"name": "y", "dtype": "f32", "shape": [0, 2**200]},

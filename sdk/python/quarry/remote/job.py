@@ -16,9 +16,9 @@ import numpy as np
 from .answers import Fields, Shown
 from .document import JobOutput
 from .errors import JobError, ServiceError, bad_answer
-from .progress import Progress, ProgressBar, human_flops, human_money
+from .progress import Progress, ProgressBar, human_flops, human_money, is_watched
 from .transport import Retry, busy_or_raise
-from .uploads import Download
+from .uploads import Result
 
 if TYPE_CHECKING:
     from .service import Service
@@ -123,7 +123,7 @@ class Job(Shown):
         seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout
         with ProgressBar("running", progress) as bar:
-            watched = bar.shown or callable(progress)
+            watched = is_watched(progress)
             self._hold(deadline, UNWATCHED_SECONDS if watched else HELD_SECONDS)
             if watched and not self.ended:
                 self._watch(bar, progress if callable(progress) else None, deadline)
@@ -142,7 +142,8 @@ class Job(Shown):
             if left <= 0:
                 raise TimeoutError(f"{self.id} is still {self._state}")
             seconds = min(seconds, max(int(left), 1))
-        self._update(self._service.transport.call("GET", f"{self._path}?wait={seconds}", wait=seconds))
+        path = f"{self._path}?wait={seconds}&results=inline"
+        self._update(self._service.transport.call("GET", path, wait=seconds))
 
     def _watch(self, bar: ProgressBar, tell: Callable[[int, int], None] | None, deadline: float | None) -> None:
         """Tells of the job's events until it ends."""
@@ -206,8 +207,8 @@ class Job(Shown):
             raise ServiceError("output_not_found", f"the job keeps no output {name!r}",
                                action=f"It keeps {', '.join(outputs)}.")
         wanted = outputs.values() if name is None else [outputs[name]]
-        downloads = [Download(self._service.transport, self.id, output, progress) for output in wanted]
-        arrays = {download.name: download.run() for download in downloads}
+        results = [Result(self._service.transport, self.id, output, progress) for output in wanted]
+        arrays = {result.name: result.fetch() for result in results}
         return arrays if name is None else arrays[name]
 
     def run_to_end(self, progress: Progress = None) -> dict[str, np.ndarray]:
@@ -215,10 +216,13 @@ class Job(Shown):
         try:
             return self.result(progress=progress)
         except KeyboardInterrupt:
-            if not self.ended:
-                print(f"cancelling {self.id}", file=sys.stderr)
-                self.cancel()
+            self.cancel_with_notice()
             raise
+
+    def cancel_with_notice(self) -> None:
+        if not self.ended:
+            print(f"cancelling {self.id}", file=sys.stderr)
+            self.cancel()
 
     def __repr__(self) -> str:
         return f"<quarry.Job {self.id} {self._state}>"

@@ -44,6 +44,11 @@ def human_money(amount) -> str:
     return f"{'-' if amount < 0 else ''}${whole}.{fraction.rstrip('0'):0<2}"
 
 
+def is_watched(progress: Progress) -> bool:
+    """Whether somebody sees how far a job is: then its events are worth a connection."""
+    return callable(progress) or ProgressBar("", progress).shown
+
+
 class ProgressBar:
     """One line that is drawn anew. `progress`: True shows it anywhere, False nowhere, None where stderr is a terminal;
     a callable takes its place."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import ROUND_UP, Decimal
+from functools import partial
 from typing import Any
 from urllib.parse import quote as escape
 
@@ -17,8 +19,8 @@ from .answers import Account, Fields, Line, Quote, Usage
 from .config import Config
 from .document import JobSpec, StoredGraph
 from .errors import ServiceError, bad_answer
-from .job import Job
-from .progress import Progress
+from .job import HELD_SECONDS, UNWATCHED_SECONDS, Job
+from .progress import Progress, is_watched
 from .transport import Transport
 from .uploads import Uploads
 
@@ -41,6 +43,12 @@ def graph_body(graph: Any) -> tuple[bytes, str]:
         raw = bytes(graph)
         return raw, "application/json" if raw.lstrip(b" \t\r\n")[:1] == b"{" else "application/cbor"
     raise TypeError(f"a graph is a quarry.Graph, a dict, JSON text or CBOR bytes, not {type(graph).__name__}")
+
+
+def terms_of(quote: Quote | None, limit: Decimal | float | str | None) -> dict[str, str]:
+    """The fields of a submit beside the job."""
+    terms = {} if quote is None else {"quote": quote.token}
+    return terms if limit is None else {**terms, "limit": f"{Decimal(str(limit)):f}"}
 
 
 def step_of(graph: Any, spec: JobSpec) -> Quote | None:
@@ -91,17 +99,27 @@ class Service:
         feed, keep, seed, checkpoint_every): see JobSpec. `quote`: submit at its prices. `limit`: the most dollars that
         it may cost.
         """
-        terms = {}
-        if quote is not None:
-            terms["quote"] = quote.token
-        if limit is not None:
-            terms["limit"] = f"{Decimal(str(limit)):f}"
-        return Job(self, self.post("/v1/jobs", graph, JobSpec(inputs, **options), progress, terms))
+        spec = JobSpec(inputs, **options)
+        return Job(self, self.post(self.transport.call, "/v1/jobs", graph, spec, progress, terms_of(quote, limit)))
 
-    def run_job(self, graph: Any, inputs: Mapping[str, Any] | None = None, *, progress: Progress = None,
+    def run_job(self, graph: Any, inputs: Mapping[str, Any] | None = None, *, quote: Quote | None = None,
+                limit: Decimal | float | str | None = None, progress: Progress = None,
                 **options: Any) -> dict[str, np.ndarray]:
         """submit(), wait, fetch: the kept outputs by name, bf16 as its bits in uint16. Ctrl-C cancels the job."""
-        return self.submit(graph, inputs, progress=progress, **options).run_to_end(progress)
+        spec = JobSpec(inputs, **options)
+        call = partial(self.call_to_end, UNWATCHED_SECONDS if is_watched(progress) else HELD_SECONDS)
+        job = Job(self, self.post(call, "/v1/jobs", graph, spec, progress, terms_of(quote, limit)))
+        return job.run_to_end(progress)
+
+    def call_to_end(self, seconds: int, method: str, path: str, body: Any) -> dict:
+        """Submits a job and waits for its end, for `seconds` at most: a small job takes one round trip. Interrupted, it
+        learns which job that was by sending the same once more, and cancels it."""
+        key = uuid.uuid4().hex
+        try:
+            return self.transport.call(method, f"{path}?wait={seconds}&results=inline", body, wait=seconds, key=key)
+        except KeyboardInterrupt:
+            Job(self, self.transport.call(method, path, body, key=key)).cancel_with_notice()
+            raise
 
     def quote(self, graph: Any, inputs: Mapping[str, Any] | None = None, *, progress: Progress = None,
               **options: Any) -> Quote:
@@ -110,7 +128,7 @@ class Service:
         spec, stored = JobSpec(inputs, **options), self.put_graph(graph)
         if spec.missing(stored):
             return self.estimate(step_of(graph, spec) or stored.step, spec.steps)
-        return Quote.of(self.post("/v1/quotes", graph, spec, progress, {}))
+        return Quote.of(self.post(self.transport.call, "/v1/quotes", graph, spec, progress, {}))
 
     def estimate(self, step: Quote, steps: int = 1) -> Quote:
         """The price of a job from the counts of one step, at the service's prices of now; transfers are left out."""
@@ -122,14 +140,15 @@ class Service:
         line = Line("compute", counted.metered_flops, "flop", compute.unit_price, compute.per, amount)
         return replace(counted, price=amount, lines=(line,), exact=False)
 
-    def post(self, path: str, graph: Any, spec: JobSpec, progress: Progress, terms: dict[str, str]) -> dict:
-        """Posts a job, what it needs stored before. When the service has lost what this process remembers it to have
-        (it was restored from a backup, say), that is stored once more."""
+    def post(self, call: Callable[..., dict], path: str, graph: Any, spec: JobSpec, progress: Progress,
+             terms: dict[str, str]) -> dict:
+        """Posts a job with `call`, what it needs stored before. When the service has lost what this process remembers
+        it to have (it was restored from a backup, say), that is stored once more."""
         for again in (True, False):
             stored = self.put_graph(graph)
             where = self.uploads.store(spec.arrays(stored), progress)
             try:
-                return self.transport.call("POST", path, {"job": spec.document(stored, where), **terms})
+                return call("POST", path, {"job": spec.document(stored, where), **terms})
             except ServiceError as error:
                 if error.code not in LOST or not again:
                     raise

@@ -299,9 +299,10 @@ class Transport:
             retry.pause(problem_of(answer), answer.headers.get("Retry-After"))
 
     def call(self, method: str, path: str, body: Any = None, *, content_type: str = "application/json",
-             wait: float = 0.0) -> dict:
-        """The JSON object that answers; a refusal is raised. A `body` that is not bytes is sent as JSON."""
-        headers = {}
+             wait: float = 0.0, key: str = "") -> dict:
+        """The JSON object that answers; a refusal is raised. A `body` that is not bytes is sent as JSON. `key`: the
+        Idempotency-Key, for a POST that may have to be looked up later."""
+        headers = {"Idempotency-Key": key} if key else {}
         if body is not None:
             headers["Content-Type"] = content_type
             if not isinstance(body, bytes):
