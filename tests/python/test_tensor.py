@@ -1,5 +1,6 @@
 """Tensor: what it is made of, arithmetic beside numbers and arrays, indexing, laziness, gradients, errors that name both shapes."""
 import gc
+import os
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import numpy as np
 import quarry
 from quarry import Tensor, TensorError, functional as F
 
+os.environ["QUARRY_ON"] = "interpreter"
 A = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 
 

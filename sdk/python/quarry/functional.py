@@ -442,7 +442,8 @@ def hardsigmoid(x: Tensor) -> Tensor:
 
 def glu(x: Tensor, dim: int = -1) -> Tensor:
     """[.., 2 n, ..] -> [.., n, ..]: the first half times the sigmoid of the second."""
-    if x.shape[dim] % 2:
+    x = Tensor.of(node_of(x))
+    if not -x.ndim <= dim < x.ndim or x.shape[dim] % 2:
         raise TensorError(f"glu halves axis {dim} of {x.dtype}{list(x.shape)}")
     first, second = chunk(x, 2, dim)
     return first * sigmoid(second)
