@@ -4,7 +4,7 @@
 #include <span>
 
 #include "engine/tensor/arithmetic.h"
-#include "engine/tensor/precision.h"
+#include "engine/tensor/widen.h"
 
 namespace quarry::tensor {
 

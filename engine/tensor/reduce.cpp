@@ -5,7 +5,7 @@
 #include "engine/graph/number.h"
 #include "engine/tensor/arithmetic.h"
 #include "engine/tensor/elementwise.h"
-#include "engine/tensor/precision.h"
+#include "engine/tensor/widen.h"
 
 namespace quarry::tensor {
 namespace {

@@ -9,7 +9,6 @@
 #include "engine/tensor/axis_entries.h"
 #include "engine/tensor/elementwise.h"
 #include "engine/tensor/index.h"
-#include "engine/tensor/precision.h"
 #include "engine/tensor/widen.h"
 
 namespace quarry::tensor {
