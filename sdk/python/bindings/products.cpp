@@ -1,7 +1,8 @@
-// engine/tensor/contraction.h and convolution.h under their own names.
+// engine/tensor/contraction.h, convolution.h and resize.h under their own names.
 #include "engine/tensor/contraction.h"
 
 #include "engine/tensor/convolution.h"
+#include "engine/tensor/resize.h"
 #include "sdk/python/bindings/arguments.h"
 #include "sdk/python/bindings/bindings.h"
 
@@ -37,11 +38,73 @@ void bind_convolutions(py::module_& module) {
   module.def("same_padding", &tensor::same_padding);
 }
 
+tensor::Interpolation interpolation(const std::string& name) {
+  using tensor::Interpolation;
+  return choice<Interpolation>(name, "mode",
+                               {{"nearest", Interpolation::Nearest},
+                                {"linear", Interpolation::Linear},
+                                {"bilinear", Interpolation::Linear},
+                                {"cubic", Interpolation::Cubic},
+                                {"bicubic", Interpolation::Cubic}});
+}
+
+tensor::ResizeOptions resize_options(const std::string& mode, const std::string& coordinates,
+                                     const std::string& rounding) {
+  using tensor::Coordinates;
+  using tensor::Rounding;
+  tensor::ResizeOptions options;
+  options.mode = interpolation(mode);
+  options.coordinates = choice<Coordinates>(coordinates, "coordinates",
+                                            {{"half_pixel", Coordinates::HalfPixel},
+                                             {"pytorch_half_pixel", Coordinates::PytorchHalfPixel},
+                                             {"align_corners", Coordinates::AlignCorners},
+                                             {"asymmetric", Coordinates::Asymmetric},
+                                             {"half_pixel_symmetric", Coordinates::HalfPixelSymmetric},
+                                             {"tf_crop_and_resize", Coordinates::CropAndResize}});
+  options.rounding = choice<Rounding>(rounding, "rounding",
+                                      {{"round_prefer_floor", Rounding::RoundPreferFloor},
+                                       {"round_prefer_ceil", Rounding::RoundPreferCeil},
+                                       {"floor", Rounding::Floor},
+                                       {"ceil", Rounding::Ceil}});
+  return options;
+}
+
+void bind_resampling(py::module_& module) {
+  module.def("resize", [](const Tensor& x, const Shape& sizes, const std::string& mode, const std::string& coordinates,
+                          const std::string& rounding, double cubic_coefficient, bool exclude_outside,
+                          const std::vector<double>& scales, const std::vector<double>& crop_start,
+                          const std::vector<double>& crop_end, double extrapolation) {
+    tensor::ResizeOptions options = resize_options(mode, coordinates, rounding);
+    options.cubic_coefficient = cubic_coefficient;
+    options.exclude_outside = exclude_outside;
+    options.scales = scales;
+    options.crop_start = crop_start;
+    options.crop_end = crop_end;
+    options.extrapolation = extrapolation;
+    return tensor::resize(x, sizes, options);
+  });
+  module.def("interpolate", [](const Tensor& x, const Shape& sizes, const std::string& mode, bool align_corners,
+                               const std::vector<double>& scales) {
+    return tensor::interpolate(x, sizes, mode.c_str(), align_corners, scales);
+  });
+  module.def("grid_sample", [](const Tensor& x, const Tensor& grid, const std::string& mode, const std::string& padding,
+                               bool align_corners) {
+    using tensor::GridPadding;
+    return tensor::grid_sample(
+        x, grid, interpolation(mode),
+        choice<GridPadding>(
+            padding, "padding_mode",
+            {{"zeros", GridPadding::Zeros}, {"border", GridPadding::Border}, {"reflection", GridPadding::Reflection}}),
+        align_corners);
+  });
+}
+
 }  // namespace
 
 void bind_products(py::module_& module) {
   bind_contractions(module);
   bind_convolutions(module);
+  bind_resampling(module);
 }
 
 }  // namespace quarry::python
