@@ -80,6 +80,25 @@ Tensor moved(const Tensor& running, const Tensor& batch, double momentum) {
   return cast(widened(running) * (1 - momentum) + widened(batch) * momentum, running.dtype());
 }
 
+/// (x - mean) * deviation^-1 * weight + bias by channels, with the statistics of x itself. Its gradients share their
+/// two sums over each channel: those of weight and bias are also all that the gradient of x needs.
+Tensor affine_standardised(const Tensor& x, const Moments& moments_of_x, const Tensor& weight, const Tensor& bias,
+                           double epsilon) {
+  const Axes axes = all_but_channels(x);
+  const Tensor scale = rsqrt(moments_of_x.variance + epsilon);
+  const Tensor value = (x - moments_of_x.mean) * mul(scale, weight) + bias;
+  const auto rule = [axes](std::span<const Tensor> of, const Tensor&, const Tensor& gradient) {
+    const Tensor &from = of[0], &average = of[1], &inverse = of[2], &factor = of[3];
+    const auto count = static_cast<double>(from.elements() / std::max<int64_t>(1, factor.elements()));
+    const Tensor standard = (from - average) * inverse;
+    const Tensor bias_sum = sum(gradient, axes, true), weight_sum = sum(gradient * standard, axes, true);
+    const Tensor rest = gradient - bias_sum / count - standard * (weight_sum / count);
+    return std::vector{rest * mul(inverse, factor), Tensor(), Tensor(), reshape(weight_sum, factor.shape()),
+                       reshape(bias_sum, of[4].shape())};
+  };
+  return with_derivative({x, moments_of_x.mean, scale, weight, bias}, value, rule);
+}
+
 }  // namespace
 
 Tensor batch_norm(const Tensor& x, const Tensor& mean, const Tensor& variance, const Tensor& weight, const Tensor& bias,
@@ -102,7 +121,12 @@ BatchNormTraining batch_norm_training(const Tensor& x, const Tensor& running_mea
   const Tensor wide = widened(x);
   const Moments of = moments(wide, all_but_channels(x));
   BatchNormTraining result;
-  result.output = cast(scaled_by_channel(standardised(wide, of, epsilon), weight, bias, "batch_norm"), x.dtype());
+  const auto channels = [&](const Tensor& values, double otherwise, const char* what) {
+    return per_channel(x, values ? values : constant(otherwise, wide.dtype(), {x.size(1)}), "batch_norm", what);
+  };
+  const Tensor output =
+      affine_standardised(wide, of, channels(weight, 1, "weight"), channels(bias, 0, "bias"), epsilon);
+  result.output = cast(output, x.dtype());
   result.mean = reshape(of.mean, {x.size(1)});
   result.variance = reshape(of.variance, {x.size(1)});
   if (running_mean) result.running_mean = moved(running_mean, detach(result.mean), momentum);
