@@ -46,9 +46,11 @@ def is_float(name: str) -> bool:
 
 def bf16_bits(values: Any) -> np.ndarray:
     """The bf16 nearest to each value (ties to even), as uint16 bits."""
-    bits = np.asarray(_to_odd_f32(values), order="C").view(np.uint32)
+    bits = np.ascontiguousarray(_to_odd_f32(values)).view(np.uint32)
     rounded = ((bits.astype(np.uint64) + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
-    return np.where((bits & 0x7FFFFFFF) > 0x7F800000, ((bits >> 16) | 0x40).astype(np.uint16), rounded).astype(np.uint16)
+    quiet_nan = ((bits >> 16) | 0x40).astype(np.uint16)
+    # ascontiguousarray makes one axis of none.
+    return np.where((bits & 0x7FFFFFFF) > 0x7F800000, quiet_nan, rounded).astype(np.uint16).reshape(np.shape(values))
 
 
 def _to_odd_f32(values: Any) -> np.ndarray:
