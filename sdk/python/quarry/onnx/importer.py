@@ -187,7 +187,10 @@ class Importer:
         if value is None:
             return None
         if position in rule.known:
-            return node.known(position, node.importer.source.operand_name(node, position))
+            name = self.source.operand_name(node, position)
+            array = node.known(position, name)
+            node.require(array.ndim <= 1, f"{name} is of shape {list(array.shape)}; it is a number or a list")
+            return np.atleast_1d(array)
         if value.element in WIDENED and (not rule.widened or value.element == "u64" and not rule.unsigned64):
             node.refuse(f"{value.element} is no type of the wire, and its exact results cannot be had from a wider one")
         if value.element not in NUMPY_TYPES:

@@ -9,7 +9,7 @@ from typing import Any, Mapping, Optional, Sequence, Union
 import numpy as np
 
 import quarry
-from quarry import Graph, Tensor
+from quarry import Graph, GraphError, TensorError
 
 from .errors import ModelError, NeedsValue, Unsupported
 from .importer import STATIC_INPUT_ELEMENTS, Importer, elements
@@ -136,6 +136,21 @@ class Model:
         return found
 
     def _build(self, sizes: dict[str, tuple[int, ...]], static: dict[str, np.ndarray]) -> Specialised:
+        try:
+            values = self._bound(sizes, static)
+            outputs = dict(zip(self.outputs, Importer(self._source).run(values)))
+            for name, value in outputs.items():
+                if value.element not in NUMPY_TYPES:
+                    raise Unsupported("output", name, f"{value.element} is no type of the wire")
+            computed = {name: value.tensor for name, value in outputs.items() if value.array is None}
+            graph = quarry.build(computed) if computed else None
+        except (TensorError, GraphError) as error:
+            raise ModelError(f"the model is past a limit of graphs: {error}") from error
+        used = () if graph is None else tuple(name for name in values if graph_name(name) in graph.inputs)
+        return Specialised(outputs, graph, used)
+
+    def _bound(self, sizes: dict[str, tuple[int, ...]], static: dict[str, np.ndarray]) -> dict[str, Value]:
+        """The inputs: known where they are static, else INPUTs of the graph."""
         values: dict[str, Value] = {}
         for name, shape in sizes.items():
             element = self.inputs[name].dtype
@@ -143,19 +158,9 @@ class Model:
                 values[name] = Value.known(static[name], element)
                 continue
             tensor = quarry.input(graph_name(name), shape, storage_dtype(element))
-            may_be_static = elements(shape) <= STATIC_INPUT_ELEMENTS
-            values[name] = Value(element, tuple(shape), tensor=tensor,
-                                 sources=frozenset([name]) if may_be_static else None)
-        outputs = dict(zip(self.outputs, Importer(self._source).run(values)))
-        for name, value in outputs.items():
-            if value.element not in NUMPY_TYPES:
-                raise Unsupported("output", name, f"{value.element} is no type of the wire")
-        computed: dict[str, Tensor] = {name: value.tensor for name, value in outputs.items() if value.array is None}
-        if not computed:
-            return Specialised(outputs, None, ())
-        graph = quarry.build(computed)
-        used = tuple(name for name in values if graph_name(name) in graph.inputs)
-        return Specialised(outputs, graph, used)
+            sources = frozenset([name]) if elements(shape) <= STATIC_INPUT_ELEMENTS else None
+            values[name] = Value(element, tuple(shape), tensor=tensor, sources=sources)
+        return values
 
 
 def graph_name(name: str) -> str:

@@ -38,8 +38,7 @@ def empty_scan(node: "Node", body: Any, position: int) -> Value:
 @operator("If", known=(0,), by_values=True)
 def if_(node: "Node") -> tuple[Value, ...]:
     condition = node.known(0, "its condition")
-    node.require(condition.size == 1, "its condition has to be one element")
-    branch = node.attribute("then_branch" if condition.reshape(-1)[0] else "else_branch")
+    branch = node.attribute("then_branch" if condition.item() else "else_branch")
     return tuple(node.run_graph(branch, []))
 
 
@@ -48,8 +47,8 @@ def loop(node: "Node") -> tuple[Value, ...]:
     trips, condition = node.known(0, "its trip count"), node.known(1, "its condition")
     body = node.attribute("body")
     state = list(node.values[2:])
-    limit = None if trips is None else int(trips.reshape(-1)[0])
-    going = True if condition is None else bool(condition.reshape(-1)[0])
+    limit = None if trips is None else int(trips.item())
+    going = True if condition is None else bool(condition.item())
     scans: list[list[Value]] = [[] for _ in range(len(body.output) - 1 - len(state))]
     step = 0
     while going and (limit is None or step < limit):
@@ -57,7 +56,7 @@ def loop(node: "Node") -> tuple[Value, ...]:
             node.refuse(f"a loop of more than {UNROLLED_STEPS} steps")
         results = node.run_graph(body, [Value.known(np.array(step, np.int64), "i64"),
                                         Value.known(np.array(going), "bool"), *state])
-        going = bool(node.value_of(results[0], "the condition that its body computes").reshape(-1)[0])
+        going = bool(node.value_of(results[0], "the condition that its body computes").item())
         state = results[1:1 + len(state)]
         for collected, value in zip(scans, results[1 + len(state):]):
             collected.append(value)

@@ -44,8 +44,8 @@ def constant_of_shape(node: "Node", shape: np.ndarray) -> Value:
 
 @operator("Range", known=(0, 1, 2))
 def range_(node: "Node", start: np.ndarray, limit: np.ndarray, delta: np.ndarray) -> Value:
-    node.require(float(delta) != 0, "a step of 0")
-    count = max(0, int(np.ceil((float(limit) - float(start)) / float(delta))))
+    node.require(delta.item() != 0, "a step of 0")
+    count = max(0, int(np.ceil((limit.item() - start.item()) / delta.item())))
     if count > PRODUCED_ELEMENTS:
         node.refuse(f"a range of {count} elements")
     return Value.known((start + np.arange(count) * delta).astype(start.dtype), node.element(0))
@@ -64,7 +64,7 @@ def eye_like(node: "Node", like: Tensor) -> Value:
 
 def window(node: "Node", size: np.ndarray, terms: tuple[float, ...]) -> Value:
     """A sum of cosines over `size` points."""
-    count = int(size)
+    count = int(size.item())
     node.require(0 < count <= PRODUCED_ELEMENTS, f"a window of {count} points")
     element = ELEMENT_NAMES.get(node.attribute("output_datatype", 1), "an unknown type")
     if element not in NUMPY_TYPES:
@@ -94,20 +94,21 @@ def blackman(node: "Node", size: np.ndarray) -> Value:
 def mel_weight_matrix(node: "Node", bins: np.ndarray, dft_length: np.ndarray, sample_rate: np.ndarray, low: np.ndarray,
                       high: np.ndarray) -> Value:
     """Triangles between frequencies that are equally far apart in mels, at whole positions of the spectrum."""
-    count, rows = int(bins), int(dft_length) // 2 + 1
+    count, points = int(bins.item()), int(dft_length.item())
+    rows = points // 2 + 1
     node.require(0 < count and 0 < rows and count * rows <= PRODUCED_ELEMENTS, f"a matrix of {rows} x {count}")
 
     def to_mel(hertz: float) -> float:
         return 2595 * np.log10(1 + hertz / 700)
 
     # ONNX spaces count + 2 points from low in steps of (high - low) / (count + 2): the last one lies below high.
-    low_mel, high_mel = to_mel(float(low)), to_mel(float(high))
+    low_mel, high_mel = to_mel(float(low.item())), to_mel(float(high.item()))
     mels = low_mel + np.arange(count + 2) * ((high_mel - low_mel) / (count + 2))
     hertz = 700 * (10 ** (mels / 2595) - 1)
-    points = ((int(dft_length) + 1) * hertz // int(sample_rate)).astype(np.int64)
+    corners = ((points + 1) * hertz // sample_rate.item()).astype(np.int64)
     matrix = np.zeros((rows, count))
     for column in range(count):
-        first, centre, last = (int(point) for point in points[column:column + 3])
+        first, centre, last = (int(point) for point in corners[column:column + 3])
         rising = centre - first
         if rising == 0:
             matrix[centre:centre + 1, column] = 1
@@ -125,7 +126,7 @@ def mel_weight_matrix(node: "Node", bins: np.ndarray, dft_length: np.ndarray, sa
 
 @operator("OneHot", known=(1, 2), widened="custom")
 def one_hot(node: "Node", indices: Tensor, depth: np.ndarray, values: np.ndarray) -> Any:
-    count = int(depth.reshape(-1)[0])
+    count = int(depth.item())
     node.require(count > 0 and values.shape == (2,), "depth has to be positive, values a pair")
     element = node.element(2)
     axis = shapes.normal_axis(node.attribute("axis", -1), len(indices.shape) + 1)

@@ -142,6 +142,6 @@ def dropout_of_inference(node: "Node", x: Tensor) -> tuple[Tensor, ...]:
 
 @operator("Dropout", since=12, known=(1, 2))
 def dropout(node: "Node", x: Tensor, ratio: Any = None, training: Any = None) -> tuple[Tensor, ...]:
-    if training is not None and bool(training) and (ratio is None or float(ratio) != 0):
+    if training is not None and training.item() and (ratio is None or ratio.item() != 0):
         node.refuse("dropout in training mode: its numbers cannot be compared with those of another runtime")
     return (x, primitives.full(x.shape, 1, "bool"))[:len(node.output_names)]

@@ -189,7 +189,7 @@ def space_to_depth(node: "Node", x: Tensor) -> Tensor:
 
 @operator("Trilu", known=(1,), widened="exact")
 def trilu(node: "Node", x: Tensor, k: Optional[np.ndarray] = None) -> Tensor:
-    diagonal = 0 if k is None else int(k)
+    diagonal = 0 if k is None else int(k.item())
     rows, columns = x.shape[-2:]
     # Beyond the matrix all diagonals are alike.
     diagonal = max(-rows - 1, min(columns + 1, diagonal))

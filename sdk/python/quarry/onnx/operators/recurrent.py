@@ -14,6 +14,7 @@ from .elementwise import select
 if TYPE_CHECKING:
     from ..importer import Node
 
+UNROLLED_STEPS = 10_000
 Activation = Callable[[Tensor], Tensor]
 State = tuple[Tensor, ...]
 
@@ -42,6 +43,8 @@ class Sequence:
         self.layout = node.attribute("layout", 0)
         self.x = x.permute((1, 0, 2)) if self.layout else x  # [time, batch, input]
         self.steps, self.batch, _ = self.x.shape
+        if self.steps > UNROLLED_STEPS:
+            node.refuse(f"a sequence of more than {UNROLLED_STEPS} steps")
         self.hidden = node.values[2].shape[-1]
         node.require(node.attribute("hidden_size", self.hidden) == self.hidden, "hidden_size differs from the weights'")
         direction = node.attribute("direction", "forward")

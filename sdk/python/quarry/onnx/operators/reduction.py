@@ -121,7 +121,7 @@ def top_k_by_attribute(node: "Node", x: Tensor) -> tuple[Tensor, Tensor]:
 
 @operator("TopK", since=10, known=(1,))
 def top_k(node: "Node", x: Tensor, k: np.ndarray) -> tuple[Tensor, Tensor]:
-    return best(node, x, int(k.reshape(-1)[0]))
+    return best(node, x, int(k.item()))
 
 
 def best(node: "Node", x: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -135,7 +135,7 @@ def best(node: "Node", x: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 @operator("CumSum", known=(1,), widened="wrap")
 def cumulative_sum(node: "Node", x: Tensor, axis: np.ndarray) -> Tensor:
-    return F.cumsum(x, shapes.normal_axis(int(axis.reshape(-1)[0]), len(x.shape)), bool(node.attribute("exclusive", 0)),
+    return F.cumsum(x, shapes.normal_axis(int(axis.item()), len(x.shape)), bool(node.attribute("exclusive", 0)),
                     bool(node.attribute("reverse", 0)))
 
 

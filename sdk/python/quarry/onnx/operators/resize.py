@@ -35,14 +35,30 @@ def resized(node: "Node", x: Tensor, scales: list[float], sizes: list[int], coor
     node.require(len(scales) == rank and len(sizes) == rank,
                  f"{len(scales)} scales or sizes for a value of rank {rank}")
     node.require(all(scale > 0 for scale in scales), f"scales {scales}")
+    options = (node.attribute("cubic_coeff_a", -0.75), bool(node.attribute("exclude_outside", 0)))
+    if coordinates == "align_corners":
+        x = with_fractional_sizes(x, scales, sizes, mode, rounding, options)
+        scales = []
     start: list[float] = []
     end: list[float] = []
     if coordinates == "tf_crop_and_resize":
         node.require(region is not None and region.size == 2 * rank, "tf_crop_and_resize needs a region of every axis")
         start, end = numbers(region[:rank]), numbers(region[rank:])
-    return F.resize(x, sizes, mode, coordinates, rounding, node.attribute("cubic_coeff_a", -0.75),
-                    bool(node.attribute("exclude_outside", 0)), scales, start, end,
+    return F.resize(x, sizes, mode, coordinates, rounding, *options, scales, start, end,
                     node.attribute("extrapolation_value", 0.0))
+
+
+def with_fractional_sizes(x: Tensor, scales: list[float], sizes: list[int], mode: str, rounding: str,
+                          options: tuple[float, bool]) -> Tensor:
+    """The axes of align_corners whose scaled size is no whole number, resampled: ONNX's reference takes the corner from
+    the size before it is rounded down. That is a crop of the axis, which ends where the last element lies."""
+    target, end = list(x.shape), [1.0] * len(x.shape)
+    for axis, (length, scale, size) in enumerate(zip(x.shape, scales, sizes)):
+        if length * scale > size * (1 + 1e-6):
+            target[axis], end[axis] = size, (size - 1) / (length * scale - 1)
+    if target == list(x.shape):
+        return x
+    return F.resize(x, target, mode, "tf_crop_and_resize", rounding, *options, [], [0.0] * len(target), end, 0.0)
 
 
 def scaled_sizes(x: Tensor, scales: Any) -> list[int]:

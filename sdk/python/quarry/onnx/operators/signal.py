@@ -48,7 +48,7 @@ def dft(node: "Node", x: Tensor, length: Optional[np.ndarray] = None) -> Tensor:
     inverse, one_sided = bool(node.attribute("inverse", 0)), bool(node.attribute("onesided", 0))
     node.require(not (inverse and one_sided), "a transform cannot be inverse and one-sided")
     order = [place for place in range(rank - 1) if place != axis] + [axis, rank - 1]
-    count = x.shape[axis] if length is None else int(length.reshape(-1)[0])
+    count = x.shape[axis] if length is None else int(length.item())
     result = transformed(node, x.permute(order), count, inverse, one_sided)
     return result.permute([int(place) for place in np.argsort(order)])
 
@@ -57,8 +57,8 @@ def dft(node: "Node", x: Tensor, length: Optional[np.ndarray] = None) -> Tensor:
 def stft(node: "Node", signal: Tensor, step: np.ndarray, window: Optional[Tensor] = None,
          frame_length: Optional[np.ndarray] = None) -> Tensor:
     node.require(window is not None or frame_length is not None, "it needs a window or a frame_length")
-    width = int(frame_length.reshape(-1)[0]) if frame_length is not None else window.shape[0]
-    hop = int(step.reshape(-1)[0])
+    width = int(frame_length.item()) if frame_length is not None else window.shape[0]
+    hop = int(step.item())
     node.require(hop > 0 and 0 < width <= signal.shape[1],
                  f"frames of {width}, {hop} apart, of {signal.shape[1]} samples")
     if len(signal.shape) == 2:
