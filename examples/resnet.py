@@ -1,6 +1,6 @@
 """ResNet-18 and ResNet-50 with torchvision's parameter names.
 
-    python3 examples/resnet.py                                        # the price of ResNet-50; trains a small ResNet-18
+    python3 examples/resnet.py                                        # the price of ResNet-50; trains a small one
     python3 examples/resnet.py --weights resnet50.safetensors --image cat.jpg
 """
 from __future__ import annotations
@@ -114,10 +114,12 @@ def main() -> None:
     options = arguments.parse_args()
     if options.weights and options.image:
         return classify(options.weights, options.image)
-    print("ResNet-50, 1 image:", quarry.quote(resnet50().eval()(quarry.input("images", (1, 3, 224, 224)))))
-    model, (images, labels) = resnet18(classes=4, width=8), stripes(8 * 32, 32)
-    job = training_step(model).job(steps=24, feed={"images": images.reshape(8, 32, 3, 32, 32), "labels": labels.reshape(8, 32)})
-    print("training a small ResNet-18:", job.quote())
+    photo = {"x": quarry.input("x", (1, 3, 224, 224))}
+    print("ResNet-50, 1 image:", quarry.jit(resnet50().eval().forward).job(inputs=photo).quote())
+    model, (images, labels) = ResNet(BasicBlock, [1, 1, 1, 1], classes=4, width=8), stripes(16 * 32, 32)
+    batches = {"images": images.reshape(16, 32, 3, 32, 32), "labels": labels.reshape(16, 32)}
+    job = training_step(model, rate=0.02).job(steps=48, feed=batches)
+    print("training a small one:", job.quote())
     print("loss by step:", job.run().round(3))
     images, labels = stripes(64, 32, seed=1)
     print(f"right on new stripes: {(model.eval()(Tensor(images)).argmax(-1).numpy() == labels).mean():.0%}")
