@@ -15,7 +15,7 @@ Tensor neg(const Tensor& x);
 Tensor abs(const Tensor& x);  ///< of the lowest integer: itself; derivative 0 at 0
 Tensor sign(const Tensor& x);
 Tensor square(const Tensor& x);
-Tensor sqrt(const Tensor& x);  ///< NaN below 0; -0 stays
+Tensor sqrt(const Tensor& x);  ///< NaN below 0; of -0 it is 0
 Tensor rsqrt(const Tensor& x);
 Tensor reciprocal(const Tensor& x);
 
