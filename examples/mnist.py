@@ -3,8 +3,8 @@
     python3 examples/mnist.py            # in f32
     python3 examples/mnist.py --half     # mixed precision: computes in f16, keeps its weights in f32, scales the loss
 
-Digits are drawn in random size, place, rotation and noise. The typeface DejaVu Serif is held out: what is reported is
-how many of its digits are read right by a network that never saw it.
+Digits are drawn in random size, place, rotation and noise. What is reported is how many of new drawings are read right,
+and how many in a typeface that was held out: DejaVu Serif Bold.
 """
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from quarry import Tensor, functional as F, nn, optim
 
 SIZE, BATCH = 28, 100
 FONTS = "/usr/share/fonts/truetype/dejavu/DejaVu{}.ttf"  # Debian: fonts-dejavu-core
-SEEN, HELD_OUT = ("Sans", "Sans-Bold", "SansMono", "SansMono-Bold"), ("Serif", "Serif-Bold")
+SEEN, HELD_OUT = ("Sans", "Sans-Bold", "SansMono", "SansMono-Bold", "Serif"), ("Serif-Bold",)
 
 
 def render(fonts: Sequence[str], count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -35,7 +35,7 @@ def render(fonts: Sequence[str], count: int, seed: int) -> tuple[np.ndarray, np.
         picture = Image.new("L", (SIZE, SIZE))
         ImageDraw.Draw(picture).text((x - (left + right) / 2, y - (top + bottom) / 2), str(label), 255, face)
         image[0] = np.asarray(picture.rotate(random.uniform(-15, 15), Image.BILINEAR), np.float32) / 255
-    return np.clip(images + random.normal(0, 0.15, images.shape), 0, 1).astype(np.float32), labels
+    return np.clip(images + random.normal(0, 0.1, images.shape), 0, 1).astype(np.float32), labels
 
 
 class Net(nn.Module):
@@ -90,10 +90,10 @@ def accuracy(model: Net, images: np.ndarray, labels: np.ndarray) -> float:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--half", action="store_true", help="compute in f16")
-    arguments.add_argument("--steps", type=int, default=300)
+    arguments.add_argument("--steps", type=int, default=400)
     options = arguments.parse_args()
     quarry.manual_seed(1)
-    images, labels = render(SEEN, 100 * BATCH, seed=1)
+    images, labels = render(SEEN, 200 * BATCH, seed=1)
 
     model = Net(dtype="f16" if options.half else "f32")
     optimiser = optim.AdamW(model.parameters(), lr=2e-3)
