@@ -204,7 +204,8 @@ Tensor resize(const Tensor& x, const Shape& sizes, const ResizeOptions& options)
         entry(options.scales, i, static_cast<double>(plan.to) / static_cast<double>(std::max<int64_t>(1, plan.from)));
     plan.crop_start = entry(options.crop_start, i, 0);
     plan.crop_end = entry(options.crop_end, i, 1);
-    const bool stays = plan.to == plan.from && plan.scale == 1 && options.coordinates != Coordinates::CropAndResize;
+    const bool is_same = plan.scale == 1 && options.coordinates != Coordinates::CropAndResize;
+    const bool stays = plan.to == plan.from && (is_same || plan.from == 0);
     if (!stays) y = resampled(y, plan, options);
   }
   return cast(y, x.dtype());
