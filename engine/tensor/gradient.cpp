@@ -128,6 +128,35 @@ Tensor unstrided(const Tensor& gradient, const Shape& shape, const std::vector<i
   return stride(shrink(reshape(pad(reshape(gradient, apart), amounts), joined), kept), directions);
 }
 
+Tensor moved_back(const Tensor& gradient, const Node& movement) {
+  const Shape& shape = movement.operands[0].shape();
+  switch (movement.op) {
+    case Op::Reshape:
+      return reshape(gradient, shape);
+    case Op::Permute:
+      return unpermuted(gradient, movement.attributes);
+    case Op::Expand:
+      return unexpanded(gradient, shape);
+    case Op::Pad:
+      return unpadded(gradient, shape, movement.attributes);
+    case Op::Shrink:
+      return unshrunk(gradient, shape, movement.attributes);
+    default:
+      return unstrided(gradient, shape, movement.attributes);
+  }
+}
+
+/// The gradient of a REDUCE_MAX in equal shares.
+Tensor shared_among_greatest(const Tensor& greatest, const Tensor& gradient) {
+  const Tensor& x = greatest.node().operands[0];
+  // f16 and bf16 cannot count far.
+  const DType counting = promoted(x.dtype(), DType::F32);
+  const Tensor is_greatest = equal_mask(x, expand(greatest, x.shape()));
+  const Tensor count = sum_over(cast(is_greatest, counting), greatest.node().attributes);
+  const Tensor share = cast(div(cast(gradient, counting), count), x.dtype());
+  return kept_where(is_greatest, expand(share, x.shape()));
+}
+
 // --- the walk from the loss to its sources ---
 
 class Reverse {
@@ -231,33 +260,10 @@ void Reverse::visit(const Tensor& value, const Tensor& gradient) {
     }
     case Op::ReduceSum:
       return pass(x, expand(gradient, x.shape()));
-    case Op::ReduceMax: {
-      // f16 and bf16 cannot count far.
-      const DType counting = promoted(x.dtype(), DType::F32);
-      const Tensor is_greatest = equal_mask(x, expand(value, x.shape()));
-      const Tensor count = sum_over(cast(is_greatest, counting), node.attributes);
-      const Tensor share = cast(div(cast(gradient, counting), count), x.dtype());
-      return pass(x, kept_where(is_greatest, expand(share, x.shape())));
-    }
-    case Op::Reshape:
-      return pass(x, reshape(gradient, x.shape()));
-    case Op::Permute:
-      return pass(x, unpermuted(gradient, node.attributes));
-    case Op::Expand:
-      return pass(x, unexpanded(gradient, x.shape()));
-    case Op::Pad:
-      return pass(x, unpadded(gradient, x.shape(), node.attributes));
-    case Op::Shrink:
-      return pass(x, unshrunk(gradient, x.shape(), node.attributes));
-    case Op::Stride:
-      return pass(x, unstrided(gradient, x.shape(), node.attributes));
-    case Op::CmpEq:
-    case Op::Input:
-    case Op::Const:
-    case Op::Iota:
-    case Op::Rand:
-    case Op::Step:
-      return;
+    case Op::ReduceMax:
+      return pass(x, shared_among_greatest(value, gradient));
+    default:
+      if (graph::is_movement(node.op)) pass(x, moved_back(gradient, node));
   }
 }
 
