@@ -37,6 +37,20 @@ def load_tensors(path: str | os.PathLike) -> dict[str, Tensor]:
 def save(path: str | os.PathLike, tensors: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> None:
     """Writes arrays or Tensors. The file appears under its name when it is complete."""
     stored = {name: _stored(name, value) for name, value in tensors.items()}
+    draft = f"{os.fspath(path)}.{os.getpid()}.part"
+    try:
+        with open(draft, "wb") as file:
+            file.write(head(stored, metadata))
+            for array, _ in stored.values():
+                file.write(array.reshape(-1).view(np.uint8).data)
+        os.replace(draft, path)
+    finally:
+        if os.path.exists(draft):
+            os.remove(draft)
+
+
+def head(stored: Mapping[str, tuple[np.ndarray, str]], metadata: Mapping[str, str] | None = None) -> bytes:
+    """What stands before the arrays of {name: (array, dtype)}, which follow in this order."""
     header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     end = 0
     for name, (array, dtype) in stored.items():
@@ -44,16 +58,7 @@ def save(path: str | os.PathLike, tensors: Mapping[str, Any], metadata: Mapping[
         end += array.nbytes
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    draft = f"{os.fspath(path)}.{os.getpid()}.part"
-    try:
-        with open(draft, "wb") as file:
-            file.write(struct.pack("<Q", len(text)) + text)
-            for array, _ in stored.values():
-                file.write(array.reshape(-1).view(np.uint8).data)
-        os.replace(draft, path)
-    finally:
-        if os.path.exists(draft):
-            os.remove(draft)
+    return struct.pack("<Q", len(text)) + text
 
 
 def _stored(name: str, value: Any) -> tuple[np.ndarray, str]:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import struct
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
 from ..dtypes import NUMPY_OF
+from ..safetensors import head
 from .errors import bad_answer
 
 WIRE_OF = {dtype: name for name, dtype in NUMPY_OF.items()}
@@ -26,31 +26,14 @@ def value_text(dtype: str, shape) -> str:
     return f"{dtype}[{', '.join(map(str, shape))}]"
 
 
-def wire_dtype(array: np.ndarray) -> str:
-    """The wire's name of an array's dtype; TypeError when it has none."""
-    name = WIRE_OF.get(array.dtype.newbyteorder("<"))
-    if name is None:
-        raise TypeError(f"there is no {array.dtype} on the wire; use one of bool, int8, uint8, int32, int64, float16, "
-                        "float32, float64 (uint16 holds the bits of bf16)")
-    return name
-
-
 class TensorFile:
     """A safetensors file made of arrays that stay where they are. Equal arrays under equal names have an equal hash."""
 
     def __init__(self, arrays: Mapping[str, np.ndarray]):
-        header, self.parts, end = {}, [], 0
-        for name in sorted(arrays):
-            array = np.asarray(arrays[name])
-            dtype = wire_dtype(array)
-            flat = np.ascontiguousarray(array, NUMPY_OF[dtype]).reshape(-1)
-            header[name] = {"dtype": dtype.upper(), "shape": list(array.shape),
-                            "data_offsets": [end, end + flat.nbytes]}
-            end += flat.nbytes
-            self.parts.append(memoryview(flat.view(np.uint8)))
-        text = json.dumps(header, separators=(",", ":")).encode()
-        text += b" " * (-len(text) % 8)
-        self.parts.insert(0, memoryview(struct.pack("<Q", len(text)) + text))
+        """`arrays` are as the engine stores them: contiguous, little-endian, in the wire's dtypes."""
+        stored = {name: (arrays[name], WIRE_OF[arrays[name].dtype]) for name in sorted(arrays)}
+        self.parts = [memoryview(head(stored))]
+        self.parts += [memoryview(array.reshape(-1).view(np.uint8)) for array, _ in stored.values()]
         self.bytes = sum(part.nbytes for part in self.parts)
 
     def chunks(self, begin: int = 0, sent: Callable[[int], None] | None = None) -> Iterator[memoryview]:
@@ -71,10 +54,10 @@ class TensorFile:
         return digest.hexdigest()
 
 
-def check_head(head: bytes, name: str, dtype: str, shape: tuple[int, ...], data_bytes: int) -> None:
+def check_head(text: bytes, name: str, dtype: str, shape: tuple[int, ...], data_bytes: int) -> None:
     """That the header of a result's file is that of the one tensor it must hold."""
     try:
-        header = json.loads(head)
+        header = json.loads(text)
         entry = header[name]
         found = str(entry["dtype"]).lower(), tuple(entry["shape"]), list(entry["data_offsets"])
         only = set(header) <= {name, "__metadata__"}
