@@ -30,6 +30,8 @@ class Block(nn.Module):
 class Speller(nn.Module):
     def __init__(self, width: int = 96, heads: int = 4, layers: int = 2, longest: int = LONGEST):
         self.letters, self.places = nn.Embedding(LETTERS, width), nn.Embedding(longest + 1, width)
+        for table in (self.letters, self.places):  # N(0, 1) would drown what the blocks add
+            table.weight.assign(table.weight * 0.02)
         self.blocks = [Block(width, heads) for _ in range(layers)]
         self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, LETTERS, bias=False)
 
@@ -108,7 +110,7 @@ def pair_model(learnt: np.ndarray, held_out: np.ndarray) -> float:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--words", default="/usr/share/dict/words", help="a file with a word a line")
-    arguments.add_argument("--epochs", type=float, default=2)
+    arguments.add_argument("--epochs", type=float, default=2.5)
     options = arguments.parse_args()
     quarry.manual_seed(1)
     learnt, held_out = read_words(options.words)
