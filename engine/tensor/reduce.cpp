@@ -185,7 +185,10 @@ Tensor softmax(const Tensor& x, int64_t axis) {
   const Reduction rows(x, {axis}, true, "softmax");
   const Tensor wide = inner(x);
   const Tensor weights = exp(wide - detach(rows.max(wide)));
-  return rounded_like(weights * reciprocal(rows.sum(weights)), x);
+  const auto rule = [rows](std::span<const Tensor>, const Tensor& value, const Tensor& gradient) {
+    return std::vector{value * (gradient - rows.sum(value * gradient))};
+  };
+  return rounded_like(with_derivative({wide}, weights * reciprocal(rows.sum(weights)), rule), x);
 }
 
 Tensor log_softmax(const Tensor& x, int64_t axis) {
