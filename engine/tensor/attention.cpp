@@ -132,7 +132,8 @@ Tensor dropout(const Tensor& x, double probability, uint32_t stream) {
   if (probability == 0) return x;
   const Tensor zeros = constant(0, x.dtype(), x.shape());
   if (probability == 1) return zeros;
-  return where(bernoulli(x.shape(), stream, probability), zeros, x * (1 / (1 - probability)));
+  const Tensor scaled = cast(widened(x) * (1 / (1 - probability)), x.dtype());
+  return where(bernoulli(x.shape(), stream, probability), zeros, scaled);
 }
 
 }  // namespace quarry::tensor

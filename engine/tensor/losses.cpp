@@ -120,6 +120,13 @@ Tensor probability_loss(const Tensor& log_probabilities, const Tensor& targets, 
   return sum(loss) / static_cast<double>(loss.elements());
 }
 
+/// log(x), at least -100. log sees 1 where x is 0, so that no gradient is NaN there.
+Tensor floored_log(const Tensor& x) {
+  const Tensor floor = constant(-100, x.dtype(), x.shape());
+  const Tensor is_zero = equal(x, zeros_like(x));
+  return where(is_zero, floor, maximum(log(where(is_zero, constant(1, x.dtype(), x.shape()), x)), floor));
+}
+
 Tensor weighted(const Tensor& loss, const Tensor& weight) {
   return weight ? loss * cast(weight, loss.dtype()) : loss;
 }
@@ -168,9 +175,8 @@ Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, double beta, Reduct
 
 Tensor binary_cross_entropy(const Tensor& x, const Tensor& target, const Tensor& weight, Reduction reduction) {
   const auto [probability, wanted] = met(x, target, "binary_cross_entropy");
-  const Tensor floor = constant(-100, probability.dtype(), probability.shape());
-  const Tensor of_true = maximum(log(probability), floor);
-  const Tensor of_false = maximum(log(1.0 - probability), floor);
+  const Tensor of_true = floored_log(probability);
+  const Tensor of_false = floored_log(1.0 - probability);
   return reduced(weighted(-(wanted * of_true + (1.0 - wanted) * of_false), weight), reduction);
 }
 

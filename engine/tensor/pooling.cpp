@@ -59,11 +59,11 @@ Layout layout_of(const Tensor& x, const Shape& kernel, const PoolOptions& option
   return layout;
 }
 
-/// [.., L1, .., Ld] -> [.., O1, .., Od, K1, .., Kd], zeros in the padding.
-Tensor windows_of(const Tensor& x, const Layout& layout) {
+/// [.., L1, .., Ld] -> [.., O1, .., Od, K1, .., Kd], `fill` in the padding.
+Tensor windows_of(const Tensor& x, const Layout& layout, double fill = 0) {
   std::vector<Pair> amounts = no_padding(x);
   std::ranges::copy(layout.padding, amounts.end() - static_cast<ptrdiff_t>(layout.padding.size()));
-  return windows(pad(x, amounts), layout.kernel, layout.stride, layout.dilation);
+  return windows(pad(x, amounts, PadMode::Constant, fill), layout.kernel, layout.stride, layout.dilation);
 }
 
 Axes window_axes(const Layout& layout) {
@@ -72,41 +72,45 @@ Axes window_axes(const Layout& layout) {
   return axes;
 }
 
-bool has_padding(const Layout& layout) {
-  return std::ranges::any_of(layout.padding, [](const Pair& pair) { return pair.before > 0 || pair.after > 0; });
-}
-
-/// Ones of the spatial sizes of x, which padding surrounds with zeros: [L1, .., Ld].
-Tensor ones_inside(const Tensor& x, const Layout& layout, DType dtype) {
-  const auto axes = static_cast<ptrdiff_t>(layout.kernel.size());
-  return constant(1, dtype, {x.shape().end() - axes, x.shape().end()});
-}
-
 double lowest(DType dtype) {
   if (graph::is_float(dtype)) return -std::numeric_limits<double>::infinity();
   return static_cast<double>(graph::lowest_integer(dtype));
 }
 
-/// Windows in which padding holds the lowest value.
-Tensor max_windows(const Tensor& x, const Layout& layout) {
-  const Tensor seen = windows_of(x, layout);
-  if (!has_padding(layout) || lowest(x.dtype()) == 0) return seen;
-  const Tensor inside = windows_of(ones_inside(x, layout, x.dtype()), layout);
-  return where(inside, seen, constant(lowest(x.dtype()), x.dtype()));
+/// How many elements of [low, high) each of `count` windows sees along one axis: [count].
+Tensor counts_along(const Layout& layout, size_t axis, int64_t count, int64_t low, int64_t high, DType dtype) {
+  const auto whole = [](int64_t value) { return integer_constant(value, DType::I32); };
+  const int64_t gap = layout.dilation[axis];
+  const Tensor begin =
+      sub(mul(iota(DType::I32, {count}, 0), whole(layout.stride[axis])), whole(layout.padding[axis].before));
+  // Taps at begin, begin + gap, ...: those below `low` and those below `high`.
+  const auto taps_below = [&](int64_t border) {
+    return div(add(maximum(sub(whole(border), begin), whole(0)), whole(gap - 1)), whole(gap));
+  };
+  return cast(sub(minimum(taps_below(high), whole(layout.kernel[axis])), taps_below(low)), dtype);
 }
 
-/// The elements of each window [O1, .., Od] that an average divides by.
-Tensor element_counts(const Tensor& x, const Layout& layout, bool count_include_pad, DType dtype) {
-  const Tensor ones = ones_inside(x, layout, dtype);
-  if (!count_include_pad) return sum(windows_of(ones, layout), window_axes(layout));
-  // Padding as stated counts, what ceil mode added beyond does not.
-  Layout outer = layout;
-  Shape padded = ones.shape();
-  for (size_t i = 0; i < padded.size(); ++i) {
-    padded[i] += layout.stated[i].before + layout.stated[i].after;
-    outer.padding[i] = {0, layout.padding[i].after - layout.stated[i].after};
+/// What the average of each window [O1, .., Od] of the axes `sizes` divides by. Padding as stated may count, what ceil
+/// mode added beyond does not.
+Tensor element_counts(const Shape& sizes, const Shape& places, const Layout& layout, bool count_include_pad,
+                      DType dtype) {
+  Tensor counts = constant(1, dtype);
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    const auto [before, after] = count_include_pad ? layout.stated[i] : Pair{0, 0};
+    Shape along(sizes.size(), 1);
+    along[i] = places[i];
+    counts = mul(counts, reshape(counts_along(layout, i, places[i], -before, sizes[i] + after, dtype), along));
   }
-  return sum(windows_of(constant(1, dtype, padded), outer), window_axes(layout));
+  return counts;
+}
+
+/// Whether every window sees as many elements that count.
+bool all_alike(const Layout& layout, bool count_include_pad) {
+  for (size_t i = 0; i < layout.kernel.size(); ++i) {
+    const auto [before, after] = count_include_pad ? layout.stated[i] : Pair{0, 0};
+    if (before != layout.padding[i].before || after < layout.padding[i].after) return false;
+  }
+  return true;
 }
 
 Axes spatial_axes(const Tensor& x, const char* where) {
@@ -160,13 +164,13 @@ Tensor adapted_all(const Tensor& x, const Shape& sizes, const char* where, Pool 
 
 Tensor max_pool(const Tensor& x, const Shape& kernel, const PoolOptions& options) {
   const Layout layout = layout_of(x, kernel, options, "max_pool");
-  return max(max_windows(x, layout), window_axes(layout));
+  return max(windows_of(x, layout, lowest(x.dtype())), window_axes(layout));
 }
 
 PoolWithIndices max_pool_with_indices(const Tensor& x, const Shape& kernel, const PoolOptions& options) {
   const Layout layout = layout_of(x, kernel, options, "max_pool");
   const auto axes = static_cast<int64_t>(kernel.size());
-  const Tensor seen = flatten(max_windows(x, layout), -axes, -1);
+  const Tensor seen = flatten(windows_of(x, layout, lowest(x.dtype())), -axes, -1);
   // Positions count from 1, so that padding's 0 is none of them; the first maximum has the least position.
   const Shape sizes(x.shape().end() - axes, x.shape().end());
   const int64_t count = count_of(sizes);
@@ -198,8 +202,12 @@ Tensor avg_pool(const Tensor& x, const Shape& kernel, const PoolOptions& options
   require_float(x, "avg_pool");
   const Layout layout = layout_of(x, kernel, options, "avg_pool");
   const Tensor total = sum(windows_of(widened(x), layout), window_axes(layout));
-  if (!has_padding(layout)) return cast(total / static_cast<double>(count_of(layout.kernel)), x.dtype());
-  return cast(div(total, element_counts(x, layout, count_include_pad, total.dtype())), x.dtype());
+  if (all_alike(layout, count_include_pad)) {
+    return cast(total / static_cast<double>(count_of(layout.kernel)), x.dtype());
+  }
+  const auto axes = static_cast<ptrdiff_t>(kernel.size());
+  const Shape sizes(x.shape().end() - axes, x.shape().end()), places(total.shape().end() - axes, total.shape().end());
+  return cast(div(total, element_counts(sizes, places, layout, count_include_pad, total.dtype())), x.dtype());
 }
 
 Tensor lp_pool(const Tensor& x, double p, const Shape& kernel, const PoolOptions& options) {

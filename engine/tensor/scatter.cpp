@@ -21,7 +21,7 @@ Tensor highest_like(const Tensor& x) {
 
 /// All writes seen from all places: x's axis of n places followed by the axis of m writes.
 struct Writes {
-  Tensor mask;    ///< [.., n, m, ..]
+  Tensor mask;    ///< [.., n, m, ..]; other axes of size 1 where the index is the same for all of them
   Tensor source;  ///< [.., 1, m, ..]
   int64_t axis;   ///< of the writes
 };
@@ -31,8 +31,8 @@ Tensor set(const Tensor& x, const Tensor& source, const Writes& writes) {
   const Tensor numbers = add(iota(DType::I32, writes.mask.shape(), writes.axis), integer_constant(1, DType::I32));
   const Tensor last = max(mul(mask_of(writes.mask, DType::I32), numbers), {writes.axis});
   const Tensor none = scalar_beside(last, int64_t{0});
-  const Tensor written = gather_along_axis(source, writes.axis - 1, sub(last, scalar_beside(last, int64_t{1})));
-  return where(equal(last, none), x, written);
+  const Tensor place = broadcast_to(sub(last, scalar_beside(last, int64_t{1})), x.shape());
+  return where(equal(last, none), x, gather_along_axis(source, writes.axis - 1, place));
 }
 
 Tensor combined(const Tensor& x, const Tensor& source, const Writes& writes, Scatter how) {
@@ -50,6 +50,14 @@ Tensor combined(const Tensor& x, const Tensor& source, const Writes& writes, Sca
       return minimum(x, min(seen(highest_like(x)), {writes.axis}));
   }
   return x;
+}
+
+/// source [.., m, ..] written to x [.., n, ..]; index has m on the axis, and elsewhere x's sizes or 1.
+Tensor written(const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source, Scatter how) {
+  Shape places = index.shape();
+  places.insert(places.begin() + axis, x.size(axis));
+  const Tensor mask = binary(Op::CmpEq, iota(index.dtype(), places, axis), expand(unsqueeze(index, {axis}), places));
+  return combined(x, source, {mask, unsqueeze(source, {axis}), axis + 1}, how);
 }
 
 void check(const Tensor& x, int64_t axis, const Tensor& index, const Tensor& source) {
@@ -72,12 +80,8 @@ Tensor scatter(const Tensor& x, int64_t axis, const Tensor& given, const Tensor&
   for (int64_t i = 0; i < x.rank(); ++i) touched.push_back({0, i == axis ? x.size(i) : given.size(i)});
   const Tensor part = slice(x, touched);
   const Tensor index = negative == Negative::Wrap ? wrapped(given, x.size(axis)) : given;
-  const Tensor source = cast(given_source, x.dtype());
-  Shape places = index.shape();
-  places.insert(places.begin() + axis, x.size(axis));
-  const Tensor mask = binary(Op::CmpEq, iota(index.dtype(), places, axis), expand(unsqueeze(index, {axis}), places));
-  const Tensor written = combined(part, source, {mask, unsqueeze(source, {axis}), axis + 1}, how);
-  return part.shape() == x.shape() ? written : slice_put(x, touched, written);
+  const Tensor changed = written(part, axis, index, cast(given_source, x.dtype()), how);
+  return part.shape() == x.shape() ? changed : slice_put(x, touched, changed);
 }
 
 Tensor scatter_nd(const Tensor& x, const Tensor& index, const Tensor& updates, Scatter how, Negative negative) {
@@ -91,8 +95,9 @@ Tensor scatter_nd(const Tensor& x, const Tensor& index, const Tensor& updates, S
   const int64_t n = places.size(0),
                 rest = places.shape().size() > 1 ? count_of(std::span(places.shape()).subspan(1)) : 1;
   const int64_t writes = place.elements();
-  const Tensor at = expand(reshape(place, {writes, 1}), {writes, rest});
-  return reshape(scatter(reshape(places, {n, rest}), 0, at, reshape(updates, {writes, rest}), how), x.shape());
+  if (updates.elements() == 0) return x;
+  const Tensor source = reshape(cast(updates, x.dtype()), {writes, rest});
+  return reshape(written(reshape(places, {n, rest}), 0, reshape(place, {writes, 1}), source, how), x.shape());
 }
 
 Tensor nonzero(const Tensor& x) {
