@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import numpy as np
 
+from quarry.dtypes import bf16_bits, bf16_values
+
 from . import shapes
 from .values import ELEMENT_NAMES, FLOATS, NUMPY_TYPES
 
@@ -31,11 +33,9 @@ def fold(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 def rounded(array: Array, element: str) -> Array:
     """The array in the NumPy type of an element type; a bf16 is rounded to nearest even in its f32."""
-    if element != "bf16":
-        return np.asarray(array).astype(NUMPY_TYPES[element], copy=False)
-    bits = np.asarray(array, np.float32).view(np.uint32).astype(np.uint64)
-    bits = ((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000).astype(np.uint32)
-    return np.where(np.isnan(array), np.float32(np.nan), bits.view(np.float32))
+    if element == "bf16":
+        return bf16_values(bf16_bits(array))
+    return np.asarray(array).astype(NUMPY_TYPES[element], copy=False)
 
 
 def elementwise(function: Callable[..., Array], wrap: bool = True) -> Callable[..., Any]:

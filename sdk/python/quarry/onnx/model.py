@@ -10,6 +10,7 @@ import numpy as np
 
 import quarry
 from quarry import Graph, GraphError, TensorError
+from quarry.dtypes import bf16_values
 
 from .errors import ModelError, NeedsValue, Unsupported
 from .importer import STATIC_INPUT_ELEMENTS, Importer, elements
@@ -195,7 +196,7 @@ def checked(entry: Input, value: Any) -> np.ndarray:
         if value.dtype.kind in "ifb" and np.can_cast(value.dtype, wanted, "same_kind"):
             value = value.astype(wanted)  # lists and numbers have the types that NumPy guesses
     if entry.dtype == "bf16" and value.dtype == np.uint16:
-        value = (value.astype(np.uint32) << 16).view(np.float32)
+        value = bf16_values(value)
     if value.dtype != wanted:
         raise ModelError(f"input {entry.name!r} is {entry.dtype}, the array is {value.dtype}")
     shape = entry.shape

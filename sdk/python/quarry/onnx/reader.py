@@ -5,6 +5,7 @@ The only module, with signatures.py and table.py, that touches the onnx package,
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any, Iterator, Optional, Union
 
 from .errors import ModelError, Unsupported
@@ -105,13 +106,16 @@ def read(source: ModelSource) -> Source:
     try:
         if isinstance(source, onnx.ModelProto):
             model = source
-        elif isinstance(source, bytes):
-            model = onnx.load_model_from_string(source)
         else:
-            folder = os.path.dirname(os.path.abspath(source))
-            model = onnx.load(os.fspath(source), load_external_data=False)
+            if not isinstance(source, bytes):
+                folder = os.path.dirname(os.path.abspath(source))
+                with open(source, "rb") as file:
+                    source = file.read()
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # of bytes that are left over, which protobuf only warns of
+                model = onnx.load_model_from_string(source)
     except OSError as error:
-        raise ModelError(f"cannot read {os.fspath(source)}: {error.strerror}") from error
+        raise ModelError(f"cannot read {error.filename}: {error.strerror}") from error
     except Exception as error:  # protobuf's own errors, which the onnx package does not wrap
         raise ModelError(f"not an ONNX model: {error}") from error
     if not isinstance(source, onnx.ModelProto) and not model.ir_version and not model.graph.node:
