@@ -139,7 +139,7 @@ class Importer:
             results = self.run_function(function, proto, values, scope)
         else:
             results = self.run_operator(proto, domain, values, scope)
-        if len(results) < len(proto.output):
+        if any(proto.output[len(results):]):
             raise ModelError(f"node {proto.name!r} ({proto.op_type}) names {len(proto.output)} outputs, "
                              f"there are {len(results)}")
         for name, value in zip(proto.output, results):
