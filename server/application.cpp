@@ -1,6 +1,7 @@
 #include "server/application.h"
 
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <stdexcept>
 
@@ -86,17 +87,18 @@ struct Application::State {
         catalog(blobs, *work, database),
         gate(gate_options(options, random), database, *work, blobs, hub, metrics),
         service{settings, clock, random, database, *work, blobs, catalog, hub, gate, metrics, rates, key_connections},
-        api(service),
-        http(http_options(options, random), [this](http::Request& request) { return api.handle(request); }),
-        metrics_listener(options.metrics_listen.host, options.metrics_listen.port, metrics) {
+        api(service) {
+    // What requests read is complete before the threads start that read it.
     settings.gate_port = gate.port();
-    metrics.connections = [this] { return http.connections(); };
+    http.emplace(http_options(options, random), [this](http::Request& request) { return api.handle(request); });
+    metrics.connections = [this] { return http->connections(); };
+    metrics_listener.emplace(options.metrics_listen.host, options.metrics_listen.port, metrics);
   }
 
   /// Sources of work first, then the threads that finish it; the objects themselves go last, because a late answer may
   /// still point at them.
   void stop() {
-    http.stop();
+    http->stop();
     gate.stop();
     pool.reset();
     work.reset();
@@ -115,8 +117,8 @@ struct Application::State {
   Gate gate;
   Service service;
   Api api;
-  http::Server http;
-  MetricsListener metrics_listener;
+  std::optional<http::Server> http;
+  std::optional<MetricsListener> metrics_listener;
 };
 
 Application::Application(const Options& options, const Clock& clock, RandomSource& random)
@@ -125,13 +127,13 @@ Application::~Application() {
   stop();
 }
 uint16_t Application::port() const {
-  return state_->http.port();
+  return state_->http->port();
 }
 uint16_t Application::gate_port() const {
   return state_->gate.port();
 }
 uint16_t Application::metrics_port() const {
-  return state_->metrics_listener.port();
+  return state_->metrics_listener->port();
 }
 void Application::stop() {
   state_->stop();

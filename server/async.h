@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 #include <type_traits>
+#include <utility>
 
 #include "server/http/message.h"
 #include "sql/group_commit.h"
@@ -36,8 +37,9 @@ struct Outcome {
       value.emplace(work());
     }
   }
+  /// The exception goes with the caller: its last owner must not be the other thread, which may still hold the Outcome.
   T take() {
-    if (error) std::rethrow_exception(error);
+    if (error) std::rethrow_exception(std::exchange(error, nullptr));
     if constexpr (!std::is_void_v<T>) return std::move(*value);
   }
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "server/api/keys.h"
 #include "server/limits.h"
@@ -40,7 +41,8 @@ class BodyMemory {
    public:
     explicit Share(std::atomic<size_t>& used) : used_(used) {}
     Share(const Share&) = delete;
-    ~Share() { used_ -= bytes_; }
+    ~Share() { give_back(); }
+    void give_back() { used_ -= std::exchange(bytes_, 0); }
     bool take(size_t bytes) {
       bytes_ += bytes;
       return (used_ += bytes) <= kBufferedBodyBytes;
@@ -197,6 +199,10 @@ struct Api::State {
     if (auto refused = co_await admit(route, call)) co_return std::move(*refused);
     if (auto refused = co_await read_body(route, call, share)) co_return std::move(*refused);
     if (auto refused = take_key(route, call)) co_return std::move(*refused);
+    call.release_body = [&call, &share] {
+      std::string().swap(call.body);
+      share.give_back();
+    };
     if (route.creates) {
       if (auto known = co_await recall(call)) co_return std::move(*known);
     }

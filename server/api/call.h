@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -21,8 +22,9 @@ struct Call {
   std::vector<std::string> arguments;  ///< the {..} parts of the route, decoded
   AccountId account{};                 ///< whose key it is; every query takes it
   std::string key_id{};
-  std::string body{};              ///< empty for routes that stream it
-  sql::Idempotency idempotency{};  ///< key empty when none was given
+  std::string body{};                    ///< empty for routes that stream it
+  sql::Idempotency idempotency{};        ///< key empty when none was given
+  std::function<void()> release_body{};  ///< gives the body's memory back: before a long wait
 };
 
 /// The HTTP status of a problem's code: one code has one status. 422 for the codes of the engine's rooms.

@@ -149,6 +149,7 @@ Awaitable<http::Response> post_job(Service& service, Call& call) {
   submission.jobs.push_back(std::move(plan.row));
   http::Response submitted = co_await submit(service, std::move(submission));
   if (wait.count() == 0 || submitted.status != 201) co_return submitted;
+  call.release_body();
   const auto job = co_await job_at_its_end(service, call.account, id, wait, changes);
   if (!job) co_return submitted;  // a repeated submit: the job is the first one's
   co_return co_await job_answer(service, *job, 201, with_results);
