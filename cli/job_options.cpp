@@ -20,16 +20,22 @@ Result<NameAndValue> split(const std::string& text, const char* flag, const char
   return NameAndValue{text.substr(0, equals), text.substr(equals + 1)};
 }
 
-/// "file.safetensors[:tensor]" or "job_...:output"; the tensor's name defaults to the input's.
+/// "file.safetensors[:tensor]" or "job_...:output"; the tensor's name defaults to the input's. Names may hold colons:
+/// the first one that stands behind a file or a job parts them.
 Result<graph::InputSource> parse_source(const NameAndValue& given, std::map<Digest, std::filesystem::path>& files) {
-  const auto colon = given.value.rfind(':');
-  const std::string head = given.value.substr(0, colon);
-  const std::string tail = colon == std::string::npos ? given.name : given.value.substr(colon + 1);
-  if (auto job = JobId::parse(head)) return graph::InputSource(graph::JobOutputInput{*job, tail});
-  const std::filesystem::path path = std::filesystem::exists(given.value) ? given.value : head;
+  std::filesystem::path path = given.value;
+  std::string tensor = given.name;
+  for (size_t colon = given.value.find(':'); colon != std::string::npos && !std::filesystem::exists(path);
+       colon = given.value.find(':', colon + 1)) {
+    const std::string head = given.value.substr(0, colon), tail = given.value.substr(colon + 1);
+    if (auto job = JobId::parse(head)) return graph::InputSource(graph::JobOutputInput{*job, tail});
+    if (!std::filesystem::exists(head)) continue;
+    path = head;
+    tensor = tail;
+  }
   QUARRY_ASSIGN(const Digest digest, hash_file(path, {}));
   files[digest] = path;
-  return graph::InputSource(graph::TensorInput{digest, path == given.value ? given.name : tail});
+  return graph::InputSource(graph::TensorInput{digest, tensor});
 }
 
 }  // namespace
