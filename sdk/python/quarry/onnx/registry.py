@@ -29,7 +29,7 @@ class Rule:
     widened: str = ""
     unsigned64: bool = True
     by_values: bool = False
-    note: str = ""
+    refuses: str = ""
 
 
 @dataclass
@@ -49,13 +49,13 @@ TABLE = Table()
 
 def operator(*names: str, since: int = 1, until: int = LATEST_OPSET, domain: str = STANDARD,
              known: tuple[int, ...] = (), widened: str = "", unsigned64: bool = True, by_values: bool = False,
-             note: str = "") -> Callable:
+             refuses: str = "") -> Callable:
     """Registers a function as the rule of the named operators. It is called as function(node, *operands): tensors, or
     NumPy arrays for the `known` ones, None where an optional operand is left out."""
 
     def register(function: Callable) -> Callable:
         for name in names:
-            rule = Rule(name, domain, since, until, function, known, widened, unsigned64, by_values, note)
+            rule = Rule(name, domain, since, until, function, known, widened, unsigned64, by_values, refuses)
             TABLE.rules.setdefault((domain, name), []).append(rule)
         return function
 

@@ -33,15 +33,25 @@ def known_operands(rules: list[Rule], schemas: list[Any]) -> str:
     return ", ".join(f"`{name}`" for name in dict.fromkeys(names))
 
 
+def wider_integers(rules: list[Rule]) -> str:
+    """Whether the newest rule takes i16, u16, u32 and u64."""
+    newest = max(rules, key=lambda rule: rule.since)
+    if not newest.widened and not newest.by_values:
+        return ""
+    return "yes" if newest.unsigned64 else "but u64"
+
+
 def supported(domain: str) -> Iterator[str]:
-    yield "| operator | versions | operands whose values have to be known |"
-    yield "|---|---|---|"
+    yield "| operator | versions | operands whose values have to be known | i16 u16 u32 u64 | refused |"
+    yield "|---|---|---|---|---|"
     for (of, operator), rules in sorted(TABLE.rules.items()):
         schemas = schema_versions(of, operator) if of == domain else []
         versions = [schema.since_version for schema in schemas
                     if any(rule.since <= schema.since_version <= rule.until for rule in rules)]
         if versions:
-            yield f"| {operator} | {', '.join(map(str, reversed(versions)))} | {known_operands(rules, schemas)} |"
+            refuses = "; ".join(dict.fromkeys(rule.refuses for rule in rules if rule.refuses))
+            yield (f"| {operator} | {', '.join(map(str, reversed(versions)))} | {known_operands(rules, schemas)} | "
+                   f"{wider_integers(rules)} | {refuses} |")
 
 
 def refused() -> Iterator[str]:

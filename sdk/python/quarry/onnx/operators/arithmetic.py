@@ -38,7 +38,7 @@ def divide(node: "Node", x: Tensor, y: Tensor) -> Tensor:
     return primitives.unsigned_division(x, y)[0] if node.element(0) == "u64" else F.div(x, y)
 
 
-@operator("Mod", widened="custom")
+@operator("Mod", widened="custom", refuses="floats without fmod")
 def modulus(node: "Node", x: Tensor, y: Tensor) -> Any:
     if node.attribute("fmod", 0) == 0 and x.dtype in FLOATS:
         node.refuse("Mod of floats has to be asked for with fmod = 1")
@@ -49,7 +49,7 @@ def modulus(node: "Node", x: Tensor, y: Tensor) -> Any:
     return Value.computed(result, node.element(0))
 
 
-@operator("Pow", since=7, widened="custom")
+@operator("Pow", since=7, widened="custom", refuses="integer powers with i16, u16, u32 or u64")
 def power(node: "Node", x: Tensor, y: Tensor) -> Any:
     base, exponent = node.element(0), node.element(1)
     if base in FLOATS:
@@ -134,12 +134,12 @@ def bit_shift(node: "Node", x: Tensor, amount: Tensor) -> Value:
     return Value.computed(into_range(shifted, element), element)
 
 
-@operator("Cast", since=6, widened="custom")
+@operator("Cast", since=6, widened="custom", refuses="strings")
 def cast(node: "Node", x: Tensor) -> Value:
     return convert(node, x, ELEMENT_NAMES.get(node.attribute("to"), "an unknown type"))
 
 
-@operator("CastLike", widened="custom")
+@operator("CastLike", widened="custom", refuses="strings")
 def cast_like(node: "Node", x: Tensor, like: Tensor) -> Value:
     return convert(node, x, node.element(1))
 

@@ -35,14 +35,14 @@ def empty_scan(node: "Node", body: Any, position: int) -> Value:
     return Value.known(np.zeros((0, *sizes), NUMPY_TYPES[element]), element)
 
 
-@operator("If", known=(0,), by_values=True)
+@operator("If", known=(0,), by_values=True, refuses="conditions that are data")
 def if_(node: "Node") -> tuple[Value, ...]:
     condition = node.known(0, "its condition")
     branch = node.attribute("then_branch" if condition.item() else "else_branch")
     return tuple(node.run_graph(branch, []))
 
 
-@operator("Loop", known=(0, 1), by_values=True)
+@operator("Loop", known=(0, 1), by_values=True, refuses="conditions that are data; more than 10,000 steps")
 def loop(node: "Node") -> tuple[Value, ...]:
     trips, condition = node.known(0, "its trip count"), node.known(1, "its condition")
     body = node.attribute("body")
@@ -91,7 +91,7 @@ def scan(node: "Node") -> tuple[Value, ...]:
     return (*state, *ends)
 
 
-@operator("Scan", until=8, by_values=True)
+@operator("Scan", until=8, by_values=True, refuses="lengths of sequences in version 8; more than 10,000 steps")
 def scan_of_batches(node: "Node") -> tuple[Value, ...]:
     """The first version: axis 0 is a batch of sequences that run apart, axis 1 their steps."""
     body, scanned = node.attribute("body"), node.attribute("num_scan_inputs")

@@ -102,7 +102,7 @@ def pool_shape(node: "Node", x: Tensor) -> tuple[Any, ...]:
     return kernel, strides, pads, dilations, ceil
 
 
-@operator("MaxPool")
+@operator("MaxPool", refuses="windows that ceil_mode puts outside of the value")
 def max_pool(node: "Node", x: Tensor) -> Any:
     shape = pool_shape(node, x)
     if not node.wants(1):
@@ -149,7 +149,8 @@ def max_unpool(node: "Node", x: Tensor, indices: Tensor, shape: Optional[np.ndar
     return result
 
 
-@operator("AveragePool", since=7)
+@operator("AveragePool", since=7, refuses="windows that ceil_mode puts outside of the value, "
+                                          "or with count_include_pad beyond the padding")
 def average_pool(node: "Node", x: Tensor) -> Tensor:
     shape = pool_shape(node, x)
     return F.avg_pool(x, *shape, bool(node.attribute("count_include_pad", 0)))

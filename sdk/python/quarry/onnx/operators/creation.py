@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..importer import Node
 
 
-@operator("Constant")
+@operator("Constant", by_values=True, refuses="strings; sparse tensors")
 def constant(node: "Node") -> Value:
     value = node.attribute("value")
     if value is not None:
@@ -30,7 +30,7 @@ def constant(node: "Node") -> Value:
     node.refuse("a constant that is no dense tensor of numbers")
 
 
-@operator("ConstantOfShape", known=(0,))
+@operator("ConstantOfShape", known=(0,), widened="custom")
 def constant_of_shape(node: "Node", shape: np.ndarray) -> Value:
     value = node.attribute("value", Value.known(np.zeros(1, np.float32), "f32"))
     sizes = tuple(int(size) for size in shape)
@@ -42,7 +42,7 @@ def constant_of_shape(node: "Node", shape: np.ndarray) -> Value:
     return Value.computed(primitives.full(sizes, scalar, storage_dtype(value.element)), value.element)
 
 
-@operator("Range", known=(0, 1, 2))
+@operator("Range", known=(0, 1, 2), widened="custom")
 def range_(node: "Node", start: np.ndarray, limit: np.ndarray, delta: np.ndarray) -> Value:
     node.require(delta.item() != 0, "a step of 0")
     count = max(0, int(np.ceil((limit.item() - start.item()) / delta.item())))
@@ -75,22 +75,22 @@ def window(node: "Node", size: np.ndarray, terms: tuple[float, ...]) -> Value:
     return Value.known(rounded(values, element), element)
 
 
-@operator("HannWindow", known=(0,))
+@operator("HannWindow", known=(0,), widened="custom")
 def hann(node: "Node", size: np.ndarray) -> Value:
     return window(node, size, (0.5, -0.5))
 
 
-@operator("HammingWindow", known=(0,))
+@operator("HammingWindow", known=(0,), widened="custom")
 def hamming(node: "Node", size: np.ndarray) -> Value:
     return window(node, size, (25 / 46, -21 / 46))
 
 
-@operator("BlackmanWindow", known=(0,))
+@operator("BlackmanWindow", known=(0,), widened="custom")
 def blackman(node: "Node", size: np.ndarray) -> Value:
     return window(node, size, (0.42, -0.5, 0.08))
 
 
-@operator("MelWeightMatrix", known=(0, 1, 2, 3, 4))
+@operator("MelWeightMatrix", known=(0, 1, 2, 3, 4), widened="custom")
 def mel_weight_matrix(node: "Node", bins: np.ndarray, dft_length: np.ndarray, sample_rate: np.ndarray, low: np.ndarray,
                       high: np.ndarray) -> Value:
     """Triangles between frequencies that are equally far apart in mels, at whole positions of the spectrum."""
@@ -124,7 +124,7 @@ def mel_weight_matrix(node: "Node", bins: np.ndarray, dft_length: np.ndarray, sa
     return Value.known(rounded(matrix, element), element)
 
 
-@operator("OneHot", known=(1, 2), widened="custom")
+@operator("OneHot", known=(1, 2), widened="custom", refuses="u64 indices")
 def one_hot(node: "Node", indices: Tensor, depth: np.ndarray, values: np.ndarray) -> Any:
     count = int(depth.item())
     node.require(count > 0 and values.shape == (2,), "depth has to be positive, values a pair")
@@ -145,7 +145,7 @@ def one_hot(node: "Node", indices: Tensor, depth: np.ndarray, values: np.ndarray
 
 
 
-@operator("NonZero", by_values=True)
+@operator("NonZero", by_values=True, refuses="all but known values")
 def nonzero(node: "Node") -> Value:
     # Of a value that is known it was folded before this rule is asked.
     node.refuse("the shape of its result depends on the data; only that of a constant is known")

@@ -100,7 +100,7 @@ def hard_sigmoid(node: "Node", x: Tensor) -> Tensor:
     return F.hardsigmoid(x, node.attribute("alpha", 0.2), node.attribute("beta", 0.5))
 
 
-@operator("Shrink")
+@operator("Shrink", refuses="u8; fractions beside integers")
 def shrink(node: "Node", x: Tensor) -> Tensor:
     limit, bias = node.attribute("lambd", 0.5), node.attribute("bias", 0.0)
     if x.dtype == "u8":
@@ -131,7 +131,7 @@ def clip(node: "Node", x: Tensor, low: Optional[Tensor] = None, high: Optional[T
     return x if high is None else F.minimum(x, high)
 
 
-@operator("Dropout", until=11)
+@operator("Dropout", until=11, refuses="training mode of versions before 7")
 def dropout_of_inference(node: "Node", x: Tensor) -> tuple[Tensor, ...]:
     if node.version < 7 and not node.attribute("is_test", 0):
         node.refuse("dropout in training mode: its numbers cannot be compared with those of another runtime")
@@ -140,7 +140,7 @@ def dropout_of_inference(node: "Node", x: Tensor) -> tuple[Tensor, ...]:
     return (x, mask)[:len(node.output_names)]
 
 
-@operator("Dropout", since=12, known=(1, 2))
+@operator("Dropout", since=12, known=(1, 2), refuses="training mode, but with a ratio of 0")
 def dropout(node: "Node", x: Tensor, ratio: Any = None, training: Any = None) -> tuple[Tensor, ...]:
     if training is not None and training.item() and (ratio is None or ratio.item() != 0):
         node.refuse("dropout in training mode: its numbers cannot be compared with those of another runtime")

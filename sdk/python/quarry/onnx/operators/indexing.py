@@ -51,12 +51,12 @@ def combination(node: "Node") -> str:
     return HOW[name]
 
 
-@operator("ScatterElements", "Scatter", widened="exact")
+@operator("ScatterElements", "Scatter", widened="exact", refuses="reductions of i16, u16, u32 and u64")
 def scatter_elements(node: "Node", x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
     axis = shapes.normal_axis(node.attribute("axis", 0), len(x.shape))
     return F.scatter(x, axis, indices, updates, combination(node), "wrap")
 
 
-@operator("ScatterND", widened="exact")
+@operator("ScatterND", widened="exact", refuses="reductions of i16, u16, u32 and u64")
 def scatter_nd(node: "Node", x: Tensor, indices: Tensor, updates: Tensor) -> Tensor:
     return F.scatter_nd(x, indices, updates, combination(node), "wrap")

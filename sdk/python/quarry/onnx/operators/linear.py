@@ -22,7 +22,7 @@ def matmul(node: "Node", x: Tensor, y: Tensor) -> Tensor:
     return F.matmul(x, y)
 
 
-@operator("Gemm", since=7)
+@operator("Gemm", since=7, refuses="fractions for alpha and beta beside integers")
 def gemm(node: "Node", a: Tensor, b: Tensor, c: Optional[Tensor] = None) -> Tensor:
     a = a.permute((1, 0)) if node.attribute("transA", 0) else a
     b = b.permute((1, 0)) if node.attribute("transB", 0) else b
@@ -45,7 +45,7 @@ def einsum(node: "Node", *operands: Tensor) -> Tensor:
     return F.einsum(node.attribute("equation"), list(operands))
 
 
-@operator("Det")
+@operator("Det", refuses="matrices larger than 6 x 6")
 def determinant(node: "Node", x: Tensor) -> Tensor:
     size = x.shape[-1]
     node.require(len(x.shape) >= 2 and x.shape[-2] == size, f"{list(x.shape)} is no square matrix")

@@ -39,7 +39,7 @@ def affine(x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tenso
     return (normalised(x, mean, variance, epsilon) * scale + bias).cast(dtype)
 
 
-@operator("BatchNormalization", until=9)
+@operator("BatchNormalization", until=9, refuses="spatial = 0; training mode of versions before 14")
 def batch_normalization_of_inference(node: "Node", x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor,
                                      variance: Tensor) -> Tensor:
     if node.attribute("spatial", 1) != 1:
@@ -67,7 +67,7 @@ def instance_normalization(node: "Node", x: Tensor, scale: Tensor, bias: Tensor)
     return F.instance_norm(x, scale, bias, node.attribute("epsilon", 1e-5))
 
 
-@operator("LayerNormalization")
+@operator("LayerNormalization", refuses="a stash_type other than f32 and f64")
 def layer_normalization(node: "Node", x: Tensor, scale: Tensor, bias: Optional[Tensor] = None) -> tuple[Tensor, ...]:
     """Mean and 1 / deviation are results too, in the type of stash_type."""
     axis = shapes.normal_axis(node.attribute("axis", -1), len(x.shape))

@@ -116,7 +116,7 @@ def biases(sequence: Sequence, bias: Optional[Tensor], direction: int, count: in
     return gates(bias, direction, count)
 
 
-@operator("RNN", since=7)
+@operator("RNN", since=7, refuses="more than 10,000 steps")
 def rnn(node: "Node", x: Tensor, w: Tensor, r: Tensor, bias: Optional[Tensor] = None, lengths: Optional[Tensor] = None,
         initial: Optional[Tensor] = None) -> tuple[Tensor, ...]:
     sequence = Sequence(node, x, lengths, ["Tanh"])
@@ -135,7 +135,7 @@ def rnn(node: "Node", x: Tensor, w: Tensor, r: Tensor, bias: Optional[Tensor] = 
     return sequence.results(outputs, states)[:len(node.output_names)]
 
 
-@operator("GRU", since=7)
+@operator("GRU", since=7, refuses="more than 10,000 steps")
 def gru(node: "Node", x: Tensor, w: Tensor, r: Tensor, bias: Optional[Tensor] = None, lengths: Optional[Tensor] = None,
         initial: Optional[Tensor] = None) -> tuple[Tensor, ...]:
     sequence = Sequence(node, x, lengths, ["Sigmoid", "Tanh"])
@@ -161,7 +161,7 @@ def gru(node: "Node", x: Tensor, w: Tensor, r: Tensor, bias: Optional[Tensor] = 
     return sequence.results(outputs, states)[:len(node.output_names)]
 
 
-@operator("LSTM", since=7)
+@operator("LSTM", since=7, refuses="more than 10,000 steps")
 def lstm(node: "Node", x: Tensor, w: Tensor, r: Tensor, bias: Optional[Tensor] = None, lengths: Optional[Tensor] = None,
          initial_h: Optional[Tensor] = None, initial_c: Optional[Tensor] = None,
          peepholes: Optional[Tensor] = None) -> tuple[Tensor, ...]:

@@ -68,7 +68,8 @@ def reduced_by_operand(node: "Node", x: Tensor, axes: Optional[np.ndarray] = Non
     return reduced(node, x, axes)
 
 
-operator("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMean")(reduced_by_attribute)
+operator("ReduceL1", "ReduceMean")(reduced_by_attribute)
+operator("ReduceL2", "ReduceLogSum", "ReduceLogSumExp", refuses="integers")(reduced_by_attribute)
 operator("ReduceMax", "ReduceMin", widened="exact", unsigned64=False)(reduced_by_attribute)
 # The lower bits of a wider sum or product are the narrower one.
 operator("ReduceProd", "ReduceSumSquare", widened="wrap")(reduced_by_attribute)

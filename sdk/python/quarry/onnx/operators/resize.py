@@ -75,19 +75,19 @@ def upsample_by_attribute(node: "Node", x: Tensor) -> Tensor:
     return resized(node, x, scales, scaled_sizes(x, scales), "asymmetric", "floor")
 
 
-@operator("Upsample", since=9, known=(1,))
+@operator("Upsample", since=9, known=(1,), refuses="interpolation of integers")
 def upsample(node: "Node", x: Tensor, scales: np.ndarray) -> Tensor:
     return resized(node, x, numbers(scales), scaled_sizes(x, scales), "asymmetric", "floor")
 
 
-@operator("Resize", since=10, until=10, known=(1,))
+@operator("Resize", since=10, until=10, known=(1,), refuses="nearest scales below 1 in version 10")
 def resize_by_scales(node: "Node", x: Tensor, scales: np.ndarray) -> Tensor:
     if node.attribute("mode", "nearest") == "nearest" and any(scale < 1 for scale in scales):
         node.refuse("nearest scales below 1 in version 10, which does not say how positions are rounded")
     return resized(node, x, numbers(scales), scaled_sizes(x, scales), "asymmetric", "floor")
 
 
-@operator("Resize", since=11, known=(1, 2, 3))
+@operator("Resize", since=11, known=(1, 2, 3), refuses="tf_half_pixel_for_nn; interpolation of integers")
 def resize(node: "Node", x: Tensor, region: Optional[np.ndarray] = None, scales: Optional[np.ndarray] = None,
            sizes: Optional[np.ndarray] = None) -> Tensor:
     if scales is None or scales.size == 0:

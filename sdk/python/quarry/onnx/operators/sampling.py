@@ -69,7 +69,7 @@ def cubic_weights(fraction: Tensor) -> list[Tensor]:
     return [far(fraction + 1), near(fraction), near(1 - fraction), far(2 - fraction)]
 
 
-@operator("GridSample")
+@operator("GridSample", refuses="volumes; integers")
 def grid_sample(node: "Node", x: Tensor, grid: Tensor) -> Tensor:
     mode, padding = node.attribute("mode", "bilinear"), node.attribute("padding_mode", "zeros")
     aligned = bool(node.attribute("align_corners", 0))
@@ -101,7 +101,7 @@ def grid_sample(node: "Node", x: Tensor, grid: Tensor) -> Tensor:
     return total.cast(dtype)
 
 
-@operator("RoiAlign")
+@operator("RoiAlign", refuses="maxima; a sampling_ratio of 0")
 def roi_align(node: "Node", x: Tensor, rois: Tensor, batch: Tensor) -> Tensor:
     """Means of bilinear samples in a grid of bins over each region."""
     if node.attribute("mode", "avg") != "avg":

@@ -40,7 +40,7 @@ def transformed(node: "Node", x: Tensor, length: int, inverse: bool, one_sided: 
     return F.stack(parts, -1)
 
 
-@operator("DFT", known=(1,))
+@operator("DFT", known=(1,), refuses="tables of more than 2^24 entries")
 def dft(node: "Node", x: Tensor, length: Optional[np.ndarray] = None) -> Tensor:
     rank = len(x.shape)
     axis = shapes.normal_axis(node.attribute("axis", 1), rank)
@@ -53,7 +53,7 @@ def dft(node: "Node", x: Tensor, length: Optional[np.ndarray] = None) -> Tensor:
     return result.permute([int(place) for place in np.argsort(order)])
 
 
-@operator("STFT", known=(1, 3))
+@operator("STFT", known=(1, 3), refuses="tables of more than 2^24 entries")
 def stft(node: "Node", signal: Tensor, step: np.ndarray, window: Optional[Tensor] = None,
          frame_length: Optional[np.ndarray] = None) -> Tensor:
     node.require(window is not None or frame_length is not None, "it needs a window or a frame_length")

@@ -80,7 +80,7 @@ def momentum(node: "Node", rate: Tensor, t: Tensor, *operands: Tensor) -> tuple[
     return flattened(results)
 
 
-@operator("Gradient", domain=TRAINING)
+@operator("Gradient", domain=TRAINING, refuses="derivatives at another point than that of the operands")
 def gradient_of(node: "Node", *operands: Tensor) -> tuple[Tensor, ...]:
     if node.attribute("zs"):
         node.require(len(node.attribute("zs")) + len(node.attribute("xs")) == len(operands),
