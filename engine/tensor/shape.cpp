@@ -333,7 +333,7 @@ Tensor pad(const Tensor& x, std::span<const Pair> amounts, PadMode mode, double 
     const Tensor inside = pad(constant(1, DType::Bool, padded.shape()), grow);
     padded = pad(padded, grow);
     const bool is_zero = value == 0 && !std::signbit(value);
-    return is_zero || padded.shape() == x.shape() ? padded : where(inside, padded, constant(value, x.dtype()));
+    return is_zero || is_constant(inside, 1) ? padded : where(inside, padded, constant(value, x.dtype()));
   }
   for (int64_t axis = 0; axis < padded.rank(); ++axis) {
     padded = pad_axis(padded, axis, grow[static_cast<size_t>(axis)], mode);
