@@ -51,8 +51,25 @@ Moments moments(const Tensor& x, const Axes& axes) {
   return {average, mean(square(x - average), axes, true)};
 }
 
-Tensor standardised(const Tensor& x, const Moments& of, double epsilon) {
-  return (x - of.mean) * rsqrt(of.variance + epsilon);
+/// (x - mean) / deviation with the mean and variance of x itself over the axes.
+Tensor standardised(const Tensor& x, const Axes& axes, double epsilon) {
+  const Moments of = moments(x, axes);
+  const Tensor scale = rsqrt(of.variance + epsilon);
+  // What the mean and the variance pass on is what these two means take away.
+  const auto rule = [axes](std::span<const Tensor> from, const Tensor& value, const Tensor& gradient) {
+    const Tensor along_value = value * mean(gradient * value, axes, true);
+    return std::vector{(gradient - mean(gradient, axes, true) - along_value) * from[1]};
+  };
+  return with_derivative({x, scale}, (x - of.mean) * scale, rule);
+}
+
+/// x / root mean square over the axes.
+Tensor scaled_to_one(const Tensor& x, const Axes& axes, double epsilon) {
+  const Tensor scale = rsqrt(mean(square(x), axes, true) + epsilon);
+  const auto rule = [axes](std::span<const Tensor> from, const Tensor& value, const Tensor& gradient) {
+    return std::vector{(gradient - value * mean(gradient * value, axes, true)) * from[1]};
+  };
+  return with_derivative({x, scale}, x * scale, rule);
 }
 
 /// The last axes of x, whose sizes must be `shape`.
@@ -141,7 +158,7 @@ Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& 
                   double epsilon) {
   const Axes axes = last_axes(x, normalized_shape, "layer_norm");
   const Tensor wide = widened(x);
-  Tensor y = standardised(wide, moments(wide, axes), epsilon);
+  Tensor y = standardised(wide, axes, epsilon);
   if (weight) {
     require_shape(weight, normalized_shape, "layer_norm", "weight");
     y = y * widened(weight);
@@ -156,7 +173,7 @@ Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& 
 Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight, double epsilon) {
   const Axes axes = last_axes(x, normalized_shape, "rms_norm");
   const Tensor wide = widened(x);
-  Tensor y = wide * rsqrt(mean(square(wide), axes, true) + epsilon);
+  Tensor y = scaled_to_one(wide, axes, epsilon);
   if (weight) {
     require_shape(weight, normalized_shape, "rms_norm", "weight");
     y = y * widened(weight);
@@ -171,7 +188,7 @@ Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight, const T
   }
   const int64_t in_group = groups == 0 ? 0 : x.elements() / std::max<int64_t>(1, x.size(0) * groups);
   const Tensor grouped = reshape(widened(x), {x.size(0), groups, in_group});
-  const Tensor y = reshape(standardised(grouped, moments(grouped, {2}), epsilon), x.shape());
+  const Tensor y = reshape(standardised(grouped, {2}, epsilon), x.shape());
   return cast(scaled_by_channel(y, weight, bias, "group_norm"), x.dtype());
 }
 
@@ -181,7 +198,7 @@ Tensor instance_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, 
   Axes axes;
   for (int64_t axis = 2; axis < x.rank(); ++axis) axes.push_back(axis);
   const Tensor wide = widened(x);
-  const Tensor y = standardised(wide, moments(wide, axes), epsilon);
+  const Tensor y = standardised(wide, axes, epsilon);
   return cast(scaled_by_channel(y, weight, bias, "instance_norm"), x.dtype());
 }
 
