@@ -1,5 +1,7 @@
 #include "engine/tensor/pooling.h"
 
+#include "engine/graph/limits.h"
+
 #include <algorithm>
 #include <limits>
 
@@ -131,12 +133,19 @@ Tensor power_mean_root(const Tensor& x, double p, const Axes& axes, bool keepdim
   return cast(pow(powers, scalar_beside(powers, 1 / p)), x.dtype());
 }
 
+// Each is a pooling of its own in the graph.
+constexpr int64_t kMostUnequalParts = 4096;
+
 /// One axis of an adaptive pooling: windows of equal size where the sizes divide, else each part by itself.
 template <class Pool>
 Tensor adapted(const Tensor& x, int64_t axis, int64_t parts, Pool pool) {
   const int64_t size = x.size(axis);
   if (parts < 1 || size < 1) throw TensorError("adaptive pooling: " + std::to_string(parts) + " parts of " + text(x));
   if (size % parts == 0) return pool(unflatten(x, axis, {parts, size / parts}), axis + 1);
+  if (parts > kMostUnequalParts || size > graph::kMaxStoredElements) {
+    throw TensorError("adaptive pooling: " + std::to_string(parts) + " parts of unequal sizes of " + text(x) +
+                      " are too many");
+  }
   std::vector<Tensor> pooled;
   for (int64_t i = 0; i < parts; ++i) {
     const int64_t begin = i * size / parts, end = ((i + 1) * size + parts - 1) / parts;

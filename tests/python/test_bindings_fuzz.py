@@ -14,7 +14,7 @@ import quarry
 from quarry import Tensor, functional as F
 
 SEED = int(os.environ.get("QUARRY_TEST_SEED", "20261122"))
-CALLS_A_FUNCTION = 60
+CALLS_A_FUNCTION = int(os.environ.get("QUARRY_FUZZ_CALLS", "150"))
 # What a wrong argument may raise; anything else is a bug of ours.
 EXPECTED = (TypeError, ValueError, IndexError, OverflowError, ZeroDivisionError, quarry.RunError)
 DUCKS = (*EXPECTED, AttributeError)  # of Python code that is given what is no tensor

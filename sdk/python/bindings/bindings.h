@@ -69,8 +69,9 @@ template <>
 struct type_caster<quarry::graph::DType> {
   PYBIND11_TYPE_CASTER(quarry::graph::DType, const_name("str"));
   bool load(handle source, bool) {
-    if (!PyUnicode_Check(source.ptr())) return false;
-    value = quarry::python::dtype_named(source.cast<std::string>());
+    make_caster<std::string> text;
+    if (!PyUnicode_Check(source.ptr()) || !text.load(source, false)) return false;
+    value = quarry::python::dtype_named(cast_op<std::string&>(text));
     return true;
   }
   static handle cast(quarry::graph::DType dtype, return_value_policy, handle) {
