@@ -115,6 +115,20 @@ class Folding(unittest.TestCase):
         np.testing.assert_array_equal(loaded({"x": x, "n": np.array([3])}, on=ON)["y"], [3])
         self.assertEqual(loaded.static_inputs, {"n"})
 
+    def test_a_static_input_has_to_be_given_as_an_array_for_a_quote(self):
+        loaded = quarry.onnx.load(model([node("Expand", ["x", "shape"], "y")],
+                                        [value("x", F32, ["n"]), value("shape", I64, [2])], ["y"]))
+        with self.assertRaisesRegex(quarry.onnx.ModelError, r"inputs \['shape'\] decide shapes: give their values"):
+            loaded.graph({"x": (3,), "shape": (2,)})
+        self.assertEqual(loaded.graph({"x": (3,), "shape": np.array([4, 3])}).outputs["y"], ("f32", (4, 3)))
+
+    def test_floats_that_are_data_are_never_static(self):
+        nodes = [node("ReduceSum", "x", "sum", keepdims=0), node("Cast", "sum", "n", to=I64),
+                 node("Range", ["zero", "n", "one"], "y")]
+        proto = model(nodes, [value("x", F32, [20])], ["y"], {"zero": np.array(0), "one": np.array(1)}, output_type=I64)
+        with self.assertRaisesRegex(quarry.onnx.Unsupported, "operator Range.*'limit' has to be known"):
+            quarry.onnx.load(proto)
+
     def test_a_shape_that_depends_on_data_is_refused_when_the_model_is_loaded(self):
         nodes = [node("ReduceMax", "x", "m", keepdims=0), node("MatMul", ["x", "x"], "p"),
                  node("Cast", "p", "s", to=I64),
@@ -296,6 +310,15 @@ class ControlFlow(unittest.TestCase):
                       domains={"mine": 1}, functions=[function])
         x = np.float32([-1, 0, 2])
         np.testing.assert_allclose(run(proto, x=x), np.where(x > 0, x, 2 * np.expm1(x)), rtol=1e-6)
+
+
+    def test_a_function_that_calls_itself_is_refused(self):
+        inner = helper.make_node("Again", ["a"], ["b"], domain="mine")
+        function = helper.make_function("mine", "Again", ["a"], ["b"], [inner], [helper.make_opsetid("mine", 1)])
+        proto = model([node("Again", "x", "y", domain="mine")], [value("x", F32, [3])], ["y"], domains={"mine": 1},
+                      functions=[function])
+        with self.assertRaisesRegex(quarry.onnx.ModelError, "nested more than 32 deep"):
+            quarry.onnx.load(proto)
 
 
 class Refusals(unittest.TestCase):

@@ -10,15 +10,14 @@ import numpy as np
 from . import operators  # noqa: F401  (fills the table)
 from .errors import ModelError, NeedsValue, Unsupported
 from .folding import FOLDS
-from .reader import Source, attribute_value, tensor_value
+from .reader import NESTED_GRAPHS, Source, attribute_value, tensor_value
 from .registry import STANDARD, Rule
-from .values import NUMPY_TYPES, WIDENED, Value, into_range, storage_dtype
+from .values import FLOATS, NUMPY_TYPES, WIDENED, Value, into_range, storage_dtype
 
 FOLDED_ELEMENTS = 1 << 16  # arrays up to here are shape arithmetic; larger ones are weights and stay tensors
-STATIC_INPUT_ELEMENTS = 1 << 12  # an input whose values shape the graph
+STATIC_ELEMENTS = 1 << 12  # the most that a value has from which shapes are computed
+STATIC_FLOATS = 16  # scales and regions; more floats are data
 EXPANDED_NODES = 1_000_000  # after unrolling: the most that a graph of the wire may have
-NESTED_GRAPHS = 32
-
 
 class Scope:
     """The values by name that a graph's nodes see: its own, then those of the graphs around it."""
@@ -159,7 +158,7 @@ class Importer:
         results = self.apply(rule, node)
         if sources:
             for value in results:
-                if value.array is None and elements(value.shape) <= STATIC_INPUT_ELEMENTS:
+                if value.array is None and elements(value.shape) <= STATIC_ELEMENTS:
                     value.sources = sources
         return results
 
@@ -229,6 +228,11 @@ class Importer:
         return [self.output(inner, output.name) for output in graph.output]
 
 
+def may_be_static(element: str, shape: Sequence[int]) -> bool:
+    """Whether a model may be built for each value of such an input."""
+    return elements(shape) <= (STATIC_FLOATS if element in FLOATS else STATIC_ELEMENTS)
+
+
 def foldable_sources(node: Node) -> Optional[frozenset[str]]:
     """The graph inputs that the node's results could be computed from with NumPy: empty if they are known now, None if
     the node has no such rule or depends on data."""
@@ -265,5 +269,9 @@ def reported(node: Node) -> Iterator[None]:
         yield
     except (ModelError, Unsupported, NeedsValue):
         raise
+    except ValueError as error:
+        raise ModelError(f"node {node.name!r} ({node.operator}): {error}") from error
     except Exception as error:
-        raise ModelError(f"node {node.name!r} ({node.operator}): {error or type(error).__name__}") from error
+        operands = ", ".join("none" if value is None else f"{value.element}{list(value.shape)}" for value in node.values)
+        raise ModelError(f"node {node.name!r} ({node.operator}): its operands {operands} and its attributes do not fit "
+                         f"each other ({error})") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, Mapping, Optional, Sequence, Union
+from typing import AbstractSet, Any, Mapping, Optional, Sequence, Union
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from quarry import Graph, GraphError, TensorError
 from quarry.dtypes import bf16_values
 
 from .errors import ModelError, NeedsValue, Unsupported
-from .importer import STATIC_INPUT_ELEMENTS, Importer, elements
+from .importer import Importer, may_be_static
 from .reader import Source
 from .values import ELEMENT_NAMES, NUMPY_TYPES, Value, from_storage, storage_dtype, to_storage
 
@@ -76,11 +76,11 @@ class Model:
                 for name, value in built.outputs.items()}
 
     def graph(self, inputs: Mapping[str, Any]) -> Graph:
-        """The wire graph for such inputs: arrays, or shapes for those that are not static. For quarry.quote()."""
-        shaped = {name: value if isinstance(value, np.ndarray) or name in self.static_inputs else
-                  np.broadcast_to(np.zeros((), NUMPY_TYPES[self._input(name).dtype]), tuple(value))
-                  for name, value in inputs.items()}
-        built = self._specialise(self._arrays(shaped))
+        """The wire graph for such inputs: shapes, or arrays (which static inputs need). For quarry.quote()."""
+        without_value = {name for name, value in inputs.items() if not isinstance(value, np.ndarray)}
+        shaped = {name: np.broadcast_to(np.zeros((), NUMPY_TYPES[self._input(name).dtype]), tuple(value))
+                  if name in without_value else value for name, value in inputs.items()}
+        built = self._specialise(self._arrays(shaped), without_value)
         if built.graph is None:
             raise ModelError("every output is known when the model is loaded: there is nothing to run")
         return built.graph
@@ -115,8 +115,11 @@ class Model:
         except NeedsValue as needed:
             self.static_inputs = needed.inputs
 
-    def _specialise(self, arrays: dict[str, np.ndarray]) -> Specialised:
+    def _specialise(self, arrays: dict[str, np.ndarray], without_value: AbstractSet[str] = frozenset()) -> Specialised:
         while True:
+            if self.static_inputs & without_value:
+                raise ModelError(f"inputs {sorted(self.static_inputs & without_value)} decide shapes: "
+                                 "give their values, as arrays")
             static = {name: arrays[name] for name in self.static_inputs if name in arrays}
             try:
                 return self._specialise_shapes({name: array.shape for name, array in arrays.items()}, static)
@@ -159,7 +162,7 @@ class Model:
                 values[name] = Value.known(static[name], element)
                 continue
             tensor = quarry.input(graph_name(name), shape, storage_dtype(element))
-            sources = frozenset([name]) if elements(shape) <= STATIC_INPUT_ELEMENTS else None
+            sources = frozenset([name]) if may_be_static(element, shape) else None
             values[name] = Value(element, tuple(shape), tensor=tensor, sources=sources)
         return values
 

@@ -30,23 +30,21 @@ class Source:
         self.initialisers = {tensor.name: tensor_value(tensor, folder) for tensor in model.graph.initializer}
         if model.graph.sparse_initializer:
             raise Unsupported("sparse_initializer", model.graph.name, "sparse tensors are no type of the wire")
-        self.check_operators(model.graph.node, self.opsets, 0)
+        self.check_operators(model.graph.node, self.opsets)
+        for function in model.functions:
+            self.check_operators(function.node,
+                                 {entry.domain or STANDARD: entry.version for entry in function.opset_import})
 
-    def check_operators(self, nodes: Any, opsets: dict[str, int], depth: int) -> None:
+    def check_operators(self, nodes: Any, opsets: dict[str, int]) -> None:
         """Raises Unsupported for the first operator that there is no rule for, also inside of subgraphs."""
-        if depth > NESTED_GRAPHS:
-            raise ModelError(f"graphs are nested more than {NESTED_GRAPHS} deep")
         for node in nodes:
             domain = node.domain or STANDARD
-            function = self.functions.get((domain, node.op_type))
-            if function is not None:
-                inner = {entry.domain or STANDARD: entry.version for entry in function.opset_import}
-                self.check_operators(function.node, inner, depth + 1)
+            if (domain, node.op_type) in self.functions:
                 continue
             self.rule(self.signature(domain, node.op_type, opsets, node.name), node.name)
             for attribute in node.attribute:
                 if attribute.HasField("g"):
-                    self.check_operators(attribute.g.node, opsets, depth + 1)
+                    self.check_operators(attribute.g.node, opsets)
 
     def signature(self, domain: str, operator: str, opsets: dict[str, int], node: str) -> Signature:
         """The operator as the model's opset of its domain defines it."""
@@ -133,7 +131,8 @@ def check(model: Any) -> None:
     if opsets.get(STANDARD, 1) > newest:
         raise Unsupported("opset", model.graph.name,
                           f"the model is of opset {opsets[STANDARD]}; up to {newest} are known here")
-    check_nesting(model.graph, 0)
+    for graph in (model.graph, *model.functions):
+        check_nesting(graph, 0)
     try:
         onnx.checker.check_model(without_weights(model))
     except Exception as error:

@@ -30,8 +30,8 @@ class Signature:
         self._variadic = bool(schema.inputs) and schema.inputs[-1].option == options.Variadic
         self._least: int = schema.min_input
         self._most: int = schema.max_input
-        self._formals = [(formal.typeStr if formal.isHomogeneous else "", frozenset(formal.types))
-                         for formal in schema.inputs]
+        self._formals = [(formal.typeStr if formal.isHomogeneous else "", frozenset(formal.types),
+                          formal.option == options.Single) for formal in schema.inputs]
 
     def check(self, node: "Node") -> None:
         """Refuses operands whose number or element types the operator does not take."""
@@ -42,9 +42,11 @@ class Signature:
         bound: dict[str, str] = {}
         last = len(self._formals) - 1
         for position, value in enumerate(node.values):
+            variable, allowed, is_required = self._formals[min(position, last)]
             if value is None:
+                if is_required:
+                    raise ModelError(f"node {node.name!r} ({self.operator}): operand {position} is left out")
                 continue
-            variable, allowed = self._formals[min(position, last)]
             if _TENSOR_TYPES[value.element] not in allowed:
                 raise ModelError(f"node {node.name!r} ({self.operator}): operand {position} is {value.element}, which "
                                  f"version {self.version} of the operator does not take")
