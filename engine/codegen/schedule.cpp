@@ -37,6 +37,7 @@ constexpr int64_t kLongestSum = 32'768;  // additions one after the other in one
 constexpr double kFarRow =
     4;  // each row of a sum down columns lies on a page of its own: wide strips pay that less often
 constexpr double kSpreadLoad = 2.5;  // a lane of a load whose lanes are not neighbours
+constexpr double kShuffle = 3;       // another load, and putting both together
 constexpr double kGuardedLoad = 3;   // what a load costs more that must stay inside its buffer
 constexpr double kFarLoad = 4;       // the same where each lane lies on a page of its own
 constexpr int64_t kFarStep = 1024;   // elements: a page of f32
@@ -239,8 +240,10 @@ class ProcessorHeuristic {
     double cost = item.cost;
     const size_t lane = static_cast<size_t>(std::max(tiling.lane_axis, 0));
     if (item.is_load && tiling.lanes > 1 && (item.ranges >> lane & 1) && item.step[lane] != 1) {
-      const bool far = item.step[lane] >= kFarStep || item.step[lane] <= -kFarStep;
-      cost = static_cast<double>(tiling.lanes) * (far ? kFarLoad : kSpreadLoad);
+      const int64_t step = item.step[lane];
+      const bool far = step >= kFarStep || step <= -kFarStep;
+      const bool shuffled = step == 2 || step == -1;  // Values::load_run
+      cost = shuffled ? cost + kShuffle : static_cast<double>(tiling.lanes) * (far ? kFarLoad : kSpreadLoad);
     }
     // A value that does not vary along the lanes is one scalar for all of them; a load must then be spread.
     for (const auto& [unrolled, copies] : tiling.unroll) {

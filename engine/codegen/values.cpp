@@ -1,7 +1,9 @@
 #include "engine/codegen/values.h"
 
+#include <algorithm>
 #include <bit>
 #include <cassert>
+#include <cstdlib>
 #include <limits>
 #include <optional>
 
@@ -13,6 +15,12 @@ using lower::Expr;
 using lower::ExprId;
 using lower::Kind;
 using lower::kNoExpr;
+
+namespace {
+
+constexpr char kLane[] = "0123456789abcdef";  // the names of a vector's lanes, after .s
+
+}  // namespace
 
 Values::Values(const Scheduled& scheduled, Operations& operations, bool wide_index)
     : scheduled_(scheduled), operations_(operations), wide_index_(wide_index), ranges_(lower::kMaxRanges), scopes_(1) {
@@ -157,7 +165,7 @@ Printed Values::position(ExprId id, const Copies& copies) {
           value_of.varying};
 }
 
-std::optional<std::string> Values::contiguous(ExprId id, const Copies& copies) {
+std::optional<Values::Run> Values::run_of(ExprId id, const Copies& copies) {
   int64_t step = 0;
   for (const lower::Term& term : scheduled_.nest.arena.linear(id).terms) {
     const Expr& atom = at(term.atom);
@@ -167,8 +175,13 @@ std::optional<std::string> Values::contiguous(ExprId id, const Copies& copies) {
       return std::nullopt;
     }
   }
-  if (step != 1) return std::nullopt;
-  return sum_text(id, copies, scheduled_.lane_range);
+  if (step == 0) return std::nullopt;
+  return Run{sum_text(id, copies, scheduled_.lane_range), step};
+}
+
+std::optional<std::string> Values::contiguous(ExprId id, const Copies& copies) {
+  const auto run = run_of(id, copies);
+  return run && run->step == 1 ? std::optional(run->start) : std::nullopt;
 }
 
 // Conditions
@@ -326,36 +339,52 @@ std::string Values::load_varying(const Expr& expr, const Copies& copies) {
     const std::string safe = "any(" + guard.text + ") ? " + one + " : " + operations_.literal(expr.dtype, 0);
     return "(" + vector_type(compute_type(expr.dtype), lanes) + ")(" + safe + ")";
   }
-  const auto start = contiguous(expr.a, copies);
+  auto run = run_of(expr.a, copies);
   std::string text;
-  if (!start) {
+  if (!run || (run->step != 1 && run->step != 2 && run->step != -1)) {
     text = gather(expr, index(expr.a, copies).text, lane_guard ? guard.text : "");
   } else if (!lane_guard) {
-    text = operations_.load(expr.dtype, pointer, *start, lanes);
+    text = load_run(expr, *run);
   } else {
-    text = load_within(expr, *start, guard.text, copies);
+    text = load_within(expr, *run, guard.text, copies);
   }
   return uniform_guard ? guard.text + " ? " + text + " : " + zero : text;
 }
 
-// Neighbouring lanes of which only some are wanted: all are loaded where they lie inside the buffer, as nobody looks at
-// the others. Lane by lane remains for its ends.
-std::string Values::load_within(const Expr& expr, const std::string& start, const std::string& mask,
-                                const Copies& copies) {
+// Neighbouring lanes, every second element, or neighbours backwards: whole vectors, and a shuffle. No element is read
+// that no lane has.
+std::string Values::load_run(const Expr& expr, const Run& run) {
   const int lanes = scheduled_.lanes;
-  const int64_t elements = scheduled_.nest.reads[static_cast<size_t>(expr.x)].elements;
   const std::string pointer = "read" + std::to_string(expr.x);
+  const auto load = [&](const std::string& place) { return operations_.load(expr.dtype, pointer, place, lanes); };
+  if (run.step == 1) return load(run.start);
+  const std::string back = std::to_string(lanes - 1);
+  if (run.step == 2) {
+    const std::string type = "(" + vector_type(compute_type(expr.dtype), lanes) + ")";
+    return type + "((" + load(run.start) + ").even, (" + load(run.start + " + " + back) + ").odd)";
+  }
+  std::string reversed;
+  for (int lane = lanes - 1; lane >= 0; --lane) reversed += kLane[lane];
+  return "(" + load(run.start + " - " + back) + ").s" + reversed;
+}
+
+// Lanes of which only some are wanted: all are loaded where they lie inside the buffer, as nobody looks at the others.
+// Lane by lane remains for its ends.
+std::string Values::load_within(const Expr& expr, const Run& run, const std::string& mask, const Copies& copies) {
+  const int64_t elements = scheduled_.nest.reads[static_cast<size_t>(expr.x)].elements;
   const Expr& place = at(expr.a);
-  if (place.low >= 0 && place.high < elements) return operations_.load(expr.dtype, pointer, start, lanes);
+  if (place.low >= 0 && place.high < elements) return load_run(expr, run);
   const std::string lane_by_lane = gather(expr, index(expr.a, copies).text, mask);
-  if (elements < lanes) return lane_by_lane;
-  const std::string first = name(index_type(), start);
-  const std::string inside = first + " >= 0 && " + first + " <= " + std::to_string(elements - lanes);
-  return "(" + inside + ") ? " + operations_.load(expr.dtype, pointer, first, lanes) + " : " + lane_by_lane;
+  const int64_t reach = (scheduled_.lanes - 1) * run.step;  // from the first lane to the last
+  if (elements <= std::abs(reach)) return lane_by_lane;
+  const Run named{name(index_type(), run.start), run.step};
+  const std::string low = std::to_string(std::max<int64_t>(0, -reach));
+  const std::string high = std::to_string(elements - 1 - std::max<int64_t>(0, reach));
+  const std::string inside = named.start + " >= " + low + " && " + named.start + " <= " + high;
+  return "(" + inside + ") ? " + load_run(expr, named) + " : " + lane_by_lane;
 }
 
 std::string Values::gather(const Expr& expr, const std::string& index_text, const std::string& mask) {
-  static constexpr char kLane[] = "0123456789abcdef";
   const std::string pointer = "read" + std::to_string(expr.x);
   const std::string type = vector_type(storage_type(expr.dtype), scheduled_.lanes);
   std::string elements;

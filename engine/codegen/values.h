@@ -45,6 +45,12 @@ class Values {
   std::optional<std::string> contiguous(lower::ExprId id, const Copies& copies);
 
  private:
+  /// An index whose lanes lie `step` elements apart, from `start` on.
+  struct Run {
+    std::string start;
+    int64_t step;
+  };
+  std::optional<Run> run_of(lower::ExprId id, const Copies& copies);
   using Key = std::pair<lower::ExprId, uint64_t>;
   Key key(lower::ExprId id, const Copies& copies) const;
   bool varies(lower::ExprId id) const;
@@ -56,8 +62,8 @@ class Values {
   Printed compute(lower::ExprId id, const Copies& copies);
   Printed load(lower::ExprId id, const Copies& copies);
   std::string load_varying(const lower::Expr& expr, const Copies& copies);
-  std::string load_within(const lower::Expr& expr, const std::string& start, const std::string& mask,
-                          const Copies& copies);
+  std::string load_run(const lower::Expr& expr, const Run& run);
+  std::string load_within(const lower::Expr& expr, const Run& run, const std::string& mask, const Copies& copies);
   std::string gather(const lower::Expr& expr, const std::string& index, const std::string& mask);
   Printed choose(lower::ExprId id, const Copies& copies);
   Printed guard(lower::ExprId id, const Copies& copies);
