@@ -164,6 +164,26 @@ TEST_CASE("PAD gives zeros at the PAD, whatever op comes after it") {
   }
 }
 
+TEST_CASE("a value padded, strided and turned round is read right up to both ends of its buffer") {
+  const int64_t rows = 3;
+  for (DType dtype : {DType::F32, DType::F16, DType::I64}) {
+    for (int64_t columns : {5, 70}) {
+      for (int64_t step : {1, 2, -1}) {
+        Builder builder;
+        const int64_t shape[] = {rows, columns}, strides[] = {1, step};
+        const graph::Pair pads[] = {{0, 0}, {3, 9}};
+        const NodeId x = builder.input("x", dtype, shape);
+        const NodeId moved = builder.stride(builder.pad(x, pads), strides);
+        builder.output("y", builder.binary(Op::Max, moved, moved));
+        builder.output("z", builder.binary(Op::Max, builder.stride(x, strides), builder.stride(x, strides)));
+        check_same(builder, {{"x", random_tensor(dtype, static_cast<size_t>(rows * columns), 4)}}, dtype, 0,
+                   "stride " + std::to_string(step) + " of " + std::to_string(columns) + " padded columns " +
+                       std::string(graph::name(dtype)));
+      }
+    }
+  }
+}
+
 TEST_CASE("a fused chain rounds to its dtype after every op") {
   for (DType dtype : {DType::F16, DType::BF16, DType::F32}) {
     Builder builder;
