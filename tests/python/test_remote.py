@@ -14,6 +14,7 @@ from unittest import mock
 
 import numpy as np
 
+import quarry
 from quarry.remote import JobError, ServiceError, connect
 from quarry.remote.config import load_config
 from quarry.remote.service import Service as Client
@@ -166,15 +167,21 @@ class Runs(ServiceCase):
         quote = self.client.quote(counting_graph(4), **arguments)
         job = self.client.submit(counting_graph(4), quote=quote, **arguments).wait()
         self.assertEqual((job.cost, job.metered_flops), (quote.price, quote.metered_flops))
-        self.assertTrue(quote.exact)
         self.assertIn("metered", quote._repr_html_())
 
-    def test_a_quote_without_values_comes_from_the_counts_and_uploads_nothing(self):
+    def test_a_quote_without_values_is_the_same_and_uploads_nothing(self):
         client = CountingClient(self.client.config)
-        exact = self.client.quote(DOUBLE, {"x": [1, 2, 3]}, steps=7)
-        counted = client.quote(DOUBLE, steps=7)
-        self.assertEqual((counted.metered_flops, counted.price, counted.exact), (exact.metered_flops, exact.price, False))
-        self.assertFalse([request for request in client.sent if "tensors" in request])
+        feed = np.arange(8, dtype=np.float32).reshape(4, 2)
+        for graph, values, options in (
+                (DOUBLE, {"x": [1, 2, 3]}, {"steps": 7, "keep": "each"}), (counting_graph(64), {"x": X}, {"keep": {"total": "last"}}),
+                (counting_graph(64), {"x": X}, {"steps": 10**6, "carry": {"x": "x_next"}}),
+                (quarry.Graph.parse(identity("bf16", [3, 5])), {"x": np.zeros((3, 5), np.uint16)}, {"steps": 3})):
+            exact, counted = self.client.quote(graph, values, **options), client.quote(graph, **options)
+            self.assertEqual((counted.price, counted.lines, counted.flops), (exact.price, exact.lines, exact.flops))
+            self.assertEqual(counted.token, "")
+        fed = client.quote(sums_of_feed(), steps=4, feed={"x": feed})
+        self.assertEqual(fed.lines, self.client.quote(sums_of_feed(), steps=4, feed={"x": feed}).lines)
+        self.assertEqual([request for request in client.sent if "HEAD" in request], [])
 
     def test_account_usage_and_jobs_say_what_was_spent(self):
         before = self.client.account()

@@ -1,5 +1,6 @@
-"""jit: a step of Python becomes one graph, and many steps of it one job. What the step assigns (weights, the optimiser's state, running
-statistics) is carried from step to step on the device, and holds the last values afterwards."""
+"""jit: a step of Python becomes one graph, and many steps of it one job. What the step assigns (weights, the
+optimiser's state, running statistics) is carried from step to step on the device, and holds the last values
+afterwards."""
 
 from __future__ import annotations
 
@@ -35,8 +36,8 @@ class _Held:
 
 
 class Capture:
-    """One call of a step, being recorded. While it is context.capture, tensors from outside are replaced by INPUTs when they are first
-    used; close() puts everything back."""
+    """One call of a step, being recorded. While it is context.capture, tensors from outside are replaced by INPUTs when
+    they are first used; close() puts everything back."""
 
     def __init__(self) -> None:
         self.held: dict[Tensor, _Held] = {}
@@ -93,7 +94,8 @@ class Program:
                 context.assigned.discard(tensor)
         if not outputs:
             raise TensorError("the step returns no tensor and assigns none: there is nothing to run")
-        constants = [(held.placeholder, held.node) for held in capture.held.values() if not held.is_assigned and held.node.op == "CONST"]
+        constants = [(held.placeholder, held.node) for held in capture.held.values() if not held.is_assigned
+                     and held.node.op == "CONST"]
         self.graph = build_nodes(outputs, context.realised, constants)
         inputs = self.graph.inputs
         self.held = {held.tensor: held.name for held in capture.held.values() if held.name in inputs}
@@ -109,18 +111,22 @@ class Program:
             return Tensor.of(_quarry.input(name, dtype, list(shape)))
         return {name: _mapped(name, value, given) for name, value in arguments.items()}
 
-    def work(self, arrays: Mapping[str, Any], feed: Mapping[str, tuple[np.ndarray, bool]], *, steps: int, first_step: int, keep: str,
-             seed: int, on: str | None) -> Work:
+    def work(self, arrays: Mapping[str, Any], feed: Mapping[str, tuple[np.ndarray, bool]], *, steps: int,
+             first_step: int, keep: str, seed: int, on: str | None) -> Work:
         """The job, with the tensors' values of now."""
         tensors = list(self.held)
         if tensors:
             tensors[0].realize(*tensors[1:], on=on)
         inputs = {name: value for name, value in self.graph.values.items() if name not in self.arguments}
         inputs.update((name, tensor.stored()) for tensor, name in self.held.items())
-        inputs.update((name, array_for(self.graph, name, value)) for name, value in arrays.items() if name in self.graph.inputs)
-        kept = {name: keep for name in self.results} | {name: "last" for name in self.assigned.values()}
+        inputs.update((name, array_for(self.graph, name, value)) for name,
+                      value in arrays.items() if name in self.graph.inputs)
         used = {name: value for name, value in feed.items() if name in self.graph.inputs}
-        return Work(self.graph, inputs, steps, first_step, self.carry, used, kept, seed)
+        return Work(self.graph, inputs, steps, first_step, self.carry, used, self.kept(keep), seed)
+
+    def kept(self, keep: str) -> dict[str, str]:
+        """{output: "last" | "each"}: what the step returns is kept as wanted, of what it assigns the last value."""
+        return {name: keep for name in self.results} | {name: "last" for name in self.assigned.values()}
 
     def settle(self, values: Mapping[str, np.ndarray]) -> None:
         """The assigned tensors hold what the job carried last."""
@@ -131,7 +137,8 @@ class Program:
 class Job:
     """Steps of a captured function as one job. run() runs it, quote() says what that costs."""
 
-    def __init__(self, program: Program, arrays: Mapping[str, Any], feed: Mapping[str, tuple[np.ndarray, bool]], options: dict[str, Any]):
+    def __init__(self, program: Program, arrays: Mapping[str, Any], feed: Mapping[str, tuple[np.ndarray, bool]],
+                 options: dict[str, Any]):
         self._program, self._arrays, self._feed, self._options = program, arrays, feed, options
 
     @property
@@ -148,9 +155,19 @@ class Job:
         return dict(self._program.carry)
 
     @property
+    def feed(self) -> dict[str, tuple[np.ndarray, bool]]:
+        """{input: (array [n, ...shape], whether it wraps)} of those that get another slice in each step."""
+        return {name: fed for name, fed in self._feed.items() if name in self.graph.inputs}
+
+    @property
     def fed(self) -> list[str]:
         """The inputs that get another slice in each step."""
-        return [name for name in self._feed if name in self.graph.inputs]
+        return list(self.feed)
+
+    @property
+    def keep(self) -> dict[str, str]:
+        """{output: "last" | "each"}"""
+        return self._program.kept(self._options["keep"])
 
     def work(self, on: str | None = None) -> Work:
         """The job as the engine takes it: graph, inputs, carry, feed and keep."""
@@ -162,8 +179,8 @@ class Job:
         return quote(self, on)
 
     def run(self, on: str | None = None, progress: Progress = None) -> Any:
-        """Runs it and returns arrays in the structure that the function returns, with keep="each" an axis of steps in front. Assigned
-        tensors hold their last values afterwards; the job may be run again, to go on from there."""
+        """Runs it and returns arrays in the structure that the function returns, with keep="each" an axis of steps in
+        front. Assigned tensors hold their last values afterwards; the job may be run again, to go on from there."""
         values = execute(self.work(on), on, progress)
         self._program.settle(values)
         return _filled(self._program.structure, {
@@ -188,18 +205,21 @@ class Step:
             return self._function(*args, **kwargs)
         arguments, arrays = self._bound(args, kwargs)
         program = self._program(arguments)
-        values = execute(program.work(arrays, {}, steps=1, first_step=self._calls, keep="last", seed=context.seed, on=None))
+        values = execute(program.work(arrays, {}, steps=1, first_step=self._calls, keep="last", seed=context.seed,
+                                      on=None))
         self._calls += 1
         program.settle(values)
-        return _filled(program.structure, {name: Tensor.of(leaf_of(tensor, values[name])) for name, tensor in program.results.items()})
+        return _filled(program.structure,
+                       {name: Tensor.of(leaf_of(tensor, values[name])) for name, tensor in program.results.items()})
 
     def job(self, steps: int = 1, *, feed: Mapping[str, Any] | None = None, inputs: Mapping[str, Any] | None = None,
             keep: str = "each", seed: int | None = None, first_step: int = 0) -> Job:
         """`steps` steps as one job.
 
-        feed: {argument: array [n, ...shape]}, step s gets slice s mod n; (array, False) for no wrapping. inputs: the other arguments, the
-        same in each step. keep: of what the function returns, "each" step's values or only the "last". seed: of random tensors; without
-        it that of manual_seed. first_step: the number of the first step, for feeds and random tensors.
+        feed: {argument: array [n, ...shape]}, step s gets slice s mod n; (array, False) for no wrapping. inputs: the
+        other arguments, the same in each step. keep: of what the function returns, "each" step's values or only the
+        "last". seed: of random tensors; without it that of manual_seed. first_step: the number of the first step, for
+        feeds and random tensors.
         """
         if keep not in ("each", "last"):
             raise TensorError(f'keep is "each" or "last", not {keep!r}')
@@ -208,7 +228,8 @@ class Step:
         arguments, arrays = self._bound((), given)
         program = self._program(arguments)
         plain = {name: value for name, value in arrays.items() if name not in fed}
-        options = {"steps": steps, "first_step": first_step, "keep": keep, "seed": context.seed if seed is None else seed}
+        options = {"steps": steps, "first_step": first_step, "keep": keep,
+                   "seed": context.seed if seed is None else seed}
         return Job(program, plain, {name: (array, wrap) for name, (array, _, wrap) in fed.items()}, options)
 
     def _bound(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -254,8 +275,9 @@ def jit(function: Callable[..., Any]) -> Step:
 
         losses = step.job(steps=300, feed={"x": X, "y": Y}).run()
 
-    Arguments that are arrays or tensors are inputs of the graph, numbers and strings are part of it. Other tensors are read when a step
-    runs. What the step assigns is carried. Gradients begin with None in each step. Random tensors and dropout are fresh in each step.
+    Arguments that are arrays or tensors are inputs of the graph, numbers and strings are part of it. Other tensors are
+    read when a step runs. What the step assigns is carried. Gradients begin with None in each step. Random tensors and
+    dropout are fresh in each step.
     """
     return Step(function)
 
@@ -310,7 +332,8 @@ def _flattened(name: str, value: Any, into: dict[str, Tensor]) -> Any:
         if part is None or isinstance(part, (bool, int, float, str)):
             return _Fixed(part)
         if not isinstance(part, Tensor):
-            raise TensorError(f"a captured step returns tensors, numbers, None, and lists, tuples and dicts of them, not {type(part).__name__}")
+            raise TensorError("a captured step returns tensors, numbers, None, and lists, tuples and dicts of them, "
+                              f"not {type(part).__name__}")
         into[name] = part
         return name
     return _mapped(name, value, tensor)

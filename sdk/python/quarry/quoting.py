@@ -16,28 +16,28 @@ __all__ = ["Quote", "quote"]
 
 def quote(what: Any, on: str | None = None, *, steps: int = 1, carry: Mapping[str, str] | None = None,
           feed: Sequence[str] = ()) -> Quote:
-    """The FLOPs, bytes and memory of a Tensor, {name: Tensor}, graph or Job, without running it; with on="service" or "https://..." its
-    price too. steps, carry ({input: output}) and feed (names) are for graphs; a Job has its own."""
+    """The FLOPs, bytes and memory of a Tensor, {name: Tensor}, graph or Job, without running it; with on="service" or
+    "https://..." its price too. steps, carry ({input: output}) and feed (names) are for graphs; a Job has its own."""
     if isinstance(what, Job):
         return _quote_of_job(what, on)
-    if isinstance(what, Tensor) or (isinstance(what, Mapping) and all(isinstance(part, Tensor) for part in what.values())):
+    if isinstance(what, Tensor) or (isinstance(what, Mapping)
+                                    and all(isinstance(part, Tensor) for part in what.values())):
         what = build(what)
     graph = Graph.parse(what)
     if on is not None and is_remote(chosen(on)):
         from .remote import connect
-        return connect(on).quote(graph, graph.values, steps=steps, carry=carry)
+        return connect(on).quote(graph, steps=steps, carry=carry)  # no values: nothing is uploaded
     return _counted(graph, dict(carry or {}), list(feed), steps)
 
 
 def _quote_of_job(job: Job, on: str | None) -> Quote:
     if on is not None and is_remote(chosen(on)):
         from .remote import connect
-        work = job.work(on)
-        return connect(on).quote(work.graph, work.inputs, steps=work.steps, first_step=work.first_step, carry=work.carry, feed=work.feed,
-                                 keep=work.keep, seed=work.seed)
+        return connect(on).quote(job.graph, steps=job.steps, carry=job.carry, feed=job.feed, keep=job.keep)
     return _counted(job.graph, job.carry, job.fed, job.steps)
 
 
 def _counted(graph: Graph, carry: Mapping[str, str], feed: Sequence[str], steps: int) -> Quote:
     count = graph.count(carry=carry, feed=feed, steps=steps)
-    return Quote.from_counts(count["flops"], count["weighted"], count["bytes"], count["stored_values"], count["memory_bound_bytes"], steps)
+    return Quote.from_counts(count["flops"], count["weighted"], count["bytes"], count["stored_values"],
+                             count["memory_bound_bytes"], steps)

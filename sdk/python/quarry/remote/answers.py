@@ -120,7 +120,7 @@ class Quote(Shown):
 
     `flops` is the field's convention (a matmul is 2MNK), `weighted` and `bytes` are F and B of docs/metering.md,
     `metered_flops` what is billed. `price` and `limit` (the most that it can cost) are dollars, None without a service.
-    `exact` is False where the price was worked out from the counts, because values of the inputs were not given.
+    `token` is empty where the values of inputs were not given: then the price is that of now, and nothing holds it.
     """
 
     flops: int
@@ -137,7 +137,6 @@ class Quote(Shown):
     id: str = ""
     token: str = field(default="", repr=False)  #: holds the prices for 15 minutes: give the quote to submit()
     expires_at: str = ""
-    exact: bool = True
 
     @classmethod
     def from_counts(cls, flops: int, weighted: int, bytes: int, stored_values: int, memory_bound_bytes: int,
@@ -165,8 +164,8 @@ class Quote(Shown):
     def _title(self) -> str:
         if self.price is None:
             return f"{human_flops(self.metered_flops)} metered"
-        if not self.exact or self.limit is None:
-            return f"{human_money(self.price)} (from the counts alone)"
+        if self.limit is None:
+            return human_money(self.price)
         return f"{human_money(self.price)}, never more than {human_money(self.limit)}"
 
     def _rows(self) -> list[tuple[str, ...]]:

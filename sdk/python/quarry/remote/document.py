@@ -73,6 +73,12 @@ class JobSpec:
         self.feed = {name: value for name, (value, _) in feeds.items()}
         self.wraps = {name: bool(wraps) for name, (_, wraps) in feeds.items()}
 
+    def kept(self, graph: StoredGraph) -> dict[str, str]:
+        """{output: "last" or "each"} of what is kept."""
+        if isinstance(self.keep, str) or not self.keep:
+            return dict.fromkeys(graph.outputs, self.keep or "last")
+        return dict(self.keep)
+
     def missing(self, graph: StoredGraph) -> list[str]:
         """The inputs that have no value."""
         return [name for name in graph.inputs if name not in self.inputs and name not in self.feed]
@@ -100,7 +106,7 @@ class JobSpec:
             stage["feed"] = {name: {**source("feed", name, value), "wrap": self.wraps[name]}
                              for name, value in self.feed.items()}
         if self.keep:
-            stage["keep"] = dict.fromkeys(graph.outputs, self.keep) if isinstance(self.keep, str) else dict(self.keep)
+            stage["keep"] = self.kept(graph)
         document = {"version": 1, "seed": str(self.seed), "stages": [stage],
                     "inputs": {name: source("input", name, value) for name, value in self.inputs.items()}}
         if self.checkpoint_every is not None:

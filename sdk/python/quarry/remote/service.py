@@ -6,8 +6,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from decimal import ROUND_UP, Decimal
+from decimal import Decimal
 from functools import partial
 from typing import Any
 from urllib.parse import quote as escape
@@ -15,19 +14,17 @@ from urllib.parse import quote as escape
 import numpy as np
 
 from ..graph import Graph
-from .answers import Account, Fields, Line, Quote, Usage
+from .answers import Account, Fields, Quote, Usage
 from .config import Config
 from .document import JobSpec, StoredGraph
-from .errors import ServiceError, bad_answer
+from .errors import ServiceError
 from .job import HELD_SECONDS, UNWATCHED_SECONDS, Job
+from .pricing import PRICED_GRAPH, bytes_in, bytes_out, priced, step_of
 from .progress import Progress, is_watched
 from .transport import Transport
 from .uploads import Uploads
 
 LOST = ("graph_not_found", "tensor_not_found")  # what the service had and has no more
-NO_OP_GRAPH = b'{"version":1,"nodes":[{"op":"CONST","dtype":"f32","shape":[],"value":1}],"outputs":{"y":0}}'
-FLOPS_PER_PFLOP = 10**15
-PICO = Decimal("1e-12")
 LONGEST_PAGE = 200
 
 
@@ -49,15 +46,6 @@ def terms_of(quote: Quote | None, limit: Decimal | float | str | None) -> dict[s
     """The fields of a submit beside the job."""
     terms = {} if quote is None else {"quote": quote.token}
     return terms if limit is None else {**terms, "limit": f"{Decimal(str(limit)):f}"}
-
-
-def step_of(graph: Any, spec: JobSpec) -> Quote | None:
-    """The counts of one step of a quarry.Graph as a job of `spec` runs it: carries and feeds change them."""
-    if not isinstance(graph, Graph):
-        return None
-    count = graph.count(carry=spec.carry, feed=list(spec.feed))
-    return Quote.from_counts(count["flops"], count["weighted"], count["bytes"], count["stored_values"],
-                             count["memory_bound_bytes"])
 
 
 class Service:
@@ -124,21 +112,12 @@ class Service:
     def quote(self, graph: Any, inputs: Mapping[str, Any] | None = None, *, progress: Progress = None,
               **options: Any) -> Quote:
         """What submit() with the same arguments would cost, to the last digit. Where an input has no value nothing is
-        uploaded: the price is then worked out from the counts of the graph (`exact` is False)."""
+        uploaded, and the prices of now are not held: the quote has no token."""
         spec, stored = JobSpec(inputs, **options), self.put_graph(graph)
         if spec.missing(stored):
-            return self.estimate(step_of(graph, spec) or stored.step, spec.steps)
+            counted = step_of(graph, spec, stored).repeated(spec.steps)
+            return priced(counted, bytes_in(spec, stored), bytes_out(spec, stored), self.quote(PRICED_GRAPH))
         return Quote.of(self.post(self.transport.call, "/v1/quotes", graph, spec, progress, {}))
-
-    def estimate(self, step: Quote, steps: int = 1) -> Quote:
-        """The price of a job from the counts of one step, at the service's prices of now; transfers are left out."""
-        counted = step.repeated(steps)
-        compute = next((line for line in self.quote(NO_OP_GRAPH).lines if line.item == "compute"), None)
-        if compute is None or compute.per != "pflop":
-            raise bad_answer("the service's quote has no price of compute")
-        amount = (counted.metered_flops * compute.unit_price / FLOPS_PER_PFLOP).quantize(PICO, ROUND_UP)
-        line = Line("compute", counted.metered_flops, "flop", compute.unit_price, compute.per, amount)
-        return replace(counted, price=amount, lines=(line,), exact=False)
 
     def post(self, call: Callable[..., dict], path: str, graph: Any, spec: JobSpec, progress: Progress,
              terms: dict[str, str]) -> dict:
