@@ -16,6 +16,9 @@
 namespace quarry::tensor {
 namespace {
 
+// Counts made of so few additions are computed where they are used; others are a sum, which is stored (a kernel more).
+constexpr int64_t kFewAdditions = 8;
+
 /// Where the windows of a pooling lie: one entry a spatial axis.
 struct Layout {
   Shape kernel, stride, dilation;
@@ -79,29 +82,31 @@ double lowest(DType dtype) {
   return static_cast<double>(graph::lowest_integer(dtype));
 }
 
-/// How many elements of [low, high) each of `count` windows sees along one axis: [count].
-Tensor counts_along(const Layout& layout, size_t axis, int64_t count, int64_t low, int64_t high, DType dtype) {
-  const auto whole = [](int64_t value) { return integer_constant(value, DType::I32); };
-  const int64_t gap = layout.dilation[axis];
-  const Tensor begin =
-      sub(mul(iota(DType::I32, {count}, 0), whole(layout.stride[axis])), whole(layout.padding[axis].before));
-  // Taps at begin, begin + gap, ...: those below `low` and those below `high`.
-  const auto taps_below = [&](int64_t border) {
-    return div(add(maximum(sub(whole(border), begin), whole(0)), whole(gap - 1)), whole(gap));
-  };
-  return cast(sub(minimum(taps_below(high), whole(layout.kernel[axis])), taps_below(low)), dtype);
-}
-
 /// What the average of each window [O1, .., Od] of the axes `sizes` divides by. Padding as stated may count, what ceil
 /// mode added beyond does not.
-Tensor element_counts(const Shape& sizes, const Shape& places, const Layout& layout, bool count_include_pad,
-                      DType dtype) {
+Tensor element_counts(const Shape& sizes, const Layout& layout, bool count_include_pad, DType dtype) {
+  Shape counted = sizes;
+  std::vector<Pair> beyond = layout.padding;
+  int64_t additions = 0;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    additions += layout.kernel[i];
+    if (!count_include_pad) continue;
+    counted[i] += layout.stated[i].before + layout.stated[i].after;
+    beyond[i] = {0, layout.padding[i].after - layout.stated[i].after};
+  }
+  if (additions > kFewAdditions) {
+    const Tensor ones = pad(constant(1, dtype, counted), beyond);
+    return sum(windows(ones, layout.kernel, layout.stride, layout.dilation), window_axes(layout));
+  }
   Tensor counts = constant(1, dtype);
   for (size_t i = 0; i < sizes.size(); ++i) {
-    const auto [before, after] = count_include_pad ? layout.stated[i] : Pair{0, 0};
-    Shape along(sizes.size(), 1);
-    along[i] = places[i];
-    counts = mul(counts, reshape(counts_along(layout, i, places[i], -before, sizes[i] + after, dtype), along));
+    const Tensor ones = pad(constant(1, dtype, {counted[i]}), std::vector{beyond[i]});
+    const Tensor seen = windows(ones, {layout.kernel[i]}, {layout.stride[i]}, {layout.dilation[i]});
+    Tensor along = select(seen, -1, 0);
+    for (int64_t tap = 1; tap < layout.kernel[i]; ++tap) along = add(along, select(seen, -1, tap));
+    Shape beside(sizes.size() - i, 1);
+    beside[0] = along.elements();
+    counts = mul(counts, reshape(along, beside));
   }
   return counts;
 }
@@ -215,8 +220,8 @@ Tensor avg_pool(const Tensor& x, const Shape& kernel, const PoolOptions& options
     return cast(total / static_cast<double>(count_of(layout.kernel)), x.dtype());
   }
   const auto axes = static_cast<ptrdiff_t>(kernel.size());
-  const Shape sizes(x.shape().end() - axes, x.shape().end()), places(total.shape().end() - axes, total.shape().end());
-  return cast(div(total, element_counts(sizes, places, layout, count_include_pad, total.dtype())), x.dtype());
+  const Shape sizes(x.shape().end() - axes, x.shape().end());
+  return cast(div(total, element_counts(sizes, layout, count_include_pad, total.dtype())), x.dtype());
 }
 
 Tensor lp_pool(const Tensor& x, double p, const Shape& kernel, const PoolOptions& options) {
