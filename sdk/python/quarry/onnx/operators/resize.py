@@ -36,29 +36,26 @@ def resized(node: "Node", x: Tensor, scales: list[float], sizes: list[int], coor
                  f"{len(scales)} scales or sizes for a value of rank {rank}")
     node.require(all(scale > 0 for scale in scales), f"scales {scales}")
     options = (node.attribute("cubic_coeff_a", -0.75), bool(node.attribute("exclude_outside", 0)))
-    if coordinates == "align_corners":
-        x = with_fractional_sizes(x, scales, sizes, mode, rounding, options)
-        scales = []
+    reach = [reached(length, scale, size) for length, scale, size in zip(x.shape, scales, sizes)]
     start: list[float] = []
     end: list[float] = []
     if coordinates == "tf_crop_and_resize":
         node.require(region is not None and region.size == 2 * rank, "tf_crop_and_resize needs a region of every axis")
-        start, end = numbers(region[:rank]), numbers(region[rank:])
+        start = numbers(region[:rank])
+        end = [first + (last - first) * part for first, last, part in zip(start, numbers(region[rank:]), reach)]
+    elif coordinates == "align_corners":
+        if any(part != 1 for part in reach):  # those axes are crops that end where the last element lies
+            target = [length if part == 1 else size for length, size, part in zip(x.shape, sizes, reach)]
+            x = F.resize(x, target, mode, "tf_crop_and_resize", rounding, *options, [], [0.0] * rank, reach, 0.0)
+        scales = []
     return F.resize(x, sizes, mode, coordinates, rounding, *options, scales, start, end,
                     node.attribute("extrapolation_value", 0.0))
 
 
-def with_fractional_sizes(x: Tensor, scales: list[float], sizes: list[int], mode: str, rounding: str,
-                          options: tuple[float, bool]) -> Tensor:
-    """The axes of align_corners whose scaled size is no whole number, resampled: ONNX's reference takes the corner from
-    the size before it is rounded down. That is a crop of the axis, which ends where the last element lies."""
-    target, end = list(x.shape), [1.0] * len(x.shape)
-    for axis, (length, scale, size) in enumerate(zip(x.shape, scales, sizes)):
-        if length * scale > size * (1 + 1e-6):
-            target[axis], end[axis] = size, (size - 1) / (length * scale - 1)
-    if target == list(x.shape):
-        return x
-    return F.resize(x, target, mode, "tf_crop_and_resize", rounding, *options, [], [0.0] * len(target), end, 0.0)
+def reached(length: int, scale: float, size: int) -> float:
+    """Where the last element lies, as a part of the way between the corners. Where the scaled length is no whole
+    number, ONNX's reference takes the corner from the length before it is rounded down to the size."""
+    return (size - 1) / (length * scale - 1) if length * scale > size * (1 + 1e-6) else 1.0
 
 
 def scaled_sizes(x: Tensor, scales: Any) -> list[int]:
