@@ -1,12 +1,14 @@
 """LLaMA with a key-value cache: one job reads the prompt, a second one writes all the tokens that follow.
 
     python3 examples/llama.py                                     # a toy of random weights; the price of 7B
-    python3 examples/llama.py --weights llama-7b.safetensors --prompt 1 450 937 6593
+    python3 examples/llama.py --weights Llama-2-7b-hf --prompt 1 450 937 6593
 """
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import quarry
 from quarry import Tensor, functional as F, nn
@@ -65,8 +67,7 @@ class FeedForward(nn.Module):
 class Layer(nn.Module):
     def __init__(self, config: Config):
         self.self_attn, self.mlp = Attention(config), FeedForward(config)
-        self.input_layernorm = nn.RMSNorm(config.dim, eps=config.epsilon)
-        self.post_attention_layernorm = nn.RMSNorm(config.dim, eps=config.epsilon)
+        self.input_layernorm, self.post_attention_layernorm = (nn.RMSNorm(config.dim, config.epsilon) for _ in range(2))
 
 
 class Llama(nn.Module):
@@ -94,6 +95,22 @@ class Llama(nn.Module):
         return self.lm_head(self.model.norm(x[-1])), new_cache
 
 
+def from_checkpoint(folder: Path) -> Llama:
+    """The model in a folder of Hugging Face's: config.json and safetensors files."""
+    told = json.loads((folder / "config.json").read_text())
+    if told.get("rope_scaling"):
+        raise ValueError(f"{folder}: rope_scaling is not supported")
+    heads = told["num_attention_heads"]
+    model = Llama(Config(told["hidden_size"], told["intermediate_size"], told["num_hidden_layers"], heads,
+                         told.get("num_key_value_heads", heads), told["vocab_size"], epsilon=told["rms_norm_eps"],
+                         theta=told.get("rope_theta", 10_000.0)))
+    weights = {name: tensor for file in folder.glob("*.safetensors")
+               for name, tensor in quarry.safetensors.load_tensors(file).items() if not name.endswith("inv_freq")}
+    weights.setdefault("lm_head.weight", weights["model.embed_tokens.weight"])  # tied in small models
+    model.load_state_dict(weights)
+    return model
+
+
 class Writer:
     """Continues a prompt. Token, position and cache stay on the device from step to step."""
 
@@ -119,13 +136,11 @@ class Writer:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description="Writes 20 tokens with LLaMA-7B, or a toy.")
-    arguments.add_argument("--weights", help="a safetensors file of LLaMA-7B with Hugging Face's names")
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--weights", type=Path, help="a folder with config.json and safetensors files")
     arguments.add_argument("--prompt", type=int, nargs="+", default=[1, 15, 27], help="token numbers")
     options = arguments.parse_args()
-    model = Llama(LLAMA_7B if options.weights else TOY)
-    if options.weights:
-        nn.state.load(model, options.weights)
+    model = from_checkpoint(options.weights) if options.weights else Llama(TOY)
     print("tokens:", Writer(model).generate(options.prompt, count=20))
     print("7B, one token:", Writer(Llama(LLAMA_7B)).write.job().quote())
 

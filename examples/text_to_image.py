@@ -21,9 +21,9 @@ TOY = {"text": {"width": 64, "layers": 2}, "unet": {"channels": (32, 64)}, "vae"
 def checkpoint(path: Path) -> Find:
     """The weights of a safetensors file. Older VAE files have other names for the parts of an attention."""
     renamed = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
-    tensors = {".".join(renamed.get(word, word) for word in name.split(".")): Tensor(array)
+    tensors = {".".join(renamed.get(word, word) for word in name.split(".")): Tensor(array, "f32")
                for name, array in quarry.safetensors.load(path).items()}
-    return lambda name, shape: tensors[name].reshape(*shape)  # a 1 x 1 convolution may be stored as a matrix
+    return lambda name, shape: tensors[name].reshape(shape)  # a 1 x 1 convolution may be stored as a matrix
 
 
 def random_weights(seed: int = 0) -> Find:

@@ -1,6 +1,7 @@
 """examples/llama.py against an independent NumPy implementation, and the cost of LLaMA-7B."""
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -17,7 +18,7 @@ sys.path.append(str(Path(__file__).parents[2] / "examples"))
 import quarry
 import reference_llama
 from graph_flops import contraction_flops
-from llama import LLAMA_7B, Config, Llama, Writer
+from llama import LLAMA_7B, Config, Llama, Writer, from_checkpoint
 
 TOY = Config(dim=32, hidden=48, layers=2, heads=4, kv_heads=2, vocabulary=50, context=24, dtype="f32")
 PROMPT = [7, 31, 2, 18, 44]
@@ -73,13 +74,45 @@ class Tokens(unittest.TestCase):
         more = writer.write.job(steps=5).run().ravel().tolist()
         self.assertEqual(first + more, reference().generate(PROMPT, 9))
 
-    def test_weights_come_from_a_safetensors_file(self) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model.safetensors"
-            quarry.safetensors.save(path, toy_weights())
-            model = Llama(TOY)
-            model.load_state_dict(quarry.safetensors.load(path))
-        self.assertEqual(Writer(model).generate(PROMPT, 3), reference().generate(PROMPT, 3))
+    def test_bf16_scores_are_the_references_to_three_digits(self) -> None:
+        model, expected = toy_model(replace(TOY, dtype="bf16")), reference()
+        scores, _ = model(quarry.Tensor(PROMPT, dtype="i32"), 0, Writer(model).cache)
+        for token in PROMPT:
+            wanted = expected.logits_after(token)
+        np.testing.assert_allclose(scores.numpy(), wanted, atol=0.03 * np.abs(wanted).max())
+
+
+class Checkpoints(unittest.TestCase):
+    TOLD = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
+            "num_key_value_heads": 2, "vocab_size": 50, "rms_norm_eps": 1e-6, "max_position_embeddings": 24}
+
+    def folder(self, files: dict[str, dict[str, np.ndarray]], **told: object) -> Path:
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        (folder / "config.json").write_text(json.dumps(self.TOLD | told))
+        for name, tensors in files.items():
+            quarry.safetensors.save(folder / name, tensors)
+        return folder
+
+    def test_a_folder_of_several_files_is_read(self) -> None:
+        weights = toy_weights()
+        names = sorted(weights)
+        turns = {"model.layers.0.self_attn.rotary_emb.inv_freq": np.ones(4, np.float32)}  # in old files, not needed
+        model = from_checkpoint(self.folder({"a.safetensors": {name: weights[name] for name in names[:9]},
+                                             "b.safetensors": {name: weights[name] for name in names[9:]} | turns}))
+        for name, value in model.state_dict().items():
+            np.testing.assert_allclose(value.numpy(), weights[name], rtol=2 ** -8)
+
+    def test_one_table_may_be_both_ends(self) -> None:
+        weights = toy_weights()
+        del weights["lm_head.weight"]
+        model = from_checkpoint(self.folder({"model.safetensors": weights}))
+        self.assertEqual(model.lm_head.weight.numpy().tolist(), model.model.embed_tokens.weight.numpy().tolist())
+
+    def test_what_it_would_compute_wrongly_it_refuses(self) -> None:
+        with self.assertRaisesRegex(ValueError, "rope_scaling"):
+            from_checkpoint(self.folder({}, rope_scaling={"type": "linear", "factor": 2.0}))
+        with self.assertRaisesRegex(quarry.TensorError, "not in the model"):
+            from_checkpoint(self.folder({"model.safetensors": toy_weights() | {"model.norm.bias": np.ones(32)}}))
 
 
 def matrix_products_of_7b(context: int) -> int:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
 import unittest
 from pathlib import Path
@@ -17,7 +18,7 @@ import reference_stable_diffusion as reference
 from graph_flops import contraction_flops
 from quarry import Tensor
 from stable_diffusion import Part, decode, encode_text, time_features, unet
-from text_to_image import sampler
+from text_to_image import checkpoint, sampler
 
 GROUPS, HEADS = 32, 8
 
@@ -65,6 +66,23 @@ class AsInNumPy(unittest.TestCase):
         weights, noise, text = ToyWeights(), numbers(1, 4, 4, 4), numbers(2, 5, 24, seed=1)
         found = sampler(Part(weights), noise, Tensor(text), steps=3, guidance=4.0, channels=(32, 64)).run()
         self.assert_close(np.asarray(found), reference.sample(weights.arrays, noise, text, 3, 4.0, HEADS, GROUPS))
+
+
+class Checkpoints(unittest.TestCase):
+    def test_files_of_16_bits_with_the_older_names_of_an_attention_are_read(self) -> None:
+        weights = ToyWeights()
+        expected = decode(Part(weights), Tensor(numbers(1, 4, 4, 4)), (32, 64)).numpy()
+        older = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+        stored = {}
+        for name, array in weights.arrays.items():
+            for new, old in older.items():
+                name = name.replace(f".{new}.", f".{old}.")
+            stored[name] = array.astype(np.float16)
+        with tempfile.TemporaryDirectory() as folder:
+            quarry.safetensors.save(Path(folder) / "vae.safetensors", stored)
+            read = Part(checkpoint(Path(folder) / "vae.safetensors"))
+        found = decode(read, Tensor(numbers(1, 4, 4, 4)), (32, 64)).numpy()
+        np.testing.assert_allclose(found, expected, atol=0.02 * np.abs(expected).max())
 
 
 def parameters(build) -> tuple[int, quarry.Graph]:
