@@ -8,11 +8,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-import numpy as np
-
 import quarry
 from quarry import Tensor, functional as F, nn
-from resnet import stripes, training_step
+from resnet import classify, stripes, training_step
 
 # Table 1 of the paper: kernel, expansion, channels, layers, stride.
 B0 = ((3, 1, 16, 1, 1), (3, 6, 24, 2, 2), (5, 6, 40, 2, 2), (3, 6, 80, 3, 2), (5, 6, 112, 3, 1), (5, 6, 192, 4, 2),
@@ -77,24 +75,13 @@ class EfficientNet(nn.Module):
         return self.classifier(self.features(x).mean(axis=(2, 3)))
 
 
-def classify(weights: str, image: str) -> None:
-    from PIL import Image
-    model = EfficientNet().eval()
-    model.load_state_dict(quarry.safetensors.load(weights))
-    pixels = np.asarray(Image.open(image).convert("RGB").resize((224, 224)), np.float32) / 255
-    pixels = (pixels - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-    shares = F.softmax(model(Tensor(pixels.transpose(2, 0, 1)[None].astype(np.float32))), -1).numpy()[0]
-    for label in shares.argsort()[:-6:-1]:
-        print(f"class {label}: {shares[label]:.1%}")
-
-
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--weights", help="a safetensors file of EfficientNet-B0")
     arguments.add_argument("--image", help="what to classify with it")
     options = arguments.parse_args()
     if options.weights and options.image:
-        return classify(options.weights, options.image)
+        return classify(EfficientNet(), options.weights, options.image)
     photo = {"x": quarry.input("x", (1, 3, 224, 224))}
     print("EfficientNet-B0, 1 image:", quarry.jit(EfficientNet().eval().forward).job(inputs=photo).quote())
     model, (images, labels) = EfficientNet(classes=4, width=0.25, table=B0[:2]), stripes(16 * 32, 32)

@@ -100,10 +100,9 @@ def from_checkpoint(folder: Path) -> Llama:
     told = json.loads((folder / "config.json").read_text())
     if told.get("rope_scaling"):
         raise ValueError(f"{folder}: rope_scaling is not supported")
-    heads = told["num_attention_heads"]
-    model = Llama(Config(told["hidden_size"], told["intermediate_size"], told["num_hidden_layers"], heads,
-                         told.get("num_key_value_heads", heads), told["vocab_size"], epsilon=told["rms_norm_eps"],
-                         theta=told.get("rope_theta", 10_000.0)))
+    model = Llama(Config(told["hidden_size"], told["intermediate_size"], told["num_hidden_layers"],
+                         told["num_attention_heads"], told.get("num_key_value_heads", told["num_attention_heads"]),
+                         told["vocab_size"], epsilon=told["rms_norm_eps"], theta=told.get("rope_theta", 10_000.0)))
     weights = {name: tensor for file in folder.glob("*.safetensors")
                for name, tensor in quarry.safetensors.load_tensors(file).items() if not name.endswith("inv_freq")}
     weights.setdefault("lm_head.weight", weights["model.embed_tokens.weight"])  # tied in small models
@@ -115,22 +114,23 @@ class Writer:
     """Continues a prompt. Token, position and cache stay on the device from step to step."""
 
     def __init__(self, model: Llama):
-        self.model = model
-        self.cache = [tuple(Tensor.zeros(model.config.cache_shape(), dtype=model.config.dtype) for _ in "kv")
-                      for _ in model.model.layers]
+        self.model, c = model, model.config
+        self.cache = [tuple(Tensor.zeros(c.cache_shape(), dtype=c.dtype) for _ in "kv") for _ in range(c.layers)]
         self.token, self.position = Tensor.zeros(1, dtype="i32"), Tensor.zeros(dtype="i32")
-        self.read, self.write = quarry.jit(self.follow), quarry.jit(lambda: self.follow(self.token))
+        self.read = quarry.jit(lambda tokens: self.follow(tokens, 0))
+        self.write = quarry.jit(lambda: self.follow(self.token, self.position))
 
-    def follow(self, tokens: Tensor) -> Tensor:
+    def follow(self, tokens: Tensor, position: Tensor | int) -> Tensor:
         """The likeliest token after these, and all state moved on to there."""
-        position = self.position if len(tokens) == 1 else 0
         scores, cache = self.model(tokens, position, self.cache)
         for old, new in zip(self.cache, cache):
             old[0].assign(new[0]), old[1].assign(new[1])
-        self.position.assign(position + len(tokens))
+        self.position.assign(Tensor(position) + len(tokens))
         return self.token.assign(scores.argmax().reshape(1))
 
     def generate(self, prompt: list[int], count: int) -> list[int]:
+        if not 0 < len(prompt) <= self.model.config.context - count:
+            raise ValueError(f"{len(prompt)} tokens and {count} more: the context is {self.model.config.context}")
         first = self.read(Tensor(prompt, dtype="i32")).item()
         return [first, *self.write.job(steps=count - 1).run().ravel().tolist()]
 

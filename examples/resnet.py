@@ -96,13 +96,13 @@ def stripes(count: int, size: int, seed: int = 0) -> tuple[np.ndarray, np.ndarra
     return (waves[:, None] + random.normal(0, 0.5, (count, 3, size, size))).astype(np.float32), labels.astype(np.int32)
 
 
-def classify(weights: str, image: str) -> None:
+def classify(model: nn.Module, weights: str, image: str) -> None:
+    """Prints the likeliest five of the 1,000 classes."""
     from PIL import Image
-    model = resnet50().eval()
     model.load_state_dict(quarry.safetensors.load(weights))
     pixels = np.asarray(Image.open(image).convert("RGB").resize((224, 224)), np.float32) / 255
     pixels = (pixels - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-    shares = F.softmax(model(Tensor(pixels.transpose(2, 0, 1)[None].astype(np.float32))), -1).numpy()[0]
+    shares = F.softmax(model.eval()(Tensor(pixels.transpose(2, 0, 1)[None].astype(np.float32))), -1).numpy()[0]
     for label in shares.argsort()[:-6:-1]:
         print(f"class {label}: {shares[label]:.1%}")
 
@@ -113,7 +113,7 @@ def main() -> None:
     arguments.add_argument("--image", help="what to classify with it")
     options = arguments.parse_args()
     if options.weights and options.image:
-        return classify(options.weights, options.image)
+        return classify(resnet50(), options.weights, options.image)
     photo = {"x": quarry.input("x", (1, 3, 224, 224))}
     print("ResNet-50, 1 image:", quarry.jit(resnet50().eval().forward).job(inputs=photo).quote())
     model, (images, labels) = ResNet(BasicBlock, [1, 1, 1, 1], classes=4, width=8), stripes(16 * 32, 32)

@@ -68,6 +68,17 @@ class Tokens(unittest.TestCase):
             wanted = expected.logits_after(token)
         np.testing.assert_allclose(scores.numpy(), wanted, rtol=1e-4, atol=1e-4 * np.abs(wanted).max())
 
+    def test_a_writer_begins_anew_with_each_prompt(self) -> None:
+        writer = Writer(toy_model())
+        writer.generate(PROMPT, 4)
+        self.assertEqual(writer.generate([9], 6), reference().generate([9], 6))
+
+    def test_what_does_not_fit_in_the_context_is_refused(self) -> None:
+        with self.assertRaisesRegex(ValueError, "the context is 24"):
+            Writer(toy_model()).generate(PROMPT, 20)
+        with self.assertRaises(ValueError):
+            Writer(toy_model()).generate([], 3)
+
     def test_a_writer_goes_on_where_it_stopped(self) -> None:
         writer = Writer(toy_model())
         first = writer.generate(PROMPT, 4)

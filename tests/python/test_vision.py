@@ -1,14 +1,18 @@
 """examples/resnet.py and efficientnet.py against independent NumPy: results, a training step, and what they cost."""
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
+import tempfile
 import time
 import unittest
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 os.environ.setdefault("QUARRY_ON", "interpreter")
 sys.path.append(str(Path(__file__).parents[2] / "examples"))
@@ -18,7 +22,7 @@ import reference_vision as reference
 from efficientnet import EfficientNet
 from graph_flops import contraction_flops
 from quarry import Tensor, nn
-from resnet import BasicBlock, Bottleneck, ResNet, resnet18, resnet50, training_step
+from resnet import BasicBlock, Bottleneck, ResNet, classify, resnet18, resnet50, training_step
 
 CLASSES, RATE, MOMENTUM = 5, 0.05, 0.9
 
@@ -41,8 +45,6 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], Callable]] = {
 def weights_for(model: nn.Module) -> dict[str, np.ndarray]:
     random, weights = np.random.default_rng(11), {}
     for name, value in model.state_dict().items():
-        if name.endswith("num_batches_tracked"):
-            continue
         if len(value.shape) > 1:
             array = random.normal(0, np.prod(value.shape[1:]) ** -0.5, value.shape)
         else:
@@ -123,6 +125,22 @@ def efficientnet_products() -> int:
             total += size ** 2 * (hidden * kernel ** 2 + hidden * outputs) + 2 * hidden * (inputs // 4)
             inputs = outputs
     return total + size ** 2 * 320 * 1280 + 1280 * 1000
+
+
+class Checkpoints(unittest.TestCase):
+    def test_a_photo_is_classified_with_the_weights_of_a_file(self) -> None:
+        """Such files hold how many batches a batch norm saw, which nothing needs."""
+        model = small_resnet(BasicBlock)
+        weights, photo = weights_for(model), np.random.default_rng(2).integers(0, 256, (224, 224, 3), np.uint8)
+        pixels = (photo / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+        scores = reference.resnet(reference.Tape(weights, training=False), pixels.transpose(2, 0, 1)[None]).data[0]
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()) as printed:
+            Image.fromarray(photo).save(f"{folder}/photo.png")
+            quarry.safetensors.save(f"{folder}/w", weights | {"bn1.num_batches_tracked": np.array(7)})
+            classify(model, f"{folder}/w", f"{folder}/photo.png")
+        shares = np.exp(scores) / np.exp(scores).sum()
+        expected = [f"class {label}: {shares[label]:.1%}" for label in np.argsort(-scores)]
+        self.assertEqual(printed.getvalue().splitlines(), expected)
 
 
 class FullSize(unittest.TestCase):
