@@ -1,8 +1,6 @@
 #include "engine/tensor/axis_entries.h"
 
 #include <algorithm>
-#include <functional>
-#include <numeric>
 
 namespace quarry::tensor {
 namespace {
@@ -21,8 +19,8 @@ Shape entries_of(const Shape& given, size_t count, int64_t otherwise, int64_t le
   const bool is_each = given.size() == count;
   Shape entries = is_each ? given : Shape(count, given.empty() ? otherwise : given[0]);
   for (int64_t entry : entries) {
-    if (entry >= least) continue;
-    throw TensorError(std::string(where) + ": " + what + " is at least " + std::to_string(least) + ", not " +
+    if (entry >= least && entry <= kMostEntry) continue;
+    throw TensorError(std::string(where) + ": " + what + " is " + std::to_string(least) + " to 2^31, not " +
                       text(given));
   }
   return entries;
@@ -30,6 +28,10 @@ Shape entries_of(const Shape& given, size_t count, int64_t otherwise, int64_t le
 
 std::vector<Pair> entries_of(const std::vector<Pair>& given, size_t count, const char* where) {
   require_count(given.size(), count, where, "padding");
+  for (const auto& [before, after] : given) {
+    require_reachable(before, where, "padding");
+    require_reachable(after, where, "padding");
+  }
   if (given.size() == count) return given;
   return std::vector<Pair>(count, given.empty() ? Pair{0, 0} : given[0]);
 }
@@ -73,8 +75,18 @@ Tensor spread(const Tensor& x, int64_t axis, int64_t step) {
   return shrink(filled, ranges);
 }
 
+void require_reachable(int64_t value, const char* where, const char* what) {
+  if (value >= -kMostEntry && value <= kMostEntry) return;
+  throw TensorError(std::string(where) + ": " + what + " is at most 2^31, not " + std::to_string(value));
+}
+
 int64_t count_of(std::span<const int64_t> sizes) {
-  return std::accumulate(sizes.begin(), sizes.end(), int64_t{1}, std::multiplies<>());
+  int64_t count = 1;
+  for (int64_t size : sizes) {
+    if (size == 0) return 0;
+    if (__builtin_mul_overflow(count, size, &count)) count = INT64_MAX;
+  }
+  return count;
 }
 
 }  // namespace quarry::tensor

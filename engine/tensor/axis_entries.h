@@ -8,7 +8,11 @@
 
 namespace quarry::tensor {
 
-/// `count` entries. Throws when there are neither none, nor one, nor `count`, or one is below `least`.
+/// What an entry, an offset or an amount may be at most: products of two of them do not overflow.
+inline constexpr int64_t kMostEntry = int64_t{1} << 31;
+
+/// `count` entries. Throws when there are neither none, nor one, nor `count`, or one is below `least` or beyond
+/// kMostEntry.
 Shape entries_of(const Shape& given, size_t count, int64_t otherwise, int64_t least, const char* where,
                  const char* what);
 std::vector<Pair> entries_of(const std::vector<Pair>& given, size_t count, const char* where);
@@ -21,7 +25,9 @@ Tensor fit(const Tensor& x, std::span<const int64_t> last_sizes);
 /// Zeros put between the elements of an axis, step - 1 each: n -> (n - 1) * step + 1.
 Tensor spread(const Tensor& x, int64_t axis, int64_t step);
 
-/// The product of the sizes.
+/// Throws when |value| is beyond kMostEntry.
+void require_reachable(int64_t value, const char* where, const char* what);
+/// The product of sizes, none below 0; INT64_MAX where it is beyond that.
 int64_t count_of(std::span<const int64_t> sizes);
 
 }  // namespace quarry::tensor

@@ -18,6 +18,7 @@ namespace {
 
 // Counts made of so few additions are computed where they are used; others are a sum, which is stored (a kernel more).
 constexpr int64_t kFewAdditions = 8;
+constexpr int64_t kMostParts = 1 << 12;  // of adaptive pooling: each is a part of the graph
 
 /// Where the windows of a pooling lie: one entry a spatial axis.
 struct Layout {
@@ -145,7 +146,8 @@ constexpr int64_t kMostUnequalParts = 4096;
 template <class Pool>
 Tensor adapted(const Tensor& x, int64_t axis, int64_t parts, Pool pool) {
   const int64_t size = x.size(axis);
-  if (parts < 1 || size < 1) throw TensorError("adaptive pooling: " + std::to_string(parts) + " parts of " + text(x));
+  if (parts < 1 || parts > kMostParts || size < 1)
+    throw TensorError("adaptive pooling: " + std::to_string(parts) + " parts of " + text(x));
   if (size % parts == 0) return pool(unflatten(x, axis, {parts, size / parts}), axis + 1);
   if (parts > kMostUnequalParts || size > graph::kMaxStoredElements) {
     throw TensorError("adaptive pooling: " + std::to_string(parts) + " parts of unequal sizes of " + text(x) +

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "engine/tensor/arithmetic.h"
 #include "engine/tensor/axis_entries.h"
 
 namespace quarry::tensor {
 namespace {
+
+constexpr int64_t kMostParts = 1 << 20;  // as many tensors are made at once
 
 Tensor join(std::span<const Tensor> tensors, int64_t axis) {
   if (tensors.size() == 1) return tensors[0];
@@ -32,12 +33,19 @@ void require_joinable(const Tensor& first, const Tensor& x, int64_t axis, const 
                     " differ in more than axis " + std::to_string(axis));
 }
 
+/// An axis that is repeated: no more than a virtual value may have.
+int64_t times(int64_t size, int64_t repeats, const Tensor& x) {
+  int64_t repeated = 0;
+  if (!__builtin_mul_overflow(size, repeats, &repeated)) return repeated;
+  throw TensorError(text(x) + " repeated " + std::to_string(repeats) + " times has more than 2^62 elements");
+}
+
 Tensor repeat_axis(const Tensor& x, int64_t axis, int64_t repeats) {
   if (repeats == 1) return x;
   const auto at = static_cast<size_t>(axis);
   Shape apart = x.shape();
   Shape repeated = x.shape();
-  repeated[at] *= repeats;
+  repeated[at] = times(repeated[at], repeats, x);
   if (x.shape()[at] == 1) return expand(x, repeated);
   apart.insert(apart.begin() + axis, 1);
   Shape grown = apart;
@@ -110,6 +118,7 @@ Tensor triangle(const Tensor& x, int64_t diagonal, bool lower) {
 
 /// Row and column numbers, [rows, 1] + diagonal and [1, columns].
 std::pair<Tensor, Tensor> row_and_column(int64_t rows, int64_t columns, int64_t diagonal) {
+  require_reachable(diagonal, "a triangle or eye", "the diagonal");
   const bool is_small = rows <= INT32_MAX / 4 && columns <= INT32_MAX / 4 && std::abs(diagonal) <= INT32_MAX / 4;
   const DType dtype = is_small ? DType::I32 : DType::I64;
   Tensor row = iota(dtype, {rows, 1}, 0);
@@ -257,6 +266,10 @@ std::vector<Tensor> split(const Tensor& x, int64_t size, int64_t axis) {
   if (size < 1) throw TensorError("split: a size is 1 or more, not " + std::to_string(size));
   Shape sizes;
   const int64_t all = x.size(axis);
+  if (all / size > kMostParts) {
+    throw TensorError("split: " + text(x) + " into more than " + std::to_string(kMostParts) + " parts of " +
+                      std::to_string(size));
+  }
   for (int64_t left = all; left > 0; left -= size) sizes.push_back(std::min(left, size));
   if (all == 0) sizes.push_back(0);
   return split(x, sizes, axis);
@@ -264,7 +277,7 @@ std::vector<Tensor> split(const Tensor& x, int64_t size, int64_t axis) {
 
 std::vector<Tensor> chunk(const Tensor& x, int64_t count, int64_t axis) {
   if (count < 1) throw TensorError("chunk: a count is 1 or more, not " + std::to_string(count));
-  return split(x, std::max<int64_t>((x.size(axis) + count - 1) / count, 1), axis);
+  return split(x, std::max<int64_t>((x.size(axis) - 1) / count + 1, 1), axis);
 }
 
 Tensor flip(const Tensor& x, const Axes& axes) {
@@ -309,7 +322,7 @@ Tensor repeat_interleave(const Tensor& x, int64_t repeats, int64_t axis) {
   Shape grown = apart.shape();
   grown[static_cast<size_t>(axis) + 1] = repeats;
   Shape joined = x.shape();
-  joined[static_cast<size_t>(axis)] *= repeats;
+  joined[static_cast<size_t>(axis)] = times(x.size(axis), repeats, x);
   return reshape(expand(apart, grown), joined);
 }
 
@@ -320,6 +333,8 @@ Tensor pad(const Tensor& x, std::span<const Pair> amounts, PadMode mode, double 
   std::vector<Pair> ranges = whole(x), grow;
   for (size_t i = 0; i < amounts.size(); ++i) {
     const auto [before, after] = amounts[i];
+    require_reachable(before, "pad", "an amount");
+    require_reachable(after, "pad", "an amount");
     ranges[i].before -= std::min<int64_t>(before, 0);
     ranges[i].after += std::min<int64_t>(after, 0);
     if (ranges[i].before > ranges[i].after) {
@@ -362,6 +377,8 @@ Tensor eye(int64_t rows, int64_t columns, DType dtype, int64_t diagonal) {
 Tensor diag(const Tensor& x, int64_t offset) {
   if (x.rank() != 1) throw TensorError("diag needs one axis, not " + text(x) + "; diagonal() takes one out");
   const int64_t count = x.size(0);
+  require_reachable(offset, "diag", "the offset");
+  require_reachable(count, "diag", "a size");
   const int64_t size = count + std::abs(offset);
   // Elements size + 1 apart in row-major order lie on a diagonal.
   const Tensor rows = reshape(pad(reshape(x, {count, 1}), std::vector<Pair>{{0, 0}, {0, size}}), {count * (size + 1)});
@@ -374,7 +391,7 @@ Tensor diagonal(const Tensor& x, int64_t offset, int64_t axis1, int64_t axis2) {
   const int64_t column_axis = normal_axis(axis2, x.rank(), "diagonal");
   if (row_axis == column_axis) throw TensorError("diagonal: the two axes of " + text(x) + " must differ");
   const Tensor last = moveaxis(x, {row_axis, column_axis}, {-2, -1});
-  const int64_t first_row = std::min(std::max<int64_t>(-offset, 0), last.size(-2));
+  const int64_t first_row = offset < 0 ? std::min(-std::max(offset, -INT64_MAX), last.size(-2)) : 0;
   const int64_t first_column = std::min(std::max<int64_t>(offset, 0), last.size(-1));
   const int64_t count = std::min(last.size(-2) - first_row, last.size(-1) - first_column);
   const Tensor square = narrow(narrow(last, -2, first_row, count), -1, first_column, count);

@@ -1,6 +1,7 @@
 // Sliding windows, their transpose, and blocks moved between channels and space: the movement part of shape.h.
 #include <algorithm>
 
+#include "engine/graph/limits.h"
 #include "engine/tensor/axis_entries.h"
 #include "engine/tensor/shape.h"
 
@@ -40,6 +41,10 @@ Plan plan_of(const Shape& shape, const Shape& sizes, const Shape& kernel, const 
     if (plan.sizes[i] < plan.reach(i)) {
       throw TensorError(std::string(where) + ": the window " + text(kernel) + " with dilation " + text(plan.dilation) +
                         " does not fit in " + text(sizes));
+    }
+    if (plan.row(i) > graph::kMaxVirtualElements / plan.kernel[i]) {
+      throw TensorError(std::string(where) + ": all windows " + text(kernel) + " of " + text(sizes) +
+                        " have more than 2^62 elements");
     }
     plan.counts.push_back((plan.sizes[i] - plan.reach(i)) / plan.steps[i] + 1);
   }
@@ -172,6 +177,7 @@ Tensor windows(const Tensor& x, const Shape& kernel, const Shape& steps, const S
 
 Tensor overlap_add(const Tensor& x, const Shape& sizes, const Shape& steps, const Shape& dilation) {
   const size_t count = sizes.size();
+  entries_of(sizes, count, 1, 0, "overlap_add", "a size");
   require_rank(x, 2 * count, "overlap_add", "[.., windows, kernel] for the sizes");
   const Shape kernel(x.shape().end() - static_cast<std::ptrdiff_t>(count), x.shape().end());
   const Shape shape(x.shape().begin(), x.shape().end() - static_cast<std::ptrdiff_t>(count));
@@ -203,6 +209,7 @@ Tensor unfold(const Tensor& x, const Shape& kernel, const Shape& dilation, const
 Tensor fold(const Tensor& x, const Shape& sizes, const Shape& kernel, const Shape& dilation,
             const std::vector<Pair>& padding, const Shape& steps) {
   const size_t count = sizes.size();
+  entries_of(sizes, count, 1, 0, "fold", "a size");
   const Shape spans = entries_of(kernel, count, 1, 1, "fold", "kernel");
   const std::vector<Pair> amounts = entries_of(padding, count, "fold");
   const Shape padded = padded_sizes(sizes, amounts);

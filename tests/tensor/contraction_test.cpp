@@ -7,7 +7,7 @@
 #include "engine/meter/meter.h"
 #include "engine/tensor/convolution.h"
 #include "engine/tensor/shape.h"
-#include "tests/tensor/finite_difference.h"
+#include "tests/tensor/evaluate.h"
 #include "tests/tensor/numbers.h"
 
 using namespace quarry::test;
@@ -264,19 +264,6 @@ TEST_CASE("same padding keeps sizes at stride 1 and divides them at others") {
         CHECK((lower ? padding[0].before >= padding[0].after : padding[0].before <= padding[0].after));
       }
     }
-  }
-}
-
-TEST_CASE("products pass gradients to both factors") {
-  check_gradient([](const Xs& x) { return matmul(x[0], x[1]); }, {{2, 3, 4}, {4, 2}});
-  check_gradient([](const Xs& x) { return matmul(x[0], x[1]); }, {{4}, {3, 4, 2}});
-  check_gradient([](const Xs& x) { return tensordot(x[0], x[1], 2); }, {{2, 3, 2}, {3, 2, 2}});
-  check_gradient([](const Xs& x) { return linear(x[0], x[1], x[2]); }, {{2, 3}, {4, 3}, {4}});
-  for (const char* equation : {"iij,kj->ik", "ij,jk,kl->l", "...i,ji->...j"}) {
-    const bool is_triple = std::string(equation) == "ij,jk,kl->l";
-    const std::vector<Shape> shapes =
-        is_triple ? std::vector<Shape>{{2, 3}, {3, 2}, {2, 2}} : std::vector<Shape>{{2, 2, 3}, {4, 3}};
-    check_gradient([&](const Xs& x) { return einsum(equation, x); }, shapes);
   }
 }
 

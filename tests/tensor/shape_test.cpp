@@ -5,13 +5,13 @@
 #include <cmath>
 #include <limits>
 
-#include "tests/tensor/finite_difference.h"
+#include "engine/tensor/build.h"
+#include "tests/tensor/evaluate.h"
 #include "tests/tensor/numbers.h"
 
 using namespace quarry::test;
 using namespace quarry::tensor;
 using Catch::Contains;
-using Xs = std::vector<Tensor>;
 
 namespace {
 
@@ -245,28 +245,6 @@ TEST_CASE("blocks move between channels and space and back") {
   }
 }
 
-TEST_CASE("what moves, moves its gradient back") {
-  const Slice slices[] = {{4, 0, -2}, {1, {}}};
-  check_gradient([&](const Xs& x) { return slice(x[0], slices); }, {{5, 3}});
-  check_gradient([](const Xs& x) { return cat(x, 1); }, {{2, 3}, {2, 1}, {2, 2}});
-  check_gradient([](const Xs& x) { return stack(x, -1); }, {{2, 3}, {2, 3}});
-  check_gradient([](const Xs& x) { return roll(x[0], {2}, {1}); }, {{2, 5}});
-  check_gradient([](const Xs& x) { return tile(x[0], {2, 3}); }, {{2, 2}});
-  check_gradient([](const Xs& x) { return repeat_interleave(x[0], 3, 0); }, {{2, 2}});
-  for (PadMode mode : {PadMode::Constant, PadMode::Reflect, PadMode::Symmetric, PadMode::Edge, PadMode::Circular}) {
-    check_gradient([&](const Xs& x) { return pad(x[0], std::vector<Pair>{{1, 2}, {-1, 1}}, mode, 5); }, {{4, 4}});
-  }
-  check_gradient([](const Xs& x) { return tril(x[0], 1); }, {{3, 4}});
-  check_gradient([](const Xs& x) { return triu(x[0]); }, {{2, 3, 4}});
-  check_gradient([](const Xs& x) { return diag(x[0], -1); }, {{3}});
-  check_gradient([](const Xs& x) { return diagonal(x[0], 1, 0, 2); }, {{3, 2, 4}});
-  check_gradient([](const Xs& x) { return windows(x[0], {3, 2}, {1, 2}, {2, 1}); }, {{2, 7, 6}});
-  check_gradient([](const Xs& x) { return windows(x[0], {2}, {3}); }, {{2, 7}});
-  check_gradient([](const Xs& x) { return overlap_add(x[0], {7}, {2}, {2}); }, {{2, 2, 3}});
-  check_gradient([](const Xs& x) { return unfold(x[0], {2, 2}, {}, {{1, 0}}, {2, 1}); }, {{1, 2, 4, 3}});
-  check_gradient([](const Xs& x) { return depth_to_space(x[0], 2); }, {{1, 4, 2, 1}});
-}
-
 TEST_CASE("what does not fit is refused with the shapes that do not") {
   const Tensor x = anything({2, 3}), y = anything({4, 5});
   CHECK_THROWS_WITH(squeeze(x, {0}), Contains("f32[2, 3]"));
@@ -287,4 +265,27 @@ TEST_CASE("what does not fit is refused with the shapes that do not") {
   CHECK_THROWS_WITH(depth_to_space(anything({1, 3, 2, 2}), 2), Contains("f32[1, 3, 2, 2]"));
   CHECK_THROWS_AS(arange(0, 1, 0, DType::F32), TensorError);
   CHECK_THROWS_AS(slice_axis(x, 2, {}), TensorError);
+}
+
+TEST_CASE("numbers beyond all shapes are refused before anything overflows") {
+  const Tensor x = anything({4, 4});
+  for (int64_t far : {int64_t{1} << 33, int64_t{1} << 62, INT64_MAX}) {
+    CAPTURE(far);
+    CHECK_THROWS_AS(windows(x, {2}, {}, {far}), TensorError);
+    CHECK_THROWS_AS(windows(x, {far}), TensorError);
+    CHECK_THROWS_AS(overlap_add(anything({1, 2}), {far}), TensorError);
+    CHECK_THROWS_AS(unfold(anything({1, 1, 4}), {2}, {}, {{far, far}}, {}), TensorError);
+    CHECK_THROWS_AS(fold(anything({1, 4, 4}), {far, far}, {2, 2}, {}, {}, {}), TensorError);
+    CHECK_THROWS_AS(tile(x, {far, far}), TensorError);
+    CHECK_THROWS_AS(unflatten(x, 0, {far, far}), TensorError);
+    CHECK_THROWS_AS(diag(anything({2}), far), TensorError);
+    CHECK_THROWS_AS(eye(far, far, DType::F32), TensorError);
+    CHECK_THROWS_AS(lower_triangle(2, 2, -far), TensorError);
+    CHECK_THROWS_AS(pad(x, std::vector<Pair>{{far, far}, {0, 0}}, PadMode::Circular), TensorError);
+    CHECK_THROWS_AS(pad(x, std::vector<Pair>{{-far, 0}, {0, 0}}, PadMode::Constant), TensorError);
+    CHECK(diagonal(x, far).shape() == Shape{0});
+    CHECK(evaluate(roll(counting({2}), {far - far % 2 + 1}, {0})) == Elements{1, 0});
+  }
+  CHECK_THROWS_AS(repeat_interleave(x, INT64_MAX, 0), TensorError);
+  CHECK_THROWS_AS(split(anything({int64_t{1} << 39}), 1), TensorError);
 }
