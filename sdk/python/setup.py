@@ -1,6 +1,7 @@
 """Builds the extension module `_quarry` with CMake, from the repository that this folder lies in.
 
-QUARRY_BUILD_DIR names a build tree whose module is taken as it is; without it one is made for this interpreter under build/.
+QUARRY_BUILD_DIR names a build tree whose module is taken as it is; without it one is made for this interpreter under
+build/.
 """
 
 import os
@@ -22,7 +23,8 @@ class CMakeBuild(build_ext):
         given = os.environ.get("QUARRY_BUILD_DIR")
         built = (Path(given) if given else self.compile()) / "python" / FILE_NAME
         if not built.exists():
-            raise SystemExit(f"{built} does not exist: build the target _quarry in {built.parents[1]} with {sys.executable}")
+            raise SystemExit(f"{built} does not exist: build the target _quarry in {built.parents[1]} "
+                             f"with {sys.executable}")
         target = Path(self.get_ext_fullpath(extension.name))
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
@@ -37,7 +39,8 @@ class CMakeBuild(build_ext):
         build = REPOSITORY / "build" / f"python-{sys.implementation.cache_tag}"
         generator = ["-G", "Ninja"] if shutil.which("ninja") else []
         subprocess.run(["cmake", "-S", str(REPOSITORY), "-B", str(build), *generator, "-DCMAKE_BUILD_TYPE=Release",
-                        "-DCMAKE_CXX_FLAGS_RELEASE=-O2", "-DQUARRY_ONLY_PYTHON=ON", f"-DPython_EXECUTABLE={sys.executable}"], check=True)
+                        "-DCMAKE_CXX_FLAGS_RELEASE=-O2", "-DQUARRY_ONLY_PYTHON=ON",
+                        f"-DPython_EXECUTABLE={sys.executable}"], check=True)
         subprocess.run(["cmake", "--build", str(build), "--target", "_quarry", "--parallel"], check=True)
         return build
 

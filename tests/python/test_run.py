@@ -33,7 +33,8 @@ class Forms(unittest.TestCase):
     def test_a_graph_comes_as_a_dict_json_cbor_or_graph(self):
         for place in PLACES:
             graph = quarry.Graph.parse(GRAPH)
-            for form in (GRAPH, json.dumps(GRAPH), json.dumps(GRAPH).encode(), graph.cbor(), bytearray(graph.cbor()), graph):
+            for form in (GRAPH, json.dumps(GRAPH), json.dumps(GRAPH).encode(), graph.cbor(), bytearray(graph.cbor()),
+                         graph):
                 result = quarry.run(form, INPUTS, on=place)
                 np.testing.assert_array_equal(result["y"], 2 * X)
                 np.testing.assert_array_equal(result["total"], 2 * X)
@@ -64,7 +65,8 @@ class Forms(unittest.TestCase):
 class Steps(unittest.TestCase):
     def test_carried_values_go_from_step_to_step(self):
         for place in PLACES:
-            result = quarry.run(GRAPH, INPUTS, steps=4, carry={"total": "total"}, keep={"total": "each", "y": "last"}, on=place)
+            result = quarry.run(GRAPH, INPUTS, steps=4, carry={"total": "total"}, keep={"total": "each", "y": "last"},
+                                on=place)
             np.testing.assert_array_equal(result["total"], np.outer([1, 2, 3, 4], 2 * X))
             np.testing.assert_array_equal(result["y"], 2 * X)
 
@@ -75,7 +77,8 @@ class Steps(unittest.TestCase):
         for form in ({"x": {"tensor": fed, "wrap": True}}, {"x": (fed, True)}):
             result = quarry.run(GRAPH, inputs, steps=3, feed=form, keep={"y": "each"}, on="interpreter")
             np.testing.assert_array_equal(result["y"], wrapped)
-        result = quarry.run(GRAPH, {**inputs, "x": fed}, steps=3, feed={"x": {"wrap": True}}, keep={"y": "each"}, on="interpreter")
+        result = quarry.run(GRAPH, {**inputs, "x": fed}, steps=3, feed={"x": {"wrap": True}}, keep={"y": "each"},
+                            on="interpreter")
         np.testing.assert_array_equal(result["y"], wrapped)
         result = quarry.run(GRAPH, inputs, steps=1, first_step=1, feed={"x": fed}, keep=["y"], on="interpreter")
         np.testing.assert_array_equal(result["y"], fed[1])
@@ -138,7 +141,8 @@ class Refusals(unittest.TestCase):
         return caught.exception
 
     def test_a_wrong_shape_names_both_shapes(self):
-        self.refused(TensorError, r'"x" is f32\[3\] but f32\[2, 2\]', GRAPH, {**INPUTS, "x": np.zeros((2, 2), np.float32)})
+        self.refused(TensorError, r'"x" is f32\[3\] but f32\[2, 2\]', GRAPH,
+                     {**INPUTS, "x": np.zeros((2, 2), np.float32)})
 
     def test_a_wrong_dtype_names_both_dtypes(self):
         self.refused(TensorError, r'"x" is f32\[3\] but float64\[3\]', GRAPH, {**INPUTS, "x": np.zeros(3)})

@@ -1,4 +1,5 @@
-"""Tensor: what it is made of, arithmetic beside numbers and arrays, indexing, laziness, gradients, errors that name both shapes."""
+"""Tensor: what it is made of, arithmetic beside numbers and arrays, indexing, laziness, gradients, errors that name
+both shapes."""
 import gc
 import os
 import subprocess
@@ -18,12 +19,14 @@ A = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 
 class Making(unittest.TestCase):
     def test_python_numbers_and_lists_become_f32_i32_and_bool(self):
-        for data, dtype in ((1.5, "f32"), (3, "i32"), (True, "bool"), ([1, 2], "i32"), ([[1.0]], "f32"), (2**40, "i64"), ([2**40], "i64"),
+        for data, dtype in ((1.5, "f32"), (3, "i32"), (True, "bool"), ([1, 2], "i32"), ([[1.0]], "f32"), (2**40, "i64"),
+                            ([2**40], "i64"),
                             ([], "f32"), ([True, False], "bool")):
             self.assertEqual(Tensor(data).dtype, dtype, data)
 
     def test_arrays_keep_their_dtype(self):
-        for name, code in (("bool", "?"), ("i8", "i1"), ("u8", "u1"), ("i32", "i4"), ("i64", "i8"), ("f16", "f2"), ("f32", "f4"), ("f64", "f8")):
+        for name, code in (("bool", "?"), ("i8", "i1"), ("u8", "u1"), ("i32", "i4"), ("i64", "i8"), ("f16", "f2"),
+                           ("f32", "f4"), ("f64", "f8")):
             array = np.array([[0, 1], [1, 0]], code)
             tensor = Tensor(array)
             self.assertEqual((tensor.dtype, tensor.shape), (name, (2, 2)))
@@ -40,7 +43,8 @@ class Making(unittest.TestCase):
                 Tensor([1.0], dtype=dtype)
 
     def test_bf16_rounds_to_nearest_even_and_comes_back_as_float32(self):
-        values = np.array([1, 1 + 2**-8, 1 + 3 * 2**-8, -1 - 2**-8 - 2**-20, np.inf, -np.inf, np.nan, 3.4e38, 1e-45, 1 + 2**-8 + 2**-40])
+        values = np.array([1, 1 + 2**-8, 1 + 3 * 2**-8, -1 - 2**-8 - 2**-20, np.inf, -np.inf, np.nan, 3.4e38, 1e-45,
+                           1 + 2**-8 + 2**-40])
         tensor = Tensor(values, dtype="bf16")
         wanted = np.array([1, 1, 1 + 2**-6, -1 - 2**-7, np.inf, -np.inf, np.nan, np.inf, 0, 1 + 2**-7], np.float32)
         np.testing.assert_array_equal(tensor.numpy(), wanted)
@@ -91,14 +95,16 @@ class Making(unittest.TestCase):
 class Arithmetic(unittest.TestCase):
     def test_numbers_take_the_tensors_dtype(self):
         for dtype in ("f16", "bf16", "f32", "f64"):
-            for result in (Tensor(A, dtype) + 1, 2.5 * Tensor(A, dtype), Tensor(A, dtype) ** 2, np.float64(3) - Tensor(A, dtype)):
+            for result in (Tensor(A, dtype) + 1, 2.5 * Tensor(A, dtype), Tensor(A, dtype) ** 2,
+                           np.float64(3) - Tensor(A, dtype)):
                 self.assertEqual(result.dtype, dtype)
         self.assertEqual((Tensor([1], "u8") + 3).dtype, "u8")
         self.assertEqual((Tensor([1]) * 2.5).dtype, "f32")
         self.assertEqual((Tensor([True]) + 1).dtype, "i32")
 
     def test_dtypes_are_promoted(self):
-        for x, y, result in (("i32", "f16", "f16"), ("f16", "bf16", "f32"), ("i8", "u8", "i32"), ("bool", "i8", "i8"), ("f32", "f64", "f64")):
+        for x, y, result in (("i32", "f16", "f16"), ("f16", "bf16", "f32"), ("i8", "u8", "i32"), ("bool", "i8", "i8"),
+                             ("f32", "f64", "f64")):
             self.assertEqual((Tensor([1], x) + Tensor([1], y)).dtype, result)
 
     def test_true_division_of_integers_is_f32_and_floor_division_floors(self):
@@ -111,14 +117,16 @@ class Arithmetic(unittest.TestCase):
 
     def test_numpys_arrays_and_numbers_may_stand_on_either_side(self):
         t = Tensor(A)
-        for ours, wanted in ((t + A, A + A), (A - t, A - A), (A[0] * t, A[0] * A), (np.float32(2) * t, 2 * A), (t / np.int64(2), A / 2), (2 - t, 2 - A),
+        for ours, wanted in ((t + A, A + A), (A - t, A - A), (A[0] * t, A[0] * A), (np.float32(2) * t, 2 * A),
+                             (t / np.int64(2), A / 2), (2 - t, 2 - A),
                              (2 ** (t / 8), 2 ** (A / 8))):
             self.assertIsInstance(ours, Tensor)
             np.testing.assert_allclose(ours.numpy(), wanted, rtol=1e-6)
 
     def test_comparisons_give_bool_tensors(self):
         t = Tensor(A)
-        for ours, wanted in ((t == 3, A == 3), (t != A, A != A), (t < 5, A < 5), (5 > t, 5 > A), (t >= t, A >= A), (3.5 <= t, 3.5 <= A)):
+        for ours, wanted in ((t == 3, A == 3), (t != A, A != A), (t < 5, A < 5), (5 > t, 5 > A), (t >= t, A >= A),
+                             (3.5 <= t, 3.5 <= A)):
             self.assertEqual(ours.dtype, "bool")
             np.testing.assert_array_equal(ours.numpy(), wanted)
         both = ((t > 3) & (t < 9) | ~(t < 20)).numpy()
@@ -141,8 +149,10 @@ class Arithmetic(unittest.TestCase):
 class Indexing(unittest.TestCase):
     def test_indices_do_what_numpys_do(self):
         t = Tensor(A)
-        for index in (0, -1, (1, 2, 3), slice(1, None), (slice(None), slice(None, None, -1)), (..., 1), (0, ..., slice(3, 0, -2)), None,
-                      (None, 1, None, ..., None), (slice(5, 9),), (1, slice(2, 2)), Ellipsis, (), (slice(None), slice(-2, None), slice(0, 4, 3)),
+        for index in (0, -1, (1, 2, 3), slice(1, None), (slice(None), slice(None, None, -1)), (..., 1),
+                      (0, ..., slice(3, 0, -2)), None,
+                      (None, 1, None, ..., None), (slice(5, 9),), (1, slice(2, 2)), Ellipsis, (),
+                      (slice(None), slice(-2, None), slice(0, 4, 3)),
                       (np.int64(1), slice(None, -1))):
             np.testing.assert_array_equal(t[index].numpy(), A[index], err_msg=repr(index))
 
@@ -155,7 +165,8 @@ class Indexing(unittest.TestCase):
 
     def test_wrong_indices_are_refused(self):
         t = Tensor(A)
-        for index in (2, -3, (0, 0, 0, 0), (..., ...), 1.5, "a", slice(0, 2, 0), slice("a"), True, t > 3, (Tensor([0]), Tensor([0]))):
+        for index in (2, -3, (0, 0, 0, 0), (..., ...), 1.5, "a", slice(0, 2, 0), slice("a"), True, t > 3,
+                      (Tensor([0]), Tensor([0]))):
             with self.assertRaises(TensorError, msg=repr(index)):
                 t[index]
 
@@ -169,20 +180,28 @@ class Indexing(unittest.TestCase):
 class Movement(unittest.TestCase):
     def test_movement_does_what_numpys_does(self):
         t = Tensor(A)
-        for ours, wanted in ((t.reshape(4, -1), A.reshape(4, -1)), (t.permute(2, 0, 1), A.transpose(2, 0, 1)), (t.T, A.T),
-                             (t.transpose(0, 2), A.swapaxes(0, 2)), (t[:, :1].expand(2, 5, 4), np.broadcast_to(A[:, :1], (2, 5, 4))),
-                             (t.pad([(1, 0), (0, 2), (0, 0)]), np.pad(A, [(1, 0), (0, 2), (0, 0)])), (t.flip(1), A[:, ::-1]),
+        for ours, wanted in ((t.reshape(4, -1), A.reshape(4, -1)), (t.permute(2, 0, 1), A.transpose(2, 0, 1)),
+                             (t.T, A.T),
+                             (t.transpose(0, 2), A.swapaxes(0, 2)),
+                             (t[:, :1].expand(2, 5, 4), np.broadcast_to(A[:, :1], (2, 5, 4))),
+                             (t.pad([(1, 0), (0, 2), (0, 0)]), np.pad(A, [(1, 0), (0, 2), (0, 0)])),
+                             (t.flip(1), A[:, ::-1]),
                              (t.flip(), A[::-1, ::-1, ::-1]), (t.shrink([(0, 1), (1, 3), (2, 4)]), A[:1, 1:3, 2:]),
-                             (t[:1].squeeze(), A[0]), (t[:1].squeeze(0), A[0]), (t.unsqueeze(-1), A[..., None]), (t.flatten(), A.reshape(-1)),
+                             (t[:1].squeeze(), A[0]), (t[:1].squeeze(0), A[0]), (t.unsqueeze(-1), A[..., None]),
+                             (t.flatten(), A.reshape(-1)),
                              (t.flatten(1), A.reshape(2, -1)), (t.cast("i32").cast(np.float64), A.astype(float))):
             np.testing.assert_array_equal(ours.numpy(), wanted)
 
     def test_wrong_shapes_are_refused(self):
         t = Tensor(A)
-        for wrong in (lambda: t.reshape(5, 5), lambda: t.reshape(-1, -1), lambda: t.reshape("a"), lambda: t.reshape(-2, 12), lambda: t.permute(0, 1),
-                      lambda: t.permute(0, 0, 1), lambda: t.expand(3, 3, 4), lambda: t.pad([(1, 1)]), lambda: t.shrink([(0, 5)] * 3),
-                      lambda: t.squeeze(0), lambda: t.transpose(0, 3), lambda: t.reshape(2**70), lambda: Tensor.zeros(-1),
-                      lambda: Tensor.zeros(2**40, 2**40), lambda: Tensor.zeros(*[1] * 17), lambda: t.flip(7), lambda: t.pad([(2**62, 2**62)] * 3)):
+        for wrong in (lambda: t.reshape(5, 5), lambda: t.reshape(-1, -1), lambda: t.reshape("a"),
+                      lambda: t.reshape(-2, 12), lambda: t.permute(0, 1),
+                      lambda: t.permute(0, 0, 1), lambda: t.expand(3, 3, 4), lambda: t.pad([(1, 1)]),
+                      lambda: t.shrink([(0, 5)] * 3),
+                      lambda: t.squeeze(0), lambda: t.transpose(0, 3), lambda: t.reshape(2**70),
+                      lambda: Tensor.zeros(-1),
+                      lambda: Tensor.zeros(2**40, 2**40), lambda: Tensor.zeros(*[1] * 17), lambda: t.flip(7),
+                      lambda: t.pad([(2**62, 2**62)] * 3)):
             with self.assertRaises(TensorError):
                 wrong()
 

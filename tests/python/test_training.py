@@ -58,7 +58,8 @@ OPTIMISERS = {
     "nesterov": (optim.SGD, NumpySGD, {"lr": 0.05, "momentum": 0.9, "nesterov": True}),
     "dampening": (optim.SGD, NumpySGD, {"lr": 0.05, "momentum": 0.9, "dampening": 0.3}),
     "adam": (optim.Adam, NumpyAdam, {"lr": 0.02, "weight_decay": 0.1}),
-    "adamw": (optim.AdamW, lambda **s: NumpyAdam(**s, decoupled=True), {"lr": 0.02, "weight_decay": 0.1, "betas": (0.8, 0.99)}),
+    "adamw": (optim.AdamW, lambda **s: NumpyAdam(**s, decoupled=True),
+              {"lr": 0.02, "weight_decay": 0.1, "betas": (0.8, 0.99)}),
 }
 
 
@@ -259,14 +260,17 @@ class Layers(unittest.TestCase):
         mean, variance = np.zeros(4), np.ones(4)
         for batch, normalised in zip(data.astype(np.float64), output):
             axes = (0, 2, 3)
-            np.testing.assert_allclose(normalised, (batch - batch.mean(axes, keepdims=True)) / np.sqrt(batch.var(axes, keepdims=True) + 1e-5),
+            np.testing.assert_allclose(normalised,
+                                       (batch - batch.mean(axes, keepdims=True)) / np.sqrt(batch.var(axes,
+                                                                                                     keepdims=True) + 1e-5),
                                        rtol=1e-4, atol=1e-5)
             mean, variance = 0.7 * mean + 0.3 * batch.mean(axes), 0.7 * variance + 0.3 * batch.var(axes, ddof=1)
         np.testing.assert_allclose(norm.running_mean.numpy(), mean, rtol=1e-5)
         np.testing.assert_allclose(norm.running_var.numpy(), variance, rtol=1e-5)
         norm.eval()
         column = (slice(None), None, None)
-        np.testing.assert_allclose(norm(Tensor(data[0])).numpy(), (data[0] - mean[column]) / np.sqrt(variance[column] + 1e-5), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(norm(Tensor(data[0])).numpy(),
+                                   (data[0] - mean[column]) / np.sqrt(variance[column] + 1e-5), rtol=1e-4, atol=1e-5)
 
     def test_dropout_masks_differ_by_step_by_call_and_by_seed(self):
         drop = nn.Dropout(0.5)
@@ -298,10 +302,12 @@ class Layers(unittest.TestCase):
 
     def test_state_goes_through_a_file(self):
         def model():
-            return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), F.relu, nn.Identity(), nn.Linear(3, 2, bias=False))
+            return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), F.relu, nn.Identity(),
+                                 nn.Linear(3, 2, bias=False))
         quarry.manual_seed(1)
         one, other = model(), model()
-        self.assertEqual(list(one.state_dict()), ["0.weight", "0.bias", "1.weight", "1.bias", "1.running_mean", "1.running_var", "4.weight"])
+        self.assertEqual(list(one.state_dict()),
+                         ["0.weight", "0.bias", "1.weight", "1.bias", "1.running_mean", "1.running_var", "4.weight"])
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "model.safetensors")
             quarry.state.save(one, path)

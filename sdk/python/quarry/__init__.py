@@ -1,4 +1,5 @@
-"""Quarry: tensors whose work is a graph of twelve ops, so that its exact cost is known before it runs, here or on a rented slice.
+"""Quarry: tensors whose work is a graph of twelve ops, so that its exact cost is known before it runs, here or on a
+rented slice.
 
     from quarry import Tensor
     x = Tensor([[1.0, 2.0]])
@@ -31,10 +32,12 @@ __version__ = "0.1.0"
 
 _SUBMODULES = ("nn", "onnx", "optim", "remote", "safetensors", "state")
 # Names that are imported when they are first used: `import quarry` stays quick.
-_LAZY = {"run": "running", "jit": "capturing", "Job": "capturing", "quote": "quoting", "Quote": "quoting", "grad": "gradients",
+_LAZY = {"run": "running", "jit": "capturing", "Job": "capturing", "quote": "quoting", "Quote": "quoting",
+         "grad": "gradients",
          "ServiceError": "remote"}
 
-__all__ = ["Graph", "GraphError", "RunError", "Tensor", "TensorError", "build", "functional", "input", "manual_seed", *_SUBMODULES, *_LAZY]
+__all__ = ["Graph", "GraphError", "RunError", "Tensor", "TensorError", "build", "functional", "input", "manual_seed",
+           *_SUBMODULES, *_LAZY]
 
 
 def __getattr__(name: str):

@@ -1,4 +1,5 @@
-"""What one process knows beside its tensors: which values are realised, the random streams, and the step that is being captured."""
+"""What one process knows beside its tensors: which values are realised, the random streams, and the step that is being
+captured."""
 
 from __future__ import annotations
 
@@ -12,13 +13,14 @@ if TYPE_CHECKING:
     from .capturing import Capture
     from .tensor import Tensor
 
-# Streams of captured steps are numbered apart from those of other tensors, and from 0 in each capture: so the same step gives the same
-# graph, and its random numbers are not those that its weights were made of.
+# Streams of captured steps are numbered apart from those of other tensors, and from 0 in each capture: so the same step
+# gives the same graph, and its random numbers are not those that its weights were made of.
 CAPTURED_STREAMS = 1 << 31
 
 
 class Watched:
-    """Tensors that are not kept alive, in the order in which they were added. (A WeakSet would compare them, which is an operation.)"""
+    """Tensors that are not kept alive, in the order in which they were added. (A WeakSet would compare them, which is
+    an operation.)"""
 
     def __init__(self) -> None:
         self._by_id: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()

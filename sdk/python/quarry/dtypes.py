@@ -9,12 +9,14 @@ import numpy as np
 from _quarry import TensorError
 
 NUMPY_OF: dict[str, np.dtype] = {name: np.dtype(code) for name, code in {
-    "bool": "?", "i8": "<i1", "u8": "<u1", "i32": "<i4", "i64": "<i8", "f16": "<f2", "bf16": "<u2", "f32": "<f4", "f64": "<f8"}.items()}
+    "bool": "?", "i8": "<i1", "u8": "<u1", "i32": "<i4", "i64": "<i8", "f16": "<f2", "bf16": "<u2", "f32": "<f4",
+    "f64": "<f8"}.items()}
 FLOATS = ("f16", "bf16", "f32", "f64")
 INTEGERS = ("i8", "u8", "i32", "i64")
 BYTES: dict[str, int] = {name: dtype.itemsize for name, dtype in NUMPY_OF.items()}
 _WIRE_OF = {dtype: name for name, dtype in NUMPY_OF.items() if name != "bf16"}
-_ALIASES = {"float": "f32", "half": "f16", "float16": "f16", "bfloat16": "bf16", "float32": "f32", "float64": "f64", "double": "f64",
+_ALIASES = {"float": "f32", "half": "f16", "float16": "f16", "bfloat16": "bf16", "float32": "f32", "float64": "f64",
+            "double": "f64",
             "int": "i32", "int8": "i8", "uint8": "u8", "int32": "i32", "int64": "i64", "long": "i64", "bool_": "bool"}
 # What no dtype of the wire is, but holds its values.
 _WIDENED = {"uint16": "i32", "int16": "i32", "uint32": "i64"}
@@ -23,7 +25,8 @@ DTypeLike = Any  # "f32", "float32", np.float32, np.dtype("f4"), float, int, boo
 
 
 def dtype_name(dtype: DTypeLike) -> str:
-    """The wire's name of a dtype given as that name, NumPy's name, a NumPy dtype or scalar type, or float, int, bool."""
+    """The wire's name of a dtype given as that name, NumPy's name, a NumPy dtype or scalar type, or float, int,
+    bool."""
     if isinstance(dtype, str):
         if dtype in NUMPY_OF:
             return dtype
@@ -73,8 +76,9 @@ def bf16_values(bits: np.ndarray) -> np.ndarray:
 
 
 def storage(data: Any, dtype: DTypeLike | None = None, *, copy: bool = False) -> tuple[np.ndarray, str]:
-    """`data` as the engine stores it, contiguous and little-endian, and its dtype. Python numbers and lists become f32, i32 (i64 when
-    one does not fit) and bool; arrays keep their dtype, unless one is given. uint16 for bf16 is taken as bits."""
+    """`data` as the engine stores it, contiguous and little-endian, and its dtype. Python numbers and lists become f32,
+    i32 (i64 when one does not fit) and bool; arrays keep their dtype, unless one is given. uint16 for bf16 is taken as
+    bits."""
     wanted = None if dtype is None else dtype_name(dtype)
     array = _as_array(data)
     if wanted is None:
@@ -84,7 +88,8 @@ def storage(data: Any, dtype: DTypeLike | None = None, *, copy: bool = False) ->
     else:
         with np.errstate(over="ignore", invalid="ignore"):
             stored = array.astype(NUMPY_OF[wanted], copy=False)
-    stored = np.array(stored, NUMPY_OF[wanted], order="C", copy=True) if copy else np.asarray(stored, NUMPY_OF[wanted], order="C")
+    stored = np.array(stored, NUMPY_OF[wanted], order="C", copy=True) if copy else np.asarray(stored, NUMPY_OF[wanted],
+                                                                                              order="C")
     return stored, wanted
 
 
@@ -96,7 +101,8 @@ def _as_array(data: Any) -> np.ndarray:
     except OverflowError:
         raise TensorError("no dtype holds integers of more than 64 bits") from None
     if array.dtype.kind not in "biuf":
-        raise TensorError(f"no tensor can be made of {type(data).__name__} ({array.dtype}): give numbers of equally long rows")
+        raise TensorError(f"no tensor can be made of {type(data).__name__} ({array.dtype}): "
+                          "give numbers of equally long rows")
     return array
 
 

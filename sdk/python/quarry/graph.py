@@ -15,7 +15,8 @@ from .tensor import Tensor
 
 
 class Graph:
-    """A graph in normal form. `values` has the arrays of those inputs that have one; the others are given when it runs."""
+    """A graph in normal form. `values` has the arrays of those inputs that have one; the others are given when it
+    runs."""
 
     def __init__(self, native: _quarry.Graph, values: Mapping[str, np.ndarray] | None = None):
         self.native = native
@@ -23,7 +24,8 @@ class Graph:
 
     @staticmethod
     def parse(graph: Any) -> Graph:
-        """A Graph from a Graph, a dict, JSON text, or CBOR bytes. Raises GraphError, whose `pointer` names the place."""
+        """A Graph from a Graph, a dict, JSON text, or CBOR bytes. Raises GraphError, whose `pointer` names the
+        place."""
         if isinstance(graph, Graph):
             return graph
         if isinstance(graph, _quarry.Graph):
@@ -63,9 +65,11 @@ class Graph:
     def cbor(self) -> bytes:
         return self.native.cbor()
 
-    def count(self, *, carry: Mapping[str, str] | None = None, feed: Sequence[str] = (), steps: int = 1) -> dict[str, Any]:
-        """The work of one step, in exact integers: flops, weighted, bytes, stored_values, memory_bound_bytes, metered; and job_metered,
-        the metered FLOPs of a job of `steps` steps. `carry` and `feed` change the memory bound and what updates in place cost."""
+    def count(self, *, carry: Mapping[str, str] | None = None, feed: Sequence[str] = (), steps: int = 1) -> dict[str,
+                                                                                                                 Any]:
+        """The work of one step, in exact integers: flops, weighted, bytes, stored_values, memory_bound_bytes, metered;
+        and job_metered, the metered FLOPs of a job of `steps` steps. `carry` and `feed` change the memory bound and
+        what updates in place cost."""
         return self.native.count(list((carry or {}).items()), list(feed), steps)
 
     def __repr__(self) -> str:
@@ -91,8 +95,8 @@ def _json_of(graph: Mapping[str, Any]) -> str:
 
 
 def build(outputs: Mapping[str, Tensor] | Tensor) -> Graph:
-    """The graph that computes `outputs`: {name: Tensor}, or one Tensor, which is called "out". It is the program as it was written, also
-    where values are known already."""
+    """The graph that computes `outputs`: {name: Tensor}, or one Tensor, which is called "out". It is the program as it
+    was written, also where values are known already."""
     if isinstance(outputs, Tensor):
         outputs = {"out": outputs}
     for name, value in outputs.items():

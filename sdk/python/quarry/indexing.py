@@ -52,7 +52,8 @@ def _entries(x: _quarry.Tensor, index: tuple[Any, ...]) -> list[Any]:
 
 
 def _is_array(entry: Any) -> bool:
-    return hasattr(entry, "shape") and hasattr(entry, "dtype") and not isinstance(entry, np.integer) or isinstance(entry, list)
+    return hasattr(entry, "shape") and hasattr(entry, "dtype") and not isinstance(entry,
+                                                                                  np.integer) or isinstance(entry, list)
 
 
 def _bounds(entry: slice, size: int, axis: int) -> tuple[int, int, int]:

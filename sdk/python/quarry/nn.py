@@ -18,12 +18,15 @@ from . import state
 from .dtypes import DTypeLike, dtype_name
 from .tensor import Tensor
 
-__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose2d", "Dropout", "Embedding", "GELU",
-           "GroupNorm", "Identity", "LayerNorm", "Linear", "Module", "MultiheadAttention", "RMSNorm", "ReLU", "Sequential", "SiLU", "state"]
+__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose2d", "Dropout",
+           "Embedding", "GELU",
+           "GroupNorm", "Identity", "LayerNorm", "Linear", "Module", "MultiheadAttention", "RMSNorm", "ReLU",
+           "Sequential", "SiLU", "state"]
 
 
 class Module:
-    """A part of a model. Subclasses put tensors and modules into attributes and define forward(); calling one calls that."""
+    """A part of a model. Subclasses put tensors and modules into attributes and define forward(); calling one calls
+    that."""
 
     training: bool = True
 
@@ -69,9 +72,11 @@ class Module:
         return dict(self.named_tensors())
 
     def load_state_dict(self, values: Mapping[str, Any], strict: bool = True) -> None:
-        """Assigns arrays or tensors by their paths; dtypes are converted. strict: no path may be missing or left over."""
+        """Assigns arrays or tensors by their paths; dtypes are converted. strict: no path may be missing or left
+        over, except how many batches a batch norm of PyTorch's saw."""
         own = self.state_dict()
-        missing, unknown = [name for name in own if name not in values], [name for name in values if name not in own]
+        missing = [name for name in own if name not in values]
+        unknown = [name for name in values if name not in own and not name.endswith(".num_batches_tracked")]
         if strict and (missing or unknown):
             raise TensorError("load_state_dict: " + "; ".join(
                 f"{what} {', '.join(names[:5])}{' and more' if len(names) > 5 else ''}"
@@ -106,7 +111,8 @@ class Module:
         return f"{type(self).__name__}({self.extra_repr()}" + ("\n" + "\n".join(lines) + "\n)" if lines else ")")
 
     def extra_repr(self) -> str:
-        return ", ".join(f"{name}={tensor.dtype}{list(tensor.shape)}" for name, tensor in vars(self).items() if isinstance(tensor, Tensor))
+        return ", ".join(f"{name}={tensor.dtype}{list(tensor.shape)}" for name,
+                         tensor in vars(self).items() if isinstance(tensor, Tensor))
 
 
 def _parts(path: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -167,10 +173,11 @@ class _Conv(Module):
     axes = 2
     function: Callable[..., Tensor]
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-                 groups: int = 1, bias: bool = True):
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0,
+                 dilation: Any = 1, groups: int = 1, bias: bool = True):
         if groups < 1 or in_channels % groups or out_channels % groups:
-            raise TensorError(f"{type(self).__name__}: {groups} groups do not divide {in_channels} and {out_channels} channels")
+            raise TensorError(f"{type(self).__name__}: {groups} groups do not divide {in_channels} and {out_channels} "
+                              "channels")
         kernel = _entries(kernel_size, self.axes)
         bound = 1 / math.sqrt(in_channels // groups * math.prod(kernel))
         self.weight = _uniform(bound, out_channels, in_channels // groups, *kernel)
@@ -199,18 +206,21 @@ class Conv3d(_Conv):
 class ConvTranspose2d(Module):
     """x [n, c, h, w] -> [n, out, h', w']; weight [c, out / groups, kh, kw]"""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
-                 groups: int = 1, bias: bool = True, dilation: Any = 1):
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0,
+                 output_padding: Any = 0, groups: int = 1, bias: bool = True, dilation: Any = 1):
         if groups < 1 or in_channels % groups or out_channels % groups:
-            raise TensorError(f"ConvTranspose2d: {groups} groups do not divide {in_channels} and {out_channels} channels")
+            raise TensorError(f"ConvTranspose2d: {groups} groups do not divide {in_channels} and {out_channels} "
+                              "channels")
         kernel = _entries(kernel_size, 2)
         bound = 1 / math.sqrt(out_channels // groups * math.prod(kernel))
         self.weight = _uniform(bound, in_channels, out_channels // groups, *kernel)
         self.bias = _uniform(bound, out_channels) if bias else None
-        self.stride, self.padding, self.output_padding, self.groups, self.dilation = stride, padding, output_padding, groups, dilation
+        self.stride, self.padding, self.output_padding = stride, padding, output_padding
+        self.groups, self.dilation = groups, dilation
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv_transpose2d(x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation)
+        return F.conv_transpose2d(x, self.weight, self.bias, self.stride, self.padding, self.output_padding,
+                                  self.groups, self.dilation)
 
 
 class _BatchNorm(Module):
@@ -226,7 +236,8 @@ class _BatchNorm(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         of_batch = self.training or self.running_mean is None
-        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, of_batch, self.momentum, self.eps)
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, of_batch, self.momentum,
+                            self.eps)
 
 
 class BatchNorm1d(_BatchNorm):
@@ -269,7 +280,8 @@ class GroupNorm(Module):
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5):
         self.num_groups, self.eps = num_groups, eps
-        self.weight, self.bias = Tensor.ones(num_channels, requires_grad=True), Tensor.zeros(num_channels, requires_grad=True)
+        self.weight, self.bias = Tensor.ones(num_channels, requires_grad=True), Tensor.zeros(num_channels,
+                                                                                             requires_grad=True)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)

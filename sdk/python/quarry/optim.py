@@ -1,5 +1,5 @@
-"""Optimisers, as PyTorch's. Outside of a captured step, step() computes the new weights at once, together with the losses that went
-backward; inside of one they become state that the job carries."""
+"""Optimisers, as PyTorch's. Outside of a captured step, step() computes the new weights at once, together with the
+losses that went backward; inside of one they become state that the job carries."""
 
 from __future__ import annotations
 
@@ -87,7 +87,8 @@ class SGD(Optimizer):
 
     def _updated(self, number: int, param: Tensor, gradient: Tensor) -> list[tuple[Tensor, Tensor]]:
         buffer = self.buffers[number] if self.buffers else None
-        weight, new_buffer = _quarry.sgd(param.node, gradient.node, None if buffer is None else buffer.node, self._rate.node, self.momentum,
+        weight, new_buffer = _quarry.sgd(param.node, gradient.node, None if buffer is None else buffer.node,
+                                         self._rate.node, self.momentum,
                                          self.dampening, self.weight_decay, self.nesterov, self._updates.node)
         changed = [(param, Tensor.of(weight))]
         return changed + [(buffer, Tensor.of(new_buffer))] if buffer is not None else changed
@@ -98,15 +99,16 @@ class Adam(Optimizer):
 
     _native = staticmethod(_quarry.adam)
 
-    def __init__(self, params: Iterable[Tensor], lr: Rate = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 0.0):
+    def __init__(self, params: Iterable[Tensor], lr: Rate = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
+                 eps: float = 1e-8, weight_decay: float = 0.0):
         super().__init__(params, lr)
         self.betas, self.eps, self.weight_decay = betas, eps, weight_decay
         self.first_moments, self.second_moments = _state_beside(self.params), _state_beside(self.params)
 
     def _updated(self, number: int, param: Tensor, gradient: Tensor) -> list[tuple[Tensor, Tensor]]:
         first, second = self.first_moments[number], self.second_moments[number]
-        new = self._native(param.node, gradient.node, first.node, second.node, self._updates.node, self._rate.node, *self.betas,
+        new = self._native(param.node, gradient.node, first.node, second.node, self._updates.node, self._rate.node,
+                           *self.betas,
                            self.eps, self.weight_decay)
         return [(tensor, Tensor.of(node)) for tensor, node in zip((param, first, second), new)]
 
@@ -116,8 +118,8 @@ class AdamW(Adam):
 
     _native = staticmethod(_quarry.adamw)
 
-    def __init__(self, params: Iterable[Tensor], lr: Rate = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 0.01):
+    def __init__(self, params: Iterable[Tensor], lr: Rate = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
+                 eps: float = 1e-8, weight_decay: float = 0.01):
         super().__init__(params, lr, betas, eps, weight_decay)
 
 
@@ -135,7 +137,8 @@ class LossScaler:
         scaler.scale(loss).backward()
         scaler.step(optimizer)
 
-    When a gradient is not finite, weights and state stay as they are and the scale shrinks; after growth_interval good steps it grows.
+    When a gradient is not finite, weights and state stay as they are and the scale shrinks; after growth_interval good
+    steps it grows.
     """
 
     def __init__(self, init_scale: float = 2.0**16, growth_factor: float = 2.0, backoff_factor: float = 0.5,
@@ -155,7 +158,8 @@ class LossScaler:
         if not given:
             raise TensorError("LossScaler.step: no parameter has a gradient; call scale(loss).backward() before")
         is_finite = _quarry.all_finite(given)
-        scale, good_steps = _quarry.next_loss_scale(self.current.node, self.good_steps.node, is_finite, self.growth_factor,
+        scale, good_steps = _quarry.next_loss_scale(self.current.node, self.good_steps.node, is_finite,
+                                                    self.growth_factor,
                                                     self.backoff_factor, self.growth_interval)
         self.current.assign(Tensor.of(scale))
         self.good_steps.assign(Tensor.of(good_steps))

@@ -13,7 +13,8 @@ from .tensor import Tensor
 
 
 def realise(tensors: Iterable[Tensor], on: str | None = None) -> None:
-    """Computes those values that are not known, and with them what assign() has changed, so that no history piles up."""
+    """Computes those values that are not known, and with them what assign() has changed, so that no history piles
+    up."""
     if context.capture is not None:
         raise TensorError("a captured step cannot look at values: return the tensor instead")
     wanted = unknown(tensors)
@@ -22,8 +23,9 @@ def realise(tensors: Iterable[Tensor], on: str | None = None) -> None:
 
 
 def realise_assigned(along: Iterable[Tensor] = (), before: Iterable[Tensor] = ()) -> None:
-    """Computes what assign() has changed, unless inputs without a value are needed: then it stays lazy. `before` is computed in a run
-    of its own, so that a training step whose weights start lazy is the same graph from the first step on, and compiled once."""
+    """Computes what assign() has changed, unless inputs without a value are needed: then it stays lazy. `before` is
+    computed in a run of its own, so that a training step whose weights start lazy is the same graph from the first step
+    on, and compiled once."""
     waiting = unknown([*context.assigned, *along])
     if waiting and _has_all_values(_graph_of(waiting)):
         _compute(unknown(before), None)
@@ -43,7 +45,8 @@ def _compute(tensors: list[Tensor], on: str | None, required: bool = False) -> b
     graph = _graph_of(tensors)
     if not required and not _has_all_values(graph):
         return False
-    values = execute(Work(graph, dict(graph.values), keep={name: "last" for name in graph.outputs}, seed=context.seed), on)
+    values = execute(Work(graph, dict(graph.values), keep={name: "last" for name in graph.outputs}, seed=context.seed),
+                     on)
     for number, tensor in enumerate(tensors):
         settle(tensor, leaf_of(tensor, values[f"y{number}"]))
     return True
@@ -64,7 +67,8 @@ def leaf_of(tensor: Tensor, array) -> _quarry.Tensor:
 
 
 def settle(tensor: Tensor, leaf: _quarry.Tensor) -> None:
-    """`leaf` has the tensor's value. A tensor that was assigned forgets how it was computed; others may still go backward."""
+    """`leaf` has the tensor's value. A tensor that was assigned forgets how it was computed; others may still go
+    backward."""
     if tensor in context.assigned:
         replace_value(tensor, leaf)
     else:

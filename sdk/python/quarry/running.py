@@ -1,7 +1,7 @@
 """Where graphs run: a device of this machine, in this process, or a Quarry service.
 
-`on` is "local" (the best device of this machine), "interpreter", "opencl:0", "service" (from the command line's config) or
-"https://host:port"; without it the environment variable QUARRY_ON says, else "local".
+`on` is "local" (the best device of this machine), "interpreter", "opencl:0", "service" (from the command line's config)
+or "https://host:port"; without it the environment variable QUARRY_ON says, else "local".
 """
 
 from __future__ import annotations
@@ -26,14 +26,16 @@ Progress = Union[Callable[[int, int], None], bool, None]
 
 @dataclass
 class Work:
-    """A job as the engine takes it: a graph, the arrays of its inputs as it stores them, and how its steps are joined."""
+    """A job as the engine takes it: a graph, the arrays of its inputs as it stores them, and how its steps are
+    joined."""
 
     graph: Graph
     inputs: dict[str, np.ndarray] = field(default_factory=dict)  # plain ones, and starting values of carried ones
     steps: int = 1
     first_step: int = 0
     carry: dict[str, str] = field(default_factory=dict)  # input <- output
-    feed: dict[str, tuple[np.ndarray, bool]] = field(default_factory=dict)  # [n, ...shape of the input], whether it wraps
+    feed: dict[str, tuple[np.ndarray,
+                          bool]] = field(default_factory=dict)  # [n, ...shape of the input], whether it wraps
     keep: dict[str, str] = field(default_factory=dict)  # output -> "last" or "each"
     seed: int = 0
 
@@ -74,7 +76,8 @@ def execute(work: Work, on: str | None = None, progress: Progress = None) -> dic
         raise TensorError(f'input "{missing[0]}" has no value: give it {dtype}{list(shape)}')
     if is_remote(where):
         from .remote import connect
-        return connect(where).run_job(work.graph, work.inputs, steps=work.steps, first_step=work.first_step, carry=work.carry, feed=work.feed,
+        return connect(where).run_job(work.graph, work.inputs, steps=work.steps, first_step=work.first_step,
+                                      carry=work.carry, feed=work.feed,
                                       keep=work.keep, seed=work.seed, progress=progress)
     return _execute_here(work, where, progress if callable(progress) else None)
 
@@ -88,7 +91,8 @@ def _execute_here(work: Work, selector: str, progress: Callable[[int, int], None
 
     raw = local_device(selector).run(
         work.graph.native, [given(name, array) for name, array in work.inputs.items()],
-        [given(name, array) for name, (array, _) in work.feed.items()], {name: wrap for name, (_, wrap) in work.feed.items()},
+        [given(name, array) for name, (array, _) in work.feed.items()],
+        {name: wrap for name, (_, wrap) in work.feed.items()},
         list(work.carry.items()), list(work.keep.items()), work.seed, work.first_step, work.steps, progress)
     results = {}
     for name, data in raw.items():
@@ -103,15 +107,17 @@ def run(graph: Any, inputs: Mapping[str, Any] | None = None, *, steps: int = 1, 
         first_step: int = 0, progress: Progress = None) -> dict[str, np.ndarray]:
     """Runs a graph and returns {output: array}: the floor that other front ends can stand on.
 
-    graph: a quarry.Graph, a dict, JSON text or CBOR bytes. inputs: {name: array}; lists and numbers become the input's dtype, arrays
-    must have it (bf16: uint16 bits, or floats, which are rounded). steps: how often it runs. carry: {input: output}, what each step hands
-    to the next; inputs have the starting values. feed: {input: array [n, ...shape]}, step s reads slice s, or s mod n with
-    {input: {"tensor": array, "wrap": True}}. keep: {output: "last" | "each"}, or one of the two for all; without it every output's last
-    value. "each" puts an axis of the steps in front. seed: of RAND. on: see the top of this module. progress: called with (steps done, steps).
-    bf16 outputs come as float32.
+    graph: a quarry.Graph, a dict, JSON text or CBOR bytes. inputs: {name: array}; lists and numbers become the input's
+    dtype, arrays must have it (bf16: uint16 bits, or floats, which are rounded). steps: how often it runs. carry:
+    {input: output}, what each step hands to the next; inputs have the starting values. feed: {input: array [n,
+    ...shape]}, step s reads slice s, or s mod n with {input: {"tensor": array, "wrap": True}}. keep: {output: "last" |
+    "each"}, or one of the two for all; without it every output's last value. "each" puts an axis of the steps in front.
+    seed: of RAND. on: see the top of this module. progress: called with (steps done, steps). bf16 outputs come as
+    float32.
     """
     graph = Graph.parse(graph)
-    work = Work(graph, steps=_integer("steps", steps, 1, 2**31 - 1), first_step=_integer("first_step", first_step, 0, 2**31 - 2),
+    work = Work(graph, steps=_integer("steps", steps, 1, 2**31 - 1),
+                first_step=_integer("first_step", first_step, 0, 2**31 - 2),
               seed=_integer("seed", seed, 0, 2**64 - 1), carry=dict(carry or {}), keep=kept(graph, keep))
     given = {**graph.values, **dict(inputs or {})}
     for name, value, wrap in _feeds(feed, given, work.steps + work.first_step):
@@ -128,7 +134,8 @@ def _integer(what: str, value: Any, least: int, most: int) -> int:
 
 
 def kept(graph: Graph, keep: Any) -> dict[str, str]:
-    """{output: "last" | "each"} of what keep= may be: that, one of the two for all outputs, names, or None: the last of each."""
+    """{output: "last" | "each"} of what keep= may be: that, one of the two for all outputs, names, or None: the last of
+    each."""
     outputs = graph.outputs
     if keep is None or isinstance(keep, str):
         modes = {name: keep or "last" for name in outputs}
@@ -136,7 +143,8 @@ def kept(graph: Graph, keep: Any) -> dict[str, str]:
         modes = dict(keep) if isinstance(keep, Mapping) else {name: "last" for name in keep}
     for name, mode in modes.items():
         if name not in outputs:
-            raise TensorError(f"keep names {name!r}, which is no output of the graph; its outputs are {', '.join(outputs)}")
+            raise TensorError(f"keep names {name!r}, which is no output of the graph; "
+                              f"its outputs are {', '.join(outputs)}")
         if mode not in ("last", "each"):
             raise TensorError(f'keep {name!r}: "last" or "each", not {mode!r}')
     return modes
@@ -157,7 +165,8 @@ def _feeds(feed: Any, given: dict[str, Any], steps: int) -> Iterable[tuple[str, 
             wrap = bool(value["wrap"]) if "wrap" in value else wrap
             value = value.get("tensor", given.get(name))
         if value is None:
-            raise TensorError(f'feed {name!r} has no array: give feed={{"{name}": array}}, of shape [n, ...shape of the input]')
+            raise TensorError(f'feed {name!r} has no array: give feed={{"{name}": array}}, '
+                              'of shape [n, ...shape of the input]')
         yield name, value, bool(wrap)
 
 
@@ -175,7 +184,8 @@ def array_for(graph: Graph, name: str, value: Any, *, fed: bool = False) -> np.n
         array, found = storage(value, dtype)[0], None
     wanted = ("n, " if fed and shape else "n" if fed else "") + ", ".join(map(str, shape))
     if array is None or array.shape[1 if fed else 0:] != shape or (fed and array.ndim != len(shape) + 1):
-        raise TensorError(f'input "{name}" is {dtype}[{wanted}] but {found or dtype + str(list(array.shape))} was given')
+        raise TensorError(f'input "{name}" is {dtype}[{wanted}] but '
+                          f'{found or dtype + str(list(array.shape))} was given')
     return array
 
 

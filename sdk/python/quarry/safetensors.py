@@ -1,4 +1,5 @@
-"""safetensors files: load and save. A file is not trusted: offsets, overlaps, sizes and dtypes are checked before anything is read."""
+"""safetensors files: load and save. A file is not trusted: offsets, overlaps, sizes and dtypes are checked before
+anything is read."""
 
 from __future__ import annotations
 

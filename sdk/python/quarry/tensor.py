@@ -40,8 +40,8 @@ def axes_of(axis: Axis) -> list[int]:
 class Tensor:
     """A lazy array of one of the dtypes bool, i8, u8, i32, i64, f16, bf16, f32, f64.
 
-    Tensor(data): data is a number, nested lists, an array or a Tensor. Python numbers beside a tensor take its dtype. With
-    requires_grad=True, loss.backward() leaves d loss / d tensor in .grad.
+    Tensor(data): data is a number, nested lists, an array or a Tensor. Python numbers beside a tensor take its dtype.
+    With requires_grad=True, loss.backward() leaves d loss / d tensor in .grad.
     """
 
     __slots__ = ("_node", "_leaf", "_requires_grad", "_epoch", "grad", "__weakref__")
@@ -130,7 +130,8 @@ class Tensor:
         known = None if context.capture is not None else self._known()
         if known is None:
             return f"Tensor({what}, lazy)"
-        values = np.array2string(for_people(known, self.dtype), threshold=60, edgeitems=3, precision=4, separator=", ", prefix="Tensor(")
+        values = np.array2string(for_people(known, self.dtype), threshold=60, edgeitems=3, precision=4, separator=", ",
+                                 prefix="Tensor(")
         return f"Tensor({values}, {what})"
 
     # ---- its value
@@ -144,7 +145,8 @@ class Tensor:
         return None if self._leaf is None else self._leaf.payload
 
     def stored(self, on: str | None = None) -> np.ndarray:
-        """The value as the engine stores it (bf16: its bits as uint16), computed if it is not known. Not to be written to."""
+        """The value as the engine stores it (bf16: its bits as uint16), computed if it is not known. Not to be written
+        to."""
         if self._known() is None:
             self.realize(on=on)
         return self._known()
@@ -156,7 +158,8 @@ class Tensor:
         return self
 
     def numpy(self, on: str | None = None) -> np.ndarray:
-        """The value as an array of its own, computed on the device that `on` or QUARRY_ON names. bf16 becomes float32."""
+        """The value as an array of its own, computed on the device that `on` or QUARRY_ON names. bf16 becomes
+        float32."""
         return np.array(for_people(self.stored(on), self.dtype))
 
     def item(self) -> float | int | bool:
@@ -185,7 +188,8 @@ class Tensor:
         return format(self.item(), spec) if spec else repr(self)
 
     def assign(self, value: Operand) -> Tensor:
-        """Gives this tensor another value, of equal shape and dtype. In a captured step it becomes state that is carried."""
+        """Gives this tensor another value, of equal shape and dtype. In a captured step it becomes state that is
+        carried."""
         new = value if isinstance(value, Tensor) else Tensor(value, self.dtype)
         if new.shape != self.shape or new.dtype != self.dtype:
             raise TensorError(f"assign: {self.dtype}{list(self.shape)} cannot become {new.dtype}{list(new.shape)}")
@@ -210,8 +214,8 @@ class Tensor:
         return Tensor.of(_quarry.detached(self.node))
 
     def backward(self, gradient: Tensor | None = None) -> None:
-        """Adds d self / d w to w.grad, for each w with requires_grad that self was computed from. self: one element of a float dtype;
-        `gradient`, of its shape, multiplies the gradients (loss scaling)."""
+        """Adds d self / d w to w.grad, for each w with requires_grad that self was computed from. self: one element of
+        a float dtype; `gradient`, of its shape, multiplies the gradients (loss scaling)."""
         from .gradients import backward
         backward(self, gradient)
 
@@ -309,7 +313,8 @@ class Tensor:
         return _binary(_quarry.greater_equal, self, other)
 
     def __getitem__(self, index: Any) -> Tensor:
-        """Integers, slices (with steps, also negative), None, ... and one integer tensor, which takes along its axis."""
+        """Integers, slices (with steps, also negative), None, ... and one integer tensor, which takes along its
+        axis."""
         return Tensor.of(indexing.get(self.node, index))
 
     def cast(self, dtype: DTypeLike) -> Tensor:
@@ -351,7 +356,8 @@ class Tensor:
     broadcast_to = expand
 
     def pad(self, amounts: Sequence[tuple[int, int]], mode: str = "constant", value: float = 0.0) -> Tensor:
-        """(before, after) for each axis; negative amounts cut off. mode: constant, reflect, symmetric, edge or circular."""
+        """(before, after) for each axis; negative amounts cut off. mode: constant, reflect, symmetric, edge or
+        circular."""
         return Tensor.of(_quarry.pad_with(self.node, [tuple(sizes_of(pair)) for pair in amounts], mode, value))
 
     def shrink(self, ranges: Sequence[tuple[int, int]]) -> Tensor:
@@ -384,7 +390,8 @@ class Tensor:
         return cls.full(sizes_of(shape), 1, dtype, requires_grad)
 
     @classmethod
-    def full(cls, shape: Sequence[int], value: float, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    def full(cls, shape: Sequence[int], value: float, dtype: DTypeLike | None = None,
+             requires_grad: bool = False) -> Tensor:
         """All elements equal. Costs no memory, unless it requires a gradient."""
         sizes = sizes_of([shape] if isinstance(shape, (int, np.integer)) else [list(shape)])
         if dtype is None:
@@ -420,14 +427,16 @@ class Tensor:
         return cls.of(_quarry.eye(rows, rows if columns is None else columns, dtype_name(dtype)))
 
     @classmethod
-    def rand(cls, *shape: Any, low: float = 0.0, high: float = 1.0, dtype: DTypeLike = "f32", requires_grad: bool = False) -> Tensor:
+    def rand(cls, *shape: Any, low: float = 0.0, high: float = 1.0, dtype: DTypeLike = "f32",
+             requires_grad: bool = False) -> Tensor:
         """Uniform in [low, high). In a captured step: other numbers in each step."""
         return cls._random(_quarry.uniform, sizes_of(shape), (low, high, dtype_name(dtype)), requires_grad)
 
     uniform = rand
 
     @classmethod
-    def randn(cls, *shape: Any, mean: float = 0.0, std: float = 1.0, dtype: DTypeLike = "f32", requires_grad: bool = False) -> Tensor:
+    def randn(cls, *shape: Any, mean: float = 0.0, std: float = 1.0, dtype: DTypeLike = "f32",
+              requires_grad: bool = False) -> Tensor:
         """Normally distributed. In a captured step: other numbers in each step."""
         return cls._random(_quarry.normal, sizes_of(shape), (mean, std, dtype_name(dtype)), requires_grad)
 
@@ -442,7 +451,8 @@ class Tensor:
         return cls._random(_quarry.bernoulli, sizes_of([shape]), (probability,), False)
 
     @classmethod
-    def _random(cls, function: Callable[..., _quarry.Tensor], shape: list[int], arguments: tuple, requires_grad: bool) -> Tensor:
+    def _random(cls, function: Callable[..., _quarry.Tensor], shape: list[int], arguments: tuple,
+                requires_grad: bool) -> Tensor:
         tensor = cls.of(function(shape, context.stream(), *arguments))
         if requires_grad:
             tensor.requires_grad = True
@@ -496,7 +506,8 @@ def _binary(function: Callable[..., _quarry.Tensor], x: Tensor, y: Any, swapped:
 def _logical(function: Callable[..., _quarry.Tensor], x: Tensor, y: Any, sign: str) -> Tensor:
     other = operand(x, y)
     if x.dtype != "bool" or other.dtype != "bool":
-        raise TensorError(f"{sign} is for bool tensors, not {x.dtype}{list(x.shape)} and {other.dtype}{list(other.shape)}")
+        raise TensorError(f"{sign} is for bool tensors, not {x.dtype}{list(x.shape)} and "
+                          f"{other.dtype}{list(other.shape)}")
     return Tensor.of(function(x.node, other))
 
 
@@ -508,7 +519,9 @@ def _true_divide(x: _quarry.Tensor, y: _quarry.Tensor) -> _quarry.Tensor:
 
 
 def input(name: str, shape: Sequence[int] = (), dtype: DTypeLike = "f32") -> Tensor:
-    """A tensor without a value, by a name under which it is given when the graph runs: for building and quoting graphs."""
+    """A tensor without a value, by a name under which it is given when the graph runs: for building and quoting
+    graphs."""
     if not isinstance(name, str) or not name:
         raise TensorError(f"an input needs a name, not {name!r}")
-    return Tensor.of(_quarry.input(name, dtype_name(dtype), sizes_of([shape] if isinstance(shape, (int, np.integer)) else [list(shape)])))
+    return Tensor.of(_quarry.input(name, dtype_name(dtype),
+                                   sizes_of([shape] if isinstance(shape, (int, np.integer)) else [list(shape)])))
