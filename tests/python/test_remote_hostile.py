@@ -252,7 +252,8 @@ class Malicious(HostileCase):
     def test_answers_with_random_damage_end_in_a_result_or_a_service_error(self):
         """Seeded: fields replaced by values of other kinds, bytes of results flipped."""
         generator = random.Random(7)
-        strange = [None, -1, 10**30, "", "x" * 500, [], {}, [[]], 1.5, True, "NaN", "-1", "\u0000", {"name": []}]
+        strange = [None, -1, 10**30, "", "x" * 500, [], {}, [[]], 1.5, True, "NaN", "-1", "\u0000", {"name": []},
+                   "1e999999999", "9" * 4000, 10**4000, "\u0661"]
 
         def damaged(value):
             if isinstance(value, dict) and value and generator.random() < 0.7:
