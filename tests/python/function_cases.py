@@ -171,7 +171,8 @@ case("lerp", normal(count=2), lambda x, y: F.lerp(x, y, 0.25), lambda x, y: x + 
 case("where", lambda rng: [rng.normal(size=(3, 1)), rng.normal(size=4), np.array([[np.inf], [np.nan], [1]])],
      lambda x, y, z: F.where(x > 0, y, z), lambda x, y, z: np.where(x > 0, y, z))
 case("masked_fill", normal(), lambda x: F.masked_fill(x, x > 0, -2), lambda x: np.where(x > 0, -2, x))
-case("logical", normal(count=2), lambda x, y: F.logical_xor(x > 0, y > 0) | F.logical_and(x > 1, y > 1),
+case("logical_and and logical_xor", normal(count=2),
+     lambda x, y: F.logical_xor(x > 0, y > 0) | F.logical_and(x > 1, y > 1),
      lambda x, y: ((x > 0) ^ (y > 0)) | ((x > 1) & (y > 1)))
 
 
@@ -350,6 +351,12 @@ case("conv_transpose2d padded", shaped((1, 2, 3, 3), (2, 3, 3, 3)), lambda x,
      lambda x, w: np.pad(transposed(x, w, 2, 1), [(0, 0), (0, 0), (0, 1), (0, 1)])[:, :, 1:, 1:][:, :, :6, :6], near=32)
 
 
+case("conv_transpose1d", shaped((1, 4, 3), (4, 3, 3)), lambda x, w: F.conv_transpose1d(x, w, stride=2, groups=2),
+     lambda x, w: transposed(x[..., None], w[..., None], 2, 2)[..., 0], near=32)
+case("conv_transpose3d", shaped((1, 2, 1, 3, 2), (2, 1, 1, 2, 2)), F.conv_transpose3d,
+     lambda x, w: transposed(x[:, :, 0], w[:, :, 0], 1, 1)[:, :, None], near=32)
+
+
 # ---- pooling, resampling
 
 def windows_of(x, kernel, stride):
@@ -370,6 +377,11 @@ case("max_unpool2d", shaped((1, 1, 4, 4)), lambda x: F.max_unpool2d(*F.max_pool2
      lambda x: np.where(x == np.repeat(np.repeat(windows_of(x, (2, 2), (2, 2)).max((-2, -1)), 2, 2), 2, 3), x, 0))
 case("avg_pool2d", shaped((2, 2, 6, 5)), lambda x: F.avg_pool2d(x, 2),
      lambda x: windows_of(x, (2, 2), (2, 2)).mean((-2, -1)), near=4)
+case("max_pool1d", shaped((2, 2, 6)), lambda x: F.max_pool1d(x, 2), lambda x: x.reshape(2, 2, 3, 2).max(-1))
+case("max_pool3d", shaped((1, 1, 4, 2, 2)), lambda x: F.max_pool3d(x, 2),
+     lambda x: x.reshape(1, 1, 2, 8).max(-1)[..., None, None])
+case("avg_pool3d", shaped((1, 1, 4, 2, 2)), lambda x: F.avg_pool3d(x, 2),
+     lambda x: x.reshape(1, 1, 2, 8).mean(-1)[..., None, None], near=4)
 case("avg_pool1d", shaped((2, 2, 6)), lambda x: F.avg_pool1d(x, 3, 1),
      lambda x: (x[..., :-2] + x[..., 1:-1] + x[..., 2:]) / 3, near=4)
 case("lp_pool2d", lambda rng: [rng.uniform(0.1, 1, (1, 2, 4, 4))], lambda x: F.lp_pool2d(x, 2, 2),
@@ -379,7 +391,7 @@ case("adaptive_avg_pool2d", shaped((1, 2, 6, 5)), lambda x: F.adaptive_avg_pool2
      near=4)
 case("adaptive_max_pool2d", shaped((1, 2, 5, 4)), lambda x: F.adaptive_max_pool2d(x, (2, None)),
      lambda x: np.stack([x[:, :, :3].max(2), x[:, :, 2:].max(2)], 2))
-case("global pools", shaped((2, 3, 4, 5)), lambda x: F.global_avg_pool(x) + F.global_max_pool(x),
+case("global_avg_pool and global_max_pool", shaped((2, 3, 4, 5)), lambda x: F.global_avg_pool(x) + F.global_max_pool(x),
      lambda x: x.mean((2, 3), keepdims=True) + x.max((2, 3), keepdims=True), near=8)
 case("interpolate nearest", shaped((1, 2, 3, 4)), lambda x: F.interpolate(x, scale_factor=2),
      lambda x: x.repeat(2, 2).repeat(2, 3))
@@ -391,7 +403,8 @@ def bilinear(x, height, width):
     top, left = np.minimum(rows.astype(int), x.shape[2] - 2), np.minimum(columns.astype(int), x.shape[3] - 2)
     down, right = (rows - top)[:, None], columns - left
     corner = [x[:, :, top + i][:, :, :, left + j] for i in (0, 1) for j in (0, 1)]
-    return (1 - down) * ((1 - right) * corner[0] + right * corner[1]) + down * ((1 - right) * corner[2] + right * corner[3])
+    above, below = (1 - right) * corner[0] + right * corner[1], (1 - right) * corner[2] + right * corner[3]
+    return (1 - down) * above + down * below
 
 
 case("interpolate bilinear", shaped((1, 2, 3, 4)),
@@ -401,9 +414,9 @@ case("grid_sample", lambda rng: [rng.normal(size=(1, 2, 3, 4)),
                                  np.stack(np.meshgrid(np.linspace(-1, 1, 3), np.linspace(-1, 1, 5)), -1)[None]],
      lambda x, g: F.grid_sample(x, g, align_corners=True), lambda x, g: bilinear(x, 5, 3), ulps=32, near=64,
      dtypes=("f32", "f64"))
-case("pixel_shuffle", shaped((1, 8, 2, 3)),
+case("pixel_shuffle and pixel_unshuffle", shaped((1, 8, 2, 3)),
      lambda x: F.pixel_unshuffle(F.pixel_shuffle(x, 2), 2) + F.pixel_shuffle(x, 2).sum() * 0, lambda x: x)
-case("fold of unfold", shaped((1, 2, 4, 4)), lambda x: F.fold(F.unfold(x, 2, stride=2), (4, 4), 2, stride=2),
+case("fold and unfold", shaped((1, 2, 4, 4)), lambda x: F.fold(F.unfold(x, 2, stride=2), (4, 4), 2, stride=2),
      lambda x: x)
 
 
@@ -472,9 +485,9 @@ def attention(q, k, v, causal):
     return softmax(scores, -1) @ v
 
 
-case("attention", shaped((2, 4, 3, 8), (2, 2, 5, 8), (2, 2, 5, 6)), F.scaled_dot_product_attention, lambda q, k,
-     v: attention(q, k, v, False), ulps=32, near=16)
-case("attention causal", shaped((1, 2, 4, 8), (1, 2, 4, 8), (1, 2, 4, 8)), lambda q, k,
+case("scaled_dot_product_attention", shaped((2, 4, 3, 8), (2, 2, 5, 8), (2, 2, 5, 6)), F.scaled_dot_product_attention,
+     lambda q, k, v: attention(q, k, v, False), ulps=32, near=16)
+case("scaled_dot_product_attention causal", shaped((1, 2, 4, 8), (1, 2, 4, 8), (1, 2, 4, 8)), lambda q, k,
      v: F.scaled_dot_product_attention(q, k, v, is_causal=True),
      lambda q, k, v: attention(q, k, v, True), ulps=32, near=16)
 
@@ -488,10 +501,11 @@ def rotated(x, interleaved):
 
 
 for layout in ("half_split", "interleaved"):
-    case(f"rotary {layout}", shaped((2, 3, 8)), lambda x,
+    case(f"rotary_embedding {layout}", shaped((2, 3, 8)), lambda x,
          layout=layout: F.rotary_embedding(x, *F.rotary_tables(Tensor.arange(3), 8), layout),
-         lambda x, layout=layout: rotated(x, layout == "interleaved"), ulps=16, near=64)
-case("sinusoidal_positions", normal(0), lambda x: F.sinusoidal_positions(4, 6) + x.cast("f32") * 0,
+         lambda x, layout=layout: rotated(x, layout == "interleaved"), ulps=16, near=64,
+         dtypes=("f16", "bf16", "f32"))  # f64 turns in f32 too
+case("sinusoidal_positions", shaped((1,)), lambda x: F.sinusoidal_positions(4, 6) + x.cast("f32") * 0,
      lambda x: np.stack([np.sin(a := np.arange(4)[:, None] / 10000 ** (np.arange(0, 6, 2) / 6)), np.cos(a)],
                         -1).reshape(4, 6), ulps=64, near=64,
      dtypes=("f32",))

@@ -260,10 +260,8 @@ class Layers(unittest.TestCase):
         mean, variance = np.zeros(4), np.ones(4)
         for batch, normalised in zip(data.astype(np.float64), output):
             axes = (0, 2, 3)
-            np.testing.assert_allclose(normalised,
-                                       (batch - batch.mean(axes, keepdims=True)) / np.sqrt(batch.var(axes,
-                                                                                                     keepdims=True) + 1e-5),
-                                       rtol=1e-4, atol=1e-5)
+            centred, spread = batch - batch.mean(axes, keepdims=True), batch.var(axes, keepdims=True)
+            np.testing.assert_allclose(normalised, centred / np.sqrt(spread + 1e-5), rtol=1e-4, atol=1e-5)
             mean, variance = 0.7 * mean + 0.3 * batch.mean(axes), 0.7 * variance + 0.3 * batch.var(axes, ddof=1)
         np.testing.assert_allclose(norm.running_mean.numpy(), mean, rtol=1e-5)
         np.testing.assert_allclose(norm.running_var.numpy(), variance, rtol=1e-5)

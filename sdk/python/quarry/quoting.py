@@ -8,7 +8,7 @@ from typing import Any
 from .capturing import Job
 from .graph import Graph, build
 from .remote import Quote
-from .running import chosen, is_remote
+from .running import is_remote, named
 from .tensor import Tensor
 
 __all__ = ["Quote", "quote"]
@@ -24,16 +24,16 @@ def quote(what: Any, on: str | None = None, *, steps: int = 1, carry: Mapping[st
                                     and all(isinstance(part, Tensor) for part in what.values())):
         what = build(what)
     graph = Graph.parse(what)
-    if on is not None and is_remote(chosen(on)):
+    if is_remote(named(on)):
         from .remote import connect
-        return connect(on).quote(graph, steps=steps, carry=carry)  # no values: nothing is uploaded
+        return connect(named(on)).quote(graph, steps=steps, carry=carry)  # no values: nothing is uploaded
     return _counted(graph, dict(carry or {}), list(feed), steps)
 
 
 def _quote_of_job(job: Job, on: str | None) -> Quote:
-    if on is not None and is_remote(chosen(on)):
+    if is_remote(named(on)):
         from .remote import connect
-        return connect(on).quote(job.graph, steps=job.steps, carry=job.carry, feed=job.feed, keep=job.keep)
+        return connect(named(on)).quote(job.graph, steps=job.steps, carry=job.carry, feed=job.feed, keep=job.keep)
     return _counted(job.graph, job.carry, job.fed, job.steps)
 
 

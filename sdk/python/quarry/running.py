@@ -40,11 +40,17 @@ class Work:
     seed: int = 0
 
 
-def chosen(on: str | None) -> str:
-    """Where to run, after the environment variable and "local" have been looked up."""
+def named(on: str | None) -> str:
+    """What `on` or else the environment variable says."""
     on = on or os.environ.get("QUARRY_ON") or "local"
     if not isinstance(on, str):
         raise TypeError(f'on is "local", a device such as "opencl:0", "service" or "https://host:port", not {on!r}')
+    return on
+
+
+def chosen(on: str | None) -> str:
+    """Where to run, after the environment variable and "local" have been looked up."""
+    on = named(on)
     return best_local() if on == "local" else on
 
 
