@@ -20,7 +20,8 @@ import reference_llama
 from graph_flops import contraction_flops
 from llama import LLAMA_7B, Config, Llama, Writer, from_checkpoint
 
-TOY = Config(dim=32, hidden=48, layers=2, heads=4, kv_heads=2, vocabulary=50, context=24, dtype="f32")
+TOY = Config(dim=32, hidden=48, layers=2, heads=4, kv_heads=2, vocabulary=50, context=24, epsilon=0.01,
+             theta=300.0, dtype="f32")
 PROMPT = [7, 31, 2, 18, 44]
 
 

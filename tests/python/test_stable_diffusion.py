@@ -24,17 +24,20 @@ GROUPS, HEADS = 32, 8
 
 
 class ToyWeights:
-    """Random weights in the shapes that a network asks for, under the names that it asks by."""
+    """Random weights in the shapes that a network asks for, under the names that it asks by. A small scale makes every
+    variance small, so that the epsilon of each norm shows."""
 
-    def __init__(self) -> None:
-        self.random = np.random.default_rng(5)
+    def __init__(self, scale: float = 1.0) -> None:
+        self.random, self.scale = np.random.default_rng(5), scale
         self.arrays: dict[str, np.ndarray] = {}
 
     def __call__(self, name: str, shape: tuple[int, ...]) -> Tensor:
         if name not in self.arrays:
-            around = 1.0 if len(shape) == 1 and name.endswith("weight") else 0.0
-            spread = 0.3 if len(shape) == 1 else np.prod(shape[1:]) ** -0.5
-            self.arrays[name] = self.random.normal(around, spread, shape).astype(np.float32)
+            if len(shape) == 1 and name.endswith("weight"):  # of a norm
+                array = self.random.normal(1, 0.3, shape)
+            else:
+                array = self.scale * self.random.normal(0, np.prod(shape[1:]) ** -0.5, shape)
+            self.arrays[name] = array.astype(np.float32)
         return Tensor(self.arrays[name])
 
 
@@ -47,20 +50,26 @@ class AsInNumPy(unittest.TestCase):
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
     def test_text_encoder(self) -> None:
-        weights, tokens = ToyWeights(), np.array([[3, 1, 4, 1, 5], [9, 2, 6, 5, 3]], np.int32)
-        found = encode_text(Part(weights), Tensor(tokens), width=128, layers=2, vocabulary=11).numpy()
-        self.assert_close(found, reference.encode_text(weights.arrays, tokens, heads=2))
+        tokens = np.array([[3, 1, 4, 1, 5], [9, 2, 6, 5, 3]], np.int32)
+        for scale in (1, 0.01):
+            weights = ToyWeights(scale)
+            found = encode_text(Part(weights), Tensor(tokens), width=128, layers=2, vocabulary=11).numpy()
+            self.assert_close(found, reference.encode_text(weights.arrays, tokens, heads=2))
 
     def test_unet(self) -> None:
-        weights, latent, text, timesteps = ToyWeights(), numbers(2, 4, 8, 8), numbers(2, 5, 24, seed=1), np.array([1, 821])
-        found = unet(Part(weights), Tensor(latent), Tensor(time_features(timesteps, 32)), Tensor(text), (32, 64)).numpy()
-        self.assert_close(found, reference.unet(weights.arrays, latent, timesteps, text, HEADS, GROUPS))
+        latent, text, timesteps = numbers(2, 4, 8, 8), numbers(2, 5, 24, seed=1), np.array([1, 821])
+        for scale in (1, 0.01):
+            weights = ToyWeights(scale)
+            found = unet(Part(weights), Tensor(latent), Tensor(time_features(timesteps, 32)), Tensor(text), (32, 64))
+            self.assert_close(found.numpy(), reference.unet(weights.arrays, latent, timesteps, text, HEADS, GROUPS))
 
     def test_decoder(self) -> None:
-        weights, latent = ToyWeights(), numbers(1, 4, 4, 4)
-        found = decode(Part(weights), Tensor(latent), (32, 64)).numpy()
-        self.assertEqual(found.shape, (1, 3, 8, 8))
-        self.assert_close(found, reference.decode_latent(weights.arrays, latent, GROUPS))
+        latent = numbers(1, 4, 4, 4)
+        for scale in (1, 0.01):
+            weights = ToyWeights(scale)
+            found = decode(Part(weights), Tensor(latent), (32, 64)).numpy()
+            self.assertEqual(found.shape, (1, 3, 8, 8))
+            self.assert_close(found, reference.decode_latent(weights.arrays, latent, GROUPS))
 
     def test_all_steps_of_the_sampler_as_one_job(self) -> None:
         weights, noise, text = ToyWeights(), numbers(1, 4, 4, 4), numbers(2, 5, 24, seed=1)
