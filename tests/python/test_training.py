@@ -1,4 +1,5 @@
 """Training: optimisers against NumPy, steps captured as one job, running statistics, dropout, loss scaling."""
+import copy
 import os
 import tempfile
 import unittest
@@ -219,6 +220,23 @@ class Capturing(unittest.TestCase):
         self.assertEqual(step(np.float32([1, 2]), power=3).item(), 9)
         self.assertEqual(step(np.float32([3, 4])).item(), 25)
         self.assertEqual(len(step._programs), 3)
+
+    def test_a_graph_does_not_depend_on_what_else_is_alive(self):
+        _, _, step = training("adam")
+        before = step.job(feed={"x": X, "y": Y}).graph.id
+        others = [training("sgd") for _ in range(3)]
+        _, _, step = training("adam")
+        self.assertEqual(step.job(feed={"x": X, "y": Y}).graph.id, before)
+        self.assertEqual(len(others), 3)
+
+    def test_a_copied_model_is_trained_apart(self):
+        model = Model()
+        other = copy.deepcopy(model)
+        F.mse_loss(model(Tensor(X[0])), Tensor(Y[0])).backward()
+        self.assertIsNone(other.weight.grad)
+        np.testing.assert_array_equal(other.weight.numpy(), W)
+        model.weight.assign(model.weight + 1)
+        np.testing.assert_array_equal(other.weight.numpy(), W)
 
     def test_jobs_are_quoted_without_running(self):
         _, _, step = training("adam")

@@ -19,7 +19,8 @@ def grad(loss: Tensor, wrt: Sequence[Tensor], gradient: Tensor | None = None) ->
 
 
 def backward(loss: Tensor, gradient: Tensor | None) -> None:
-    candidates = list(context.trainable)
+    # In a captured step only what it has used: others must not become inputs of it.
+    candidates = [w for w in context.trainable if context.capture is None or w._epoch is context.capture]
     if not candidates:
         raise TensorError("backward: no tensor has requires_grad=True")
     wrt = [w for w, is_used in zip(candidates, _quarry.reached([loss.node], [w.node for w in candidates])) if is_used]

@@ -73,7 +73,8 @@ class Optimizer:
 
 def _state_beside(params: Iterable[Tensor]) -> list[Tensor]:
     """Zeros in the shapes of the parameters, in f32 beside 16 bits."""
-    return [Tensor(np.zeros(param.shape, np.float64 if param.dtype == "f64" else np.float32)) for param in params]
+    return [Tensor.holding(np.zeros(param.shape, np.float64 if param.dtype == "f64" else np.float32))
+            for param in params]
 
 
 class SGD(Optimizer):

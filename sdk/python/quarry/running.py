@@ -85,7 +85,13 @@ def execute(work: Work, on: str | None = None, progress: Progress = None) -> dic
         return connect(where).run_job(work.graph, work.inputs, steps=work.steps, first_step=work.first_step,
                                       carry=work.carry, feed=work.feed,
                                       keep=work.keep, seed=work.seed, progress=progress)
-    return _execute_here(work, where, progress if callable(progress) else None)
+    if callable(progress) or work.steps == 1:
+        return _execute_here(work, where, progress if callable(progress) else None)
+    from .remote.progress import ProgressBar
+    with ProgressBar("running", progress) as bar:
+        def tell(done: int, total: int) -> None:
+            bar.show(done, total, lambda count: f"{count:,.0f} steps")
+        return _execute_here(work, where, tell)
 
 
 def _execute_here(work: Work, selector: str, progress: Callable[[int, int], None] | None) -> dict[str, np.ndarray]:

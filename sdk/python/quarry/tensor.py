@@ -66,6 +66,21 @@ class Tensor:
         tensor._start(node)
         return tensor
 
+    @classmethod
+    def holding(cls, array: np.ndarray) -> Tensor:
+        """The Tensor of an array that nobody will write to: it is not copied."""
+        stored, dtype = storage(array)
+        stored.flags.writeable = False
+        return cls.of(_quarry.input("", dtype, list(stored.shape), stored))
+
+    def __deepcopy__(self, _: Any) -> Tensor:
+        """A tensor with the same value that is trained apart from this one."""
+        known = self._known()
+        node = _quarry.detached(self.node) if known is None else _quarry.input("", self.dtype, list(self.shape), known)
+        copy = Tensor.of(node)
+        copy.requires_grad = self._requires_grad
+        return copy
+
     @property
     def node(self) -> _quarry.Tensor:
         """The node of the engine that this tensor stands for."""
