@@ -79,7 +79,8 @@ class AsInNumPy(unittest.TestCase):
                     "images": np.stack([images, images[::-1]]), "labels": np.stack([labels, labels])})
                 losses, after, velocity = np.asarray(job.run()).ravel(), weights, {}
                 for step, seen in enumerate((images, images[::-1])):
-                    loss, after, velocity = reference.train_step(expected_of, after, velocity, seen, labels, RATE, MOMENTUM)
+                    loss, after, velocity = reference.train_step(expected_of, after, velocity, seen, labels, RATE,
+                                                                 MOMENTUM)
                     self.assertAlmostEqual(losses[step] / loss, 1, delta=1e-3)
                 found = model.state_dict()
                 for key, value in after.items():
@@ -107,7 +108,8 @@ def resnet50_products() -> tuple[int, int]:
             halves = stage > 0 and block == 0
             total += size ** 2 * inputs * width
             size //= 2 if halves else 1
-            total += size ** 2 * (9 * width * width + width * 4 * width) + (size ** 2 * inputs * 4 * width) * (block == 0)
+            total += size ** 2 * (9 * width * width + width * 4 * width)
+            total += size ** 2 * inputs * 4 * width if block == 0 else 0
             inputs = 4 * width
     return total + inputs * 1000, first
 
@@ -116,8 +118,8 @@ def efficientnet_products() -> int:
     """Tan and Le, table 1: (kernel, expansion, outputs, layers, stride) of each stage."""
     total, inputs, size = 112 ** 2 * 9 * 3 * 32, 32, 112
     for kernel, expansion, outputs, layers, stride in (
-            (3, 1, 16, 1, 1), (3, 6, 24, 2, 2), (5, 6, 40, 2, 2), (3, 6, 80, 3, 2), (5, 6, 112, 3, 1), (5, 6, 192, 4, 2),
-            (3, 6, 320, 1, 1)):
+            (3, 1, 16, 1, 1), (3, 6, 24, 2, 2), (5, 6, 40, 2, 2), (3, 6, 80, 3, 2), (5, 6, 112, 3, 1),
+            (5, 6, 192, 4, 2), (3, 6, 320, 1, 1)):
         for layer in range(layers):
             hidden = expansion * inputs
             total += size ** 2 * inputs * hidden if expansion > 1 else 0
