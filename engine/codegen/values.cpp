@@ -342,11 +342,12 @@ std::string Values::load_varying(const Expr& expr, const Copies& copies) {
   auto run = run_of(expr.a, copies);
   std::string text;
   if (!run || (run->step != 1 && run->step != 2 && run->step != -1)) {
-    text = gather(expr, index(expr.a, copies).text, lane_guard ? guard.text : "");
+    const std::string places = index(expr.a, copies).text + ".s";
+    text = gather(expr, lane_guard ? guard.text : "", [&](int lane) { return places + kLane[lane]; });
   } else if (!lane_guard) {
     text = load_run(expr, *run);
   } else {
-    text = load_within(expr, *run, guard.text, copies);
+    text = load_within(expr, *run, guard.text);
   }
   return uniform_guard ? guard.text + " ? " + text + " : " + zero : text;
 }
@@ -370,29 +371,30 @@ std::string Values::load_run(const Expr& expr, const Run& run) {
 
 // Lanes of which only some are wanted: all are loaded where they lie inside the buffer, as nobody looks at the others.
 // Lane by lane remains for its ends.
-std::string Values::load_within(const Expr& expr, const Run& run, const std::string& mask, const Copies& copies) {
+std::string Values::load_within(const Expr& expr, const Run& run, const std::string& mask) {
   const int64_t elements = scheduled_.nest.reads[static_cast<size_t>(expr.x)].elements;
   const Expr& place = at(expr.a);
   if (place.low >= 0 && place.high < elements) return load_run(expr, run);
-  const std::string lane_by_lane = gather(expr, index(expr.a, copies).text, mask);
+  const Run named{name(index_type(), run.start), run.step};
+  const std::string lane_by_lane =
+      gather(expr, mask, [&](int lane) { return named.start + " + " + std::to_string(lane * run.step); });
   const int64_t reach = (scheduled_.lanes - 1) * run.step;  // from the first lane to the last
   if (elements <= std::abs(reach)) return lane_by_lane;
-  const Run named{name(index_type(), run.start), run.step};
   const std::string low = std::to_string(std::max<int64_t>(0, -reach));
   const std::string high = std::to_string(elements - 1 - std::max<int64_t>(0, reach));
   const std::string inside = named.start + " >= " + low + " && " + named.start + " <= " + high;
   return "(" + inside + ") ? " + load_run(expr, named) + " : " + lane_by_lane;
 }
 
-std::string Values::gather(const Expr& expr, const std::string& index_text, const std::string& mask) {
+// Lane by lane, from the places that `place_of` gives; zeros where `mask`, if there is one, is false.
+std::string Values::gather(const Expr& expr, const std::string& mask, const std::function<std::string(int)>& place_of) {
   const std::string pointer = "read" + std::to_string(expr.x);
   const std::string type = vector_type(storage_type(expr.dtype), scheduled_.lanes);
   std::string elements;
   for (int lane = 0; lane < scheduled_.lanes; ++lane) {
-    const std::string suffix = std::string(".s") + kLane[lane];
-    std::string element = pointer + "[" + index_text + suffix + "]";
+    std::string element = pointer + "[" + place_of(lane) + "]";
     if (!mask.empty())
-      element = mask + suffix + " ? " + element + " : (" + std::string(storage_type(expr.dtype)) + ")0";
+      element = mask + ".s" + kLane[lane] + " ? " + element + " : (" + std::string(storage_type(expr.dtype)) + ")0";
     elements += (lane == 0 ? "" : ", ") + element;
   }
   return operations_.from_storage(expr.dtype, "(" + type + ")(" + elements + ")", scheduled_.lanes);

@@ -2,6 +2,7 @@
 // scope.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -63,8 +64,8 @@ class Values {
   Printed load(lower::ExprId id, const Copies& copies);
   std::string load_varying(const lower::Expr& expr, const Copies& copies);
   std::string load_run(const lower::Expr& expr, const Run& run);
-  std::string load_within(const lower::Expr& expr, const Run& run, const std::string& mask, const Copies& copies);
-  std::string gather(const lower::Expr& expr, const std::string& index, const std::string& mask);
+  std::string load_within(const lower::Expr& expr, const Run& run, const std::string& mask);
+  std::string gather(const lower::Expr& expr, const std::string& mask, const std::function<std::string(int)>& place_of);
   Printed choose(lower::ExprId id, const Copies& copies);
   Printed guard(lower::ExprId id, const Copies& copies);
   Printed random(lower::ExprId id, const Copies& copies);
