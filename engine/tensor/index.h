@@ -1,7 +1,7 @@
 // Reading and writing at computed positions, and what orders or accumulates along an axis.
 //
 // Indices are i32 or i64. An index outside of its axis reads 0 and writes nothing; negative ones count from the end
-// only with Negative::Wrap, which costs two ops an index. Reads are the gather idiom of graph/idioms.h: one element
+// only with Negative::Wrap, which costs a few ops an index. Reads are the gather idiom of graph/idioms.h: one element
 // each, and exact whatever lies in the rows that are not read.
 #pragma once
 
@@ -63,10 +63,12 @@ Tensor cumprod(const Tensor& x, int64_t axis, bool exclusive = false, bool rever
 struct Sorted {
   Tensor values, indices;  ///< indices: i32
 };
-/// Stable. NaN counts as greatest, as in NumPy: last when ascending, first when descending.
+/// Stable. NaN counts as greatest, as in NumPy: last when ascending, first when descending. Costs n comparisons an
+/// element.
 Sorted sort(const Tensor& x, int64_t axis = -1, bool descending = false);
 Tensor argsort(const Tensor& x, int64_t axis = -1, bool descending = false);
-/// The k greatest (or smallest) along an axis, best first; of equal ones the first comes first.
+/// The k greatest (or smallest) along an axis, best first; of equal ones the first comes first. A long axis is searched
+/// in blocks: about 512 or 8 k comparisons an element.
 Sorted topk(const Tensor& x, int64_t k, int64_t axis = -1, bool largest = true);
 
 /// Throw: their result's shape depends on the data, which no graph can have. The text says what to use instead.

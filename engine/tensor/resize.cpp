@@ -50,10 +50,10 @@ Tensor centres(const AxisPlan& plan, Coordinates coordinates) {
   return i;
 }
 
-/// A neighbour of each output and its share in it.
-struct Tap {
-  Tensor place;   ///< i32 [to]; inside of the axis
-  Tensor weight;  ///< f64 [to]
+/// The neighbours of each output and their shares in it.
+struct Taps {
+  Tensor places;                ///< i32 [taps, to]; inside of the axis
+  std::vector<Tensor> weights;  ///< f64 [to], one a tap
 };
 
 Tensor inside(const Tensor& place, int64_t size) {
@@ -74,11 +74,17 @@ Tensor rounded(const Tensor& centre, Rounding rounding) {
   return centre;
 }
 
-std::vector<Tap> linear_taps(const Tensor& centre, int64_t size) {
+/// Places low + first, low + first + 1, ...: [count, to].
+Tensor neighbours(const Tensor& low, int64_t first, int64_t count) {
+  const Tensor offsets = cast(iota(DType::I32, {count, 1}, 0), kPlace);
+  return low + (first == 0 ? offsets : offsets + static_cast<double>(first));
+}
+
+Taps linear_taps(const Tensor& centre, int64_t size) {
   // Clamping first: beyond the edges the edge itself.
   const Tensor at = clip(centre, 0, static_cast<double>(size - 1));
   const Tensor low = floor(at), share = at - low;
-  return {{inside(low, size), 1.0 - share}, {inside(low + 1.0, size), share}};
+  return {inside(neighbours(low, 0, 2), size), {1.0 - share, share}};
 }
 
 /// The cubic convolution kernel (Keys, 1981) at distances 1 + t, t, 1 - t and 2 - t.
@@ -88,26 +94,23 @@ std::array<Tensor, 4> cubic_weights(const Tensor& t, double a) {
   return {far(t + 1.0), near(t), near(1.0 - t), far(2.0 - t)};
 }
 
-std::vector<Tap> cubic_taps(const Tensor& centre, int64_t size, double coefficient, bool exclude_outside) {
+Taps cubic_taps(const Tensor& centre, int64_t size, double coefficient, bool exclude_outside) {
   const Tensor low = floor(centre);
-  std::array<Tensor, 4> weights = cubic_weights(centre - low, coefficient);
-  std::array<Tensor, 4> places;
-  for (size_t i = 0; i < 4; ++i) places[i] = low + (static_cast<double>(i) - 1);
-  if (exclude_outside) {
-    Tensor total;
-    for (size_t i = 0; i < 4; ++i) {
-      const Tensor is_inside = equal(places[i], clip(places[i], 0, static_cast<double>(size - 1)));
-      weights[i] = weights[i] * mask_of(is_inside, kPlace);
-      total = i == 0 ? weights[0] : total + weights[i];
-    }
-    for (Tensor& weight : weights) weight = weight / total;
+  const std::array<Tensor, 4> around = cubic_weights(centre - low, coefficient);
+  Taps taps{inside(neighbours(low, -1, 4), size), {around.begin(), around.end()}};
+  if (!exclude_outside) return taps;
+  Tensor total;
+  for (size_t i = 0; i < taps.weights.size(); ++i) {
+    const Tensor place = low + (static_cast<double>(i) - 1);
+    const Tensor is_inside = equal(place, clip(place, 0, static_cast<double>(size - 1)));
+    taps.weights[i] = taps.weights[i] * mask_of(is_inside, kPlace);
+    total = i == 0 ? taps.weights[0] : total + taps.weights[i];
   }
-  std::vector<Tap> taps;
-  for (size_t i = 0; i < 4; ++i) taps.push_back({inside(places[i], size), weights[i]});
+  for (Tensor& weight : taps.weights) weight = weight / total;
   return taps;
 }
 
-std::vector<Tap> taps_of(const Tensor& centre, int64_t size, const ResizeOptions& options) {
+Taps taps_of(const Tensor& centre, int64_t size, const ResizeOptions& options) {
   if (options.mode == Interpolation::Linear) return linear_taps(centre, size);
   return cubic_taps(centre, size, options.cubic_coefficient, options.exclude_outside);
 }
@@ -135,9 +138,11 @@ Tensor resampled(const Tensor& x, const AxisPlan& plan, const ResizeOptions& opt
   if (is_nearest) {
     y = take(x, inside(rounded(centre, options.rounding), plan.from), plan.axis);
   } else {
-    for (const Tap& tap : taps_of(centre, plan.from, options)) {
-      const Tensor weight = along_axis(cast(tap.weight, x.dtype()), x, plan.axis);
-      const Tensor part = take(x, tap.place, plan.axis) * weight;
+    const Taps taps = taps_of(centre, plan.from, options);
+    const Tensor read = take(x, taps.places, plan.axis);  // one gather for all: [.., taps, to, ..]
+    for (size_t i = 0; i < taps.weights.size(); ++i) {
+      const Tensor weight = along_axis(cast(taps.weights[i], x.dtype()), x, plan.axis);
+      const Tensor part = select(read, plan.axis, static_cast<int64_t>(i)) * weight;
       y = y ? y + part : part;
     }
   }

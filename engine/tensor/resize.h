@@ -24,8 +24,8 @@ struct ResizeOptions {
   std::vector<double> crop_end = {};
   double extrapolation = 0;  ///< CropAndResize: the value of what lies outside
 };
-/// The last sizes.size() axes to `sizes`. Each axis that changes is one contraction with a small matrix of weights, or,
-/// for Nearest, a gather; whole-number scales of Nearest are movement only.
+/// The last sizes.size() axes to `sizes`, one after the other: a gather of the neighbours that count (1, 2 or 4) and
+/// their weighted sum. Whole-number scales of Nearest are movement only.
 Tensor resize(const Tensor& x, const Shape& sizes, const ResizeOptions& options = {});
 /// PyTorch's interpolate: modes "nearest", "nearest-exact", "linear", "bilinear", "trilinear", "bicubic".
 Tensor interpolate(const Tensor& x, const Shape& sizes, const char* mode, bool align_corners = false,
