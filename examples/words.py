@@ -123,8 +123,7 @@ def main() -> None:
     job = step.job(steps=steps, feed={"words": (batches, True), "rate": rates.astype(np.float32)}, keep="each")
     print(f"{sum(p.size for p in model.parameters()):,} parameters, {len(learnt):,} words, {steps} steps:", job.quote())
     losses = job.run()
-    for first in range(0, steps, max(1, steps // 10)):
-        print(f"step {first:4}: {losses[first:first + 50].mean():.3f} nats a letter")
+    print(quarry.line_chart([part.mean() for part in np.array_split(losses, 120)], f" steps 1 to {steps}: nats a letter"))
 
     tested = held_out[:len(held_out) // 128 * 128]
     testing = quarry.jit(lambda words: nats(model, words)).job(steps=len(tested) // 128, keep="each",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from . import nn, onnx, optim, remote, safetensors, state
     from .gradients import grad
     from .capturing import Job, jit
+    from .charts import line_chart
     from .quoting import Quote, quote
     from .remote import ServiceError
     from .running import run
@@ -33,7 +34,7 @@ __version__ = "0.1.0"
 _SUBMODULES = ("nn", "onnx", "optim", "remote", "safetensors", "state")
 # Names that are imported when they are first used: `import quarry` stays quick.
 _LAZY = {"run": "running", "jit": "capturing", "Job": "capturing", "quote": "quoting", "Quote": "quoting",
-         "grad": "gradients",
+         "grad": "gradients", "line_chart": "charts",
          "ServiceError": "remote"}
 
 __all__ = ["Graph", "GraphError", "RunError", "Tensor", "TensorError", "build", "functional", "input", "manual_seed",
