@@ -1,4 +1,4 @@
-"""The Python package's figures, one JSON line each: import, building graphs, quoting, the ONNX importer, a remote call that does nothing.
+"""The Python package's figures, one JSON line each: import, building and quoting graphs, ONNX, remote calls.
 
 Needs quarry in PYTHONPATH and QUARRY_BIN. The best of several repetitions: the machine may be shared."""
 
@@ -81,8 +81,10 @@ def onnx_model():
     nodes, last = [], "x"
     for layer in range(ONNX_LAYERS):
         names = [f"{kind}{layer}" for kind in ("product", "sum", "active", "out")]
-        nodes += [helper.make_node("MatMul", [last, "weight"], [names[0]]), helper.make_node("Add", [names[0], "bias"], [names[1]]),
-                  helper.make_node("Relu", [names[1]], [names[2]]), helper.make_node("Add", [names[2], last], [names[3]])]
+        nodes += [helper.make_node("MatMul", [last, "weight"], [names[0]]),
+                  helper.make_node("Add", [names[0], "bias"], [names[1]]),
+                  helper.make_node("Relu", [names[1]], [names[2]]),
+                  helper.make_node("Add", [names[2], last], [names[3]])]
         last = names[3]
     graph = helper.make_graph(nodes, "deep", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [8, 64])],
                               [helper.make_tensor_value_info(last, TensorProto.FLOAT, [8, 64])], [weight, bias])
@@ -98,7 +100,8 @@ def bench_onnx():
 def bare_call(service, connection, job):
     """What a client that knows the API less well would do: submit, wait, fetch."""
     def request(method, path, body=None):
-        _, _, answer = service.request(method, path, body, {"Idempotency-Key": uuid.uuid4().hex} if body else {}, connection)
+        _, _, answer = service.request(method, path, body, {"Idempotency-Key": uuid.uuid4().hex} if body else {},
+                                       connection)
         return answer
     submitted = json.loads(request("POST", "/v1/jobs", {"job": job}))
     request("GET", f"/v1/jobs/{submitted['id']}?wait=30")

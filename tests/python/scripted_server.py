@@ -12,20 +12,23 @@ from pathlib import Path
 def reply(document, status=200, **headers):
     """The bytes of a JSON answer; names of headers have underscores for hyphens."""
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    fields = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in {"Content_Length": len(body), **headers}.items())
-    return f"HTTP/1.1 {status} Said\r\n{fields}\r\n".encode() + body
+    fields = {"Content_Length": len(body), **headers}
+    head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 {status} Said\r\n{head}\r\n".encode() + body
 
 
 class ScriptedServer:
-    """Each request is handed to `answer(method, path, headers, body)`, which gives bytes, or yields pieces of them; None closes."""
+    """Each request is handed to `answer(method, path, headers, body)`, which gives bytes, or yields pieces of them;
+    None closes the connection."""
 
     def __init__(self, answer):
         self.answer, self.requests, self.stopping = answer, [], threading.Event()
         self.directory = tempfile.TemporaryDirectory(prefix="quarry-test-")
         self.authority = str(Path(self.directory.name) / "server.crt")
         key = str(Path(self.directory.name) / "server.key")
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key,
-                        "-out", self.authority, "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                        "-nodes", "-days", "2", "-keyout", key, "-out", self.authority, "-subj", "/CN=localhost",
+                        "-addext", "subjectAltName=IP:127.0.0.1"],
                        check=True, capture_output=True)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(self.authority, key)

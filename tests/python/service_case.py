@@ -14,7 +14,8 @@ from quarry_service import Service, counting_graph  # noqa: E402,F401
 def environment_of(service):
     """The variables that point a client at the service."""
     config = json.loads(service.config.read_text())
-    return {"QUARRY_SERVER": service.facts["server"], "QUARRY_API_KEY": config["api_key"], "QUARRY_AUTHORITY": config["authority"]}
+    return {"QUARRY_SERVER": service.facts["server"], "QUARRY_API_KEY": config["api_key"],
+            "QUARRY_AUTHORITY": config["authority"]}
 
 
 class ServiceCase(unittest.TestCase):

@@ -31,14 +31,17 @@ class OnnxCommand(unittest.TestCase):
         cls.addClassCleanup(scratch.cleanup)
         cls.directory = Path(scratch.name)
         weights = numpy_helper.from_array(np.float32([[1, 2], [3, 4], [5, 6]]), "w")
-        linear = model_of([helper.make_node("MatMul", ["x", "w"], ["/h"]), helper.make_node("Add", ["/h", "b"], ["y:0"]),
+        linear = model_of([helper.make_node("MatMul", ["x", "w"], ["/h"]),
+                           helper.make_node("Add", ["/h", "b"], ["y:0"]),
                            helper.make_node("Relu", ["y:0"], ["r"])],
-                          [value("x", ["batch", 3]), value("b", [2])], [value("y:0", ["batch", 2]), value("r", ["batch", 2])], [weights])
+                          [value("x", ["batch", 3]), value("b", [2])],
+                          [value("y:0", ["batch", 2]), value("r", ["batch", 2])], [weights])
         cls.linear = cls.write("linear.onnx", linear.SerializeToString())
         cls.fixed = cls.path("fixed.onnx")
         save(model_of([helper.make_node("Exp", ["x"], ["y"])], [value("x", [4])], [value("y", [4])]), cls.fixed)
         cls.strange = cls.path("strange.onnx")
-        save(model_of([helper.make_node("StringNormalizer", ["x"], ["y"], name="words")], [value("x", [4], TensorProto.STRING)],
+        save(model_of([helper.make_node("StringNormalizer", ["x"], ["y"], name="words")],
+                      [value("x", [4], TensorProto.STRING)],
                       [value("y", [4], TensorProto.STRING)]), cls.strange)
         cls.x = cls.path("x.npy")
         np.save(cls.x, np.float32([[1, 0, 0], [0, 1, -1]]))
@@ -58,7 +61,8 @@ class OnnxCommand(unittest.TestCase):
         # /usr/bin first: the Python that Debian's packages belong to.
         variables = {**os.environ, "PATH": f"/usr/bin:{os.environ['PATH']}", **(environment or {})}
         variables.pop("PYTHONPATH", None) if environment is None else None
-        done = subprocess.run([QUARRY, *arguments], capture_output=True, text=True, env=variables, timeout=120, cwd=directory)
+        done = subprocess.run([QUARRY, *arguments], capture_output=True, text=True, env=variables, timeout=120,
+                              cwd=directory)
         self.assertEqual(done.returncode, code, f"{arguments}\n{done.stdout}\n{done.stderr}")
         self.assertNotIn("Traceback", done.stderr)
         return done
@@ -71,7 +75,8 @@ class OnnxCommand(unittest.TestCase):
         both = self.path("both.npz")
         np.savez(both, x=np.load(self.x), b=np.load(self.b))
         tensor = self.write("b.pb", numpy_helper.from_array(np.load(self.b)).SerializeToString())
-        for inputs in ([self.x, self.b], [f"b={self.b}", f"x={self.x}"], [f"b={self.b}", self.x], [both], [self.x, tensor]):
+        for inputs in ([self.x, self.b], [f"b={self.b}", f"x={self.x}"], [f"b={self.b}", self.x], [both],
+                       [self.x, tensor]):
             flags = [part for given in inputs for part in ("--input", given)]
             outputs = self.json_of("onnx", "run", self.linear, *flags)["outputs"]
             self.assertEqual([output["name"] for output in outputs], ["y:0", "r"])
@@ -109,8 +114,10 @@ class OnnxCommand(unittest.TestCase):
         np.save(wrong, np.zeros((2, 4), np.float32))
         for arguments, code, word in (
                 (["onnx", "run", self.path("none.onnx")], 2, "none.onnx"), (["onnx", "run", broken], 3, "error"),
-                (["onnx", "run", self.linear], 3, "x"), (["onnx", "run", self.linear, "-i", self.path("no.npy")], 1, "no.npy"),
-                (["onnx", "run", self.fixed, "-i", noise], 3, "noise.npy"), (["onnx", "run", self.fixed, "-i", pickled], 3, "pickled.npy"),
+                (["onnx", "run", self.linear], 3, "x"),
+                (["onnx", "run", self.linear, "-i", self.path("no.npy")], 1, "no.npy"),
+                (["onnx", "run", self.fixed, "-i", noise], 3, "noise.npy"),
+                (["onnx", "run", self.fixed, "-i", pickled], 3, "pickled.npy"),
                 (["onnx", "run", self.linear, "-i", wrong, "-i", self.b], 3, "[2, 4]"),
                 (["onnx", "run", self.fixed, "-i", self.b, "-i", self.b], 2, "too many"),
                 (["onnx", "run", self.linear, "-i", self.x, "-i", self.b, "--on", "opencl:99"], 3, "opencl:99"),
@@ -118,7 +125,8 @@ class OnnxCommand(unittest.TestCase):
             self.assertIn(word, self.run_quarry(*arguments, code=code).stderr)
 
     def test_a_python_without_the_package_is_told_in_a_line(self):
-        empty = {"PYTHONPATH": "", "QUARRY_PYTHON": self.write("python", b"#!/bin/sh\nexec /usr/bin/python3 -I \"$@\"\n")}
+        empty = {"PYTHONPATH": "",
+                 "QUARRY_PYTHON": self.write("python", b"#!/bin/sh\nexec /usr/bin/python3 -I \"$@\"\n")}
         os.chmod(empty["QUARRY_PYTHON"], 0o755)
         done = self.run_quarry("onnx", "inspect", self.fixed, code=1, environment=empty)
         self.assertIn("python3-onnx", done.stderr)
