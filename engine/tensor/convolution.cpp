@@ -34,9 +34,10 @@ Geometry geometry_of(const Tensor& x, const Tensor& weight, const Tensor& bias, 
   g.padding = entries_of(options.padding, g.axes, where);
   g.groups = options.groups;
   g.batch = x.size(0);
+  for (int64_t size : x.shape()) require_reachable(size, where, "a size");
   const int64_t channels = x.size(1);
-  const int64_t expected = is_transposed ? weight.size(0) : weight.size(1) * g.groups;
-  if (g.groups < 1 || channels != expected || weight.size(0) % g.groups != 0) {
+  const bool divides = g.groups >= 1 && g.groups <= weight.size(0) && weight.size(0) % g.groups == 0;
+  if (!divides || channels != (is_transposed ? weight.size(0) : weight.size(1) * g.groups)) {
     throw TensorError(std::string(where) + ": the channels of " + both + " do not fit " + std::to_string(g.groups) +
                       (is_transposed ? " groups: weight is [channels, out / groups, K..]"
                                      : " groups: weight is [out, channels / groups, K..]"));

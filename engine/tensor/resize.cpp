@@ -162,6 +162,9 @@ void check(const Tensor& x, const Shape& sizes, const ResizeOptions& options) {
     throw TensorError("resize: sizes " + text(sizes) + ", scales and crops must have one entry for each of the last " +
                       std::to_string(count) + " axes of " + text(x));
   }
+  if (!std::ranges::all_of(options.scales, [](double scale) { return scale > 0 && std::isfinite(scale); })) {
+    throw TensorError("resize: scales of " + text(x) + " must be above 0 and finite");
+  }
   if (options.mode != Interpolation::Nearest && !graph::is_float(x.dtype())) {
     throw TensorError("resize: only nearest works on " + text(x) + "; cast to a float first");
   }

@@ -160,9 +160,11 @@ Shape padded_sizes(const Shape& sizes, const std::vector<Pair>& padding) {
   return padded;
 }
 
+constexpr int64_t kMostBlock = 1 << 15;  // its square is a number of channels
+
 void require_block(const Tensor& x, int64_t block, const char* where) {
-  if (x.rank() == 4 && block >= 1) return;
-  throw TensorError(std::string(where) + " needs [n, c, h, w] and a block of 1 or more, not " + text(x) + " and " +
+  if (x.rank() == 4 && block >= 1 && block <= kMostBlock) return;
+  throw TensorError(std::string(where) + " needs [n, c, h, w] and a block of 1 to 32,768, not " + text(x) + " and " +
                     std::to_string(block));
 }
 

@@ -288,5 +288,6 @@ TEST_CASE("factors that do not fit are refused with both shapes") {
   CHECK_THROWS_WITH(conv(image, anything({2, 4, 3, 3}), anything({3})), Contains("f32[3]"));
   CHECK_THROWS_WITH(conv(image, anything({2, 4, 3, 3}), {}, {.stride = {0}}), Contains("stride"));
   CHECK_THROWS_WITH(conv(image, anything({2, 4, 3, 3}), {}, {.groups = 3}), Contains("3 groups"));
+  CHECK_THROWS_WITH(conv(image, anything({2, 4, 3, 3}), {}, {.groups = INT64_MAX}), Contains("groups"));
   CHECK_THROWS_WITH(conv_transpose(image, anything({3, 4, 3, 3})), Contains("f32[3, 4, 3, 3]"));
 }

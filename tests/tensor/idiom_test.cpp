@@ -89,6 +89,13 @@ TEST_CASE("gradients of contractions are contractions") {
   CHECK(found_in(gradient(narrow, std::vector{h, k})).contractions >= 3);
 }
 
+TEST_CASE("the gradient of an embedding is the product of its mask and what came of it") {
+  const Tensor table = f32({1000, 64}), rows = embedding(i32({7}), table);
+  const Found found = found_in(gradient(sum(squared(rows)), std::vector{table}));
+  CHECK(found.gathers == 1);
+  CHECK(found.contractions == 1);
+}
+
 TEST_CASE("where is one select, and so are its gradients") {
   const Tensor x = f32({5}), y = f32({5});
   const Tensor chosen = where(less(x, y), x, y);

@@ -8,7 +8,8 @@
 #include <numeric>
 #include <random>
 
-#include "engine/tensor/random.h"
+#include "engine/meter/meter.h"
+#include "engine/tensor/build.h"
 #include "tests/tensor/evaluate.h"
 #include "tests/tensor/numbers.h"
 
@@ -44,6 +45,12 @@ Given floats(Shape shape, Elements values, DType dtype = DType::F32) {
 
 bool same(const Elements& x, const Elements& y) {
   return std::ranges::equal(x, y, [](double a, double b) { return a == b || (std::isnan(a) && std::isnan(b)); });
+}
+
+double weighted(const Tensor& x) {
+  const auto graph = quarry::graph::normalise(build({{"y", x}}).graph);
+  const auto counted = quarry::meter::count(graph, {}).value();
+  return static_cast<double>(counted.weighted_total().count);
 }
 
 /// NumPy's order: NaN is the greatest.
@@ -197,6 +204,15 @@ TEST_CASE("the best of a long axis are those of a sort, from both ends, with tie
   }
   CHECK(evaluate(topk(counting({2, 4}), 2, 1, false).values) == Elements{0, 1, 4, 5});
   CHECK(topk(counting({4}), 0).values.shape() == Shape{0});
+}
+
+TEST_CASE("what is compared is counted once: no comparison for each element of a row, none for far blocks") {
+  const Tensor index = input("", DType::I32, {32, 1});
+  const auto scattered = [&](int64_t row) {
+    return weighted(scatter_nd(input("", DType::F32, {512, row}), index, input("", DType::F32, {32, row})));
+  };
+  CHECK(scattered(64) - scattered(1) < 10 * 512 * 64);
+  CHECK(weighted(topk(input("", DType::F32, {32768}), 10).values) < 32768.0 * 32768.0);
 }
 
 TEST_CASE("what does not fit is refused with the shapes, and what no graph can have with a way out") {

@@ -313,6 +313,7 @@ TEST_CASE("what networks cannot be made of is refused with the shapes") {
                     Contains("f32[2, 3, 4]") && Contains("f32[2, 3, 5]"));
   CHECK_THROWS_WITH(rotary_embedding(x, rotary_tables(iota(DType::I32, {3}, 0), 6)), Contains("f32[2, 3, 4]"));
   CHECK_THROWS_WITH(interpolate(x, {8}, "lanczos"), Contains("lanczos") && Contains("nearest"));
+  CHECK_THROWS_WITH(resize(x, {8}, {.scales = {0}}), Contains("f32[2, 3, 4]"));
   CHECK_THROWS_WITH(randint({2}, 0, 5, 5), Contains("[5, 5)"));
   CHECK_THROWS_AS(dropout(x, 1.5, 0), TensorError);
 }

@@ -286,6 +286,7 @@ TEST_CASE("numbers beyond all shapes are refused before anything overflows") {
     CHECK(diagonal(x, far).shape() == Shape{0});
     CHECK(evaluate(roll(counting({2}), {far - far % 2 + 1}, {0})) == Elements{1, 0});
   }
+  CHECK_THROWS_AS(depth_to_space(anything({1, 4, 2, 2}), int64_t{1} << 32), TensorError);
   CHECK_THROWS_AS(repeat_interleave(x, INT64_MAX, 0), TensorError);
   CHECK_THROWS_AS(split(anything({int64_t{1} << 39}), 1), TensorError);
 }
