@@ -153,7 +153,7 @@ class Job(Shown):
                 if event.kind == "segment.accepted" and "charge" in event.data:
                     self.spent += Fields(event.data, "event").amount("charge")
                 spent = human_money(self.spent) if self.spent else ""
-                bar.show(done, self.steps, lambda count: f"{count:,.0f} steps", spent)
+                bar.show(done, self.steps, lambda count: f"{count:,.{1 if count < 10 else 0}f} steps", spent)
                 if tell:
                     tell(done, self.steps)
             if deadline is not None and time.monotonic() > deadline:
