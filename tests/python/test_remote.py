@@ -188,7 +188,8 @@ class Runs(ServiceCase):
                 (quarry.Graph.parse(identity("bf16", [3, 5])), {"x": np.zeros((3, 5), np.uint16)}, {"steps": 3})):
             exact, counted = self.client.quote(graph, values, **options), client.quote(graph, **options)
             self.assertEqual((counted.price, counted.lines, counted.flops), (exact.price, exact.lines, exact.flops))
-            self.assertEqual(counted.token, "")
+            with self.assertRaisesRegex(ValueError, "holds the prices"):
+                client.submit(graph, values, quote=counted, **options)
         fed = client.quote(sums_of_feed(), steps=4, feed={"x": feed})
         self.assertEqual(fed.lines, self.client.quote(sums_of_feed(), steps=4, feed={"x": feed}).lines)
         self.assertEqual([request for request in client.sent if "HEAD" in request], [])

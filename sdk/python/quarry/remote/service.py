@@ -44,6 +44,8 @@ def graph_body(graph: Any) -> tuple[bytes, str]:
 
 def terms_of(quote: Quote | None, limit: Decimal | float | str | None) -> dict[str, str]:
     """The fields of a submit beside the job."""
+    if quote is not None and not quote.token:
+        raise ValueError("nothing holds the prices of this quote: quote with the values of all inputs, or give a limit")
     terms = {} if quote is None else {"quote": quote.token}
     return terms if limit is None else {**terms, "limit": f"{Decimal(str(limit)):f}"}
 

@@ -109,12 +109,12 @@ class Connection(http.client.HTTPSConnection):
         self.sock.seconds, self.sock.bytes_per_second = seconds, bytes_per_second
 
 
-def parse_json(body: bytes, what: str = "the service") -> Any:
+def parse_json(body: bytes) -> Any:
     """JSON from a stranger: whatever is wrong with it, a ServiceError."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        raise bad_answer(f"{what} did not answer with JSON") from None
+        raise bad_answer("the service did not answer with JSON") from None
 
 
 def problem_of(answer: Answer) -> ServiceError:
