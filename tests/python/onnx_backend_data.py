@@ -7,6 +7,7 @@ import glob
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,7 @@ cmd_tools.main()
 
 def folder() -> str:
     """Where the cases lie; generated when this is asked for the first time, by one process."""
-    build = os.path.dirname(os.environ.get("QUARRY_BIN", os.path.join(os.getcwd(), "bin")))
+    build = os.path.dirname(os.environ["QUARRY_BIN"]) if "QUARRY_BIN" in os.environ else tempfile.gettempdir()
     data = os.path.join(build, "onnx-backend-data")
     with open(data + ".lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
