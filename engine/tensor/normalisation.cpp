@@ -122,7 +122,7 @@ Tensor batch_norm(const Tensor& x, const Tensor& mean, const Tensor& variance, c
                   double epsilon) {
   require_channels(x, "batch_norm");
   const Tensor wide = widened(x);
-  // Statistics are folded into one factor a channel, so that each element costs two ops and two more for the bias.
+  // One factor a channel, so that an element costs a SUB, a MUL and, for the bias, an ADD.
   Tensor factor = rsqrt(per_channel(x, variance, "batch_norm", "variance") + epsilon);
   if (weight) factor = factor * per_channel(x, weight, "batch_norm", "weight");
   Tensor y = (wide - per_channel(x, mean, "batch_norm", "mean")) * factor;
