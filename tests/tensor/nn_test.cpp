@@ -9,6 +9,7 @@
 #include <set>
 
 #include "engine/meter/meter.h"
+#include "engine/tensor/gradient.h"
 #include "engine/tensor/random.h"
 #include "engine/tensor/reduce.h"
 #include "engine/tensor/shape.h"
@@ -199,6 +200,13 @@ TEST_CASE("losses of pairs are what they are called") {
               {2 * std::log(2), 1000});
   check_close(evaluate(kl_div(values({std::log(0.5), std::log(0.5)}), values({1, 0}), false, Reduction::None)),
               {std::log(2), 0});
+}
+
+TEST_CASE("losses of certain predictions, right or wrong, have finite gradients") {
+  const Tensor x = values({0, 1, 0, 1}), y = values({0, 0, 1, 1});
+  for (const Tensor& loss : {binary_cross_entropy(x, y), kl_div(y, x), mse_loss(x, y), huber_loss(x, y)}) {
+    for (double slope : evaluate(gradient(loss, std::vector{x})[0])) CHECK(std::isfinite(slope));
+  }
 }
 
 TEST_CASE("attention weighs values by the softmax of scaled products, each head served by its key") {
