@@ -335,6 +335,21 @@ class Layers(unittest.TestCase):
         with self.assertRaisesRegex(TensorError, r"4.weight is \[2, 3\], given \[2\]"):
             other.load_state_dict({**one.state_dict(), "4.weight": np.zeros(2)})
 
+    def test_layers_start_with_the_numbers_of_rand_drawn_when_they_are_needed(self):
+        quarry.manual_seed(2**40 + 5)
+        layer, table = nn.Linear(7, 3), nn.Embedding(5, 3)
+        self.assertEqual(quarry.build(layer(quarry.input("x", (1, 7)))).open_inputs, ["x"])
+        self.assertIn("lazy", repr(layer.weight))
+        quarry.manual_seed(2**40 + 5)
+        bound = 7**-0.5
+        np.testing.assert_array_equal(layer.weight.numpy(), Tensor.rand(3, 7, low=-bound, high=bound).numpy())
+        Tensor.rand(1)
+        np.testing.assert_allclose(table.weight.numpy(), Tensor.randn(5, 3).numpy(), rtol=1e-4, atol=1e-6)
+
+    def test_models_too_large_for_this_machine_are_quoted(self):
+        layer = nn.Linear(2**20, 2**20, bias=False)
+        self.assertEqual(quarry.quote(layer(quarry.input("x", (1, 2**20)))).flops, 2 * 2**40)
+
     def test_parameters_are_found_once_wherever_they_are(self):
         class Odd(nn.Module):
             def __init__(self):

@@ -11,16 +11,25 @@ import numpy as np
 import _quarry
 from _quarry import GraphError
 
-from .tensor import Tensor
+from .tensor import Tensor, array_of
 
 
 class Graph:
-    """A graph in normal form. `values` has the arrays of those inputs that have one; the others are given when it
-    runs."""
+    """A graph in normal form. Inputs that came from arrays have their values; the others are given when it runs."""
 
-    def __init__(self, native: _quarry.Graph, values: Mapping[str, np.ndarray] | None = None):
+    def __init__(self, native: _quarry.Graph, payloads: Mapping[str, Any] | None = None):
         self.native = native
-        self.values: dict[str, np.ndarray] = dict(values or {})
+        self._payloads: dict[str, Any] = dict(payloads or {})
+
+    @property
+    def values(self) -> dict[str, np.ndarray]:
+        """{input: array} of those that have one."""
+        return {name: array_of(payload) for name, payload in self._payloads.items()}
+
+    @property
+    def open_inputs(self) -> list[str]:
+        """The inputs without a value."""
+        return [name for name in self.inputs if name not in self._payloads]
 
     @staticmethod
     def parse(graph: Any) -> Graph:

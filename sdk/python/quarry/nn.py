@@ -14,7 +14,7 @@ import numpy as np
 from _quarry import TensorError
 
 from . import functional as F
-from . import state
+from . import initial, state
 from .dtypes import DTypeLike, dtype_name
 from .tensor import Tensor
 
@@ -126,10 +126,6 @@ def _parts(path: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield from _parts(f"{path}.{key}", part)
 
 
-def _uniform(bound: float, *shape: int) -> Tensor:
-    return Tensor.rand(*shape, low=-bound, high=bound, requires_grad=True)
-
-
 def _entries(sizes: Any, count: int) -> tuple[int, ...]:
     return (sizes,) * count if isinstance(sizes, int) else tuple(sizes)
 
@@ -162,8 +158,8 @@ class Linear(Module):
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True):
         bound = 1 / math.sqrt(in_features) if in_features else 0.0
-        self.weight = _uniform(bound, out_features, in_features)
-        self.bias = _uniform(bound, out_features) if bias else None
+        self.weight = initial.uniform(bound, out_features, in_features)
+        self.bias = initial.uniform(bound, out_features) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight, self.bias)
@@ -180,8 +176,8 @@ class _Conv(Module):
                               "channels")
         kernel = _entries(kernel_size, self.axes)
         bound = 1 / math.sqrt(in_channels // groups * math.prod(kernel))
-        self.weight = _uniform(bound, out_channels, in_channels // groups, *kernel)
-        self.bias = _uniform(bound, out_channels) if bias else None
+        self.weight = initial.uniform(bound, out_channels, in_channels // groups, *kernel)
+        self.bias = initial.uniform(bound, out_channels) if bias else None
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
 
     def forward(self, x: Tensor) -> Tensor:
@@ -213,8 +209,8 @@ class ConvTranspose2d(Module):
                               "channels")
         kernel = _entries(kernel_size, 2)
         bound = 1 / math.sqrt(out_channels // groups * math.prod(kernel))
-        self.weight = _uniform(bound, in_channels, out_channels // groups, *kernel)
-        self.bias = _uniform(bound, out_channels) if bias else None
+        self.weight = initial.uniform(bound, in_channels, out_channels // groups, *kernel)
+        self.bias = initial.uniform(bound, out_channels) if bias else None
         self.stride, self.padding, self.output_padding = stride, padding, output_padding
         self.groups, self.dilation = groups, dilation
 
@@ -291,7 +287,7 @@ class Embedding(Module):
     """ids of any shape -> [ids shape, embedding_dim]; weight [num_embeddings, embedding_dim]"""
 
     def __init__(self, num_embeddings: int, embedding_dim: int):
-        self.weight = Tensor.randn(num_embeddings, embedding_dim, requires_grad=True)
+        self.weight = initial.normal(num_embeddings, embedding_dim)
 
     def forward(self, ids: Tensor) -> Tensor:
         return F.embedding(ids, self.weight)
@@ -337,7 +333,7 @@ class MultiheadAttention(Module):
         if num_heads < 1 or embed_dim % num_heads:
             raise TensorError(f"MultiheadAttention: {num_heads} heads do not divide {embed_dim}")
         self.num_heads, self.dropout = num_heads, dropout
-        self.in_proj_weight = _uniform(math.sqrt(6 / (4 * embed_dim)), 3 * embed_dim, embed_dim)
+        self.in_proj_weight = initial.uniform(math.sqrt(6 / (4 * embed_dim)), 3 * embed_dim, embed_dim)
         self.in_proj_bias = Tensor.zeros(3 * embed_dim, requires_grad=True) if bias else None
         self.out_proj = Linear(embed_dim, embed_dim, bias)
         if bias:

@@ -57,7 +57,7 @@ def _graph_of(tensors: list[Tensor]) -> Graph:
 
 
 def _has_all_values(graph: Graph) -> bool:
-    return len(graph.values) == len(graph.inputs)
+    return not graph.open_inputs
 
 
 def leaf_of(tensor: Tensor, array) -> _quarry.Tensor:

@@ -32,6 +32,11 @@ def sizes_of(given: Sequence[Any], what: str = "a shape") -> list[int]:
     return sizes
 
 
+def array_of(payload: Any) -> np.ndarray:
+    """The value of an INPUT: an array, or something that makes it."""
+    return payload if isinstance(payload, np.ndarray) else payload.array()
+
+
 def axes_of(axis: Axis) -> list[int]:
     """An axis, several, or None for all (which is []), as a list."""
     return [] if axis is None else sizes_of([axis] if isinstance(axis, (int, np.integer)) else list(axis), "an axis")
@@ -142,7 +147,8 @@ class Tensor:
 
     def __repr__(self) -> str:
         what = f"{self.dtype}{list(self.shape)}" + (", requires_grad=True" if self._requires_grad else "")
-        known = None if context.capture is not None else self._known()
+        is_deferred = hasattr(self._node.payload, "array")
+        known = None if context.capture is not None or is_deferred else self._known()
         if known is None:
             return f"Tensor({what}, lazy)"
         values = np.array2string(for_people(known, self.dtype), threshold=60, edgeitems=3, precision=4, separator=", ",
@@ -155,7 +161,7 @@ class Tensor:
         if self._leaf is None:
             payload = self._node.payload
             if payload is not None:
-                return payload
+                return array_of(payload)
             self._leaf = context.realised.find(self._node)
         return None if self._leaf is None else self._leaf.payload
 
