@@ -1,4 +1,4 @@
-"""EfficientNet-B0 with torchvision's parameter names.
+"""EfficientNet-B0 with torchvision's parameter names. Training has dropout, but drops no whole blocks.
 
     python3 examples/efficientnet.py                                  # the price of B0; trains a small one
     python3 examples/efficientnet.py --weights efficientnet_b0.safetensors --image cat.jpg
