@@ -441,12 +441,12 @@ class BrokenFiles(unittest.TestCase):
 class Size(unittest.TestCase):
     def test_a_model_of_2000_nodes_becomes_a_graph_within_2_seconds(self):
         data = deep_model(2000).SerializeToString()
-        start = time.monotonic()
+        start = time.process_time()  # other tests run beside it
         loaded = quarry.onnx.load(data)
         graph = loaded.graph({"x": (4, 8, 8, 8)})
-        taken = time.monotonic() - start
+        taken = time.process_time() - start
         self.assertGreater(graph.nodes, 2000)
-        self.assertLess(taken, 2 * float(os.environ.get("QUARRY_TIME_FACTOR", "1")))
+        self.assertLess(taken, 2)
 
 
 class Documentation(unittest.TestCase):
