@@ -10,7 +10,7 @@ import time
 import unittest
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 import quarry
 import quarry.onnx

@@ -9,7 +9,6 @@ from quarry import Tensor
 from .. import engine as F
 from .. import primitives
 from ..registry import operator
-from .elementwise import select
 
 if TYPE_CHECKING:
     from ..importer import Node
@@ -24,13 +23,14 @@ def activation(node: "Node", name: str, alpha: Optional[float], beta: Optional[f
         return default if given is None else given
 
     table: dict[str, Activation] = {
-        "relu": F.relu, "tanh": F.tanh, "sigmoid": F.sigmoid, "softsign": F.softsign, "softplus": F.softplus,
+        "relu": F.relu, "tanh": F.tanh, "sigmoid": F.sigmoid, "softsign": F.softsign,
+        "softplus": lambda x: F.softplus(x, 1.0),
         "affine": lambda x: x * of(alpha, 1.0) + of(beta, 0.0),
-        "leakyrelu": lambda x: select(x < 0, x * of(alpha, 0.01), x),
-        "thresholdedrelu": lambda x: select(x > of(alpha, 1.0), x, 0),
+        "leakyrelu": lambda x: F.leaky_relu(x, of(alpha, 0.01)),
+        "thresholdedrelu": lambda x: F.thresholded_relu(x, of(alpha, 1.0)),
         "scaledtanh": lambda x: F.tanh(x * of(beta, 1.0)) * of(alpha, 1.0),
-        "hardsigmoid": lambda x: F.clip(x * of(alpha, 0.2) + of(beta, 0.5), 0, 1),
-        "elu": lambda x: select(x > 0, x, F.expm1(x) * of(alpha, 1.0))}
+        "hardsigmoid": lambda x: F.hardsigmoid(x, of(alpha, 0.2), of(beta, 0.5)),
+        "elu": lambda x: F.elu(x, of(alpha, 1.0))}
     node.require(name.lower() in table, f"unknown activation {name!r}")
     return table[name.lower()]
 
