@@ -242,6 +242,8 @@ class Laziness(unittest.TestCase):
         for _ in range(20000):
             x = x + 1
         self.assertEqual(x.item(), 20001)
+        for _ in range(100_000):
+            x.assign(x + 1)
         del x
 
     def test_importing_is_quick(self):

@@ -19,6 +19,23 @@ NodePointer original(const Node& node) {
   return std::static_pointer_cast<const Node>(node.payload);
 }
 
+/// Drops a node, or leaves that to the drop that is under way: chains of detached tensors are deeper than stacks.
+void drop(NodePointer node) {
+  thread_local std::vector<NodePointer>* waiting = nullptr;
+  if (waiting != nullptr) {
+    waiting->push_back(std::move(node));
+    return;
+  }
+  std::vector<NodePointer> dying;
+  dying.push_back(std::move(node));
+  waiting = &dying;
+  while (!dying.empty()) {
+    const NodePointer last = std::move(dying.back());
+    dying.pop_back();
+  }
+  waiting = nullptr;
+}
+
 class Replacer {
  public:
   Replacer(const Replacements& replacements, const Realised& realised)
@@ -115,7 +132,9 @@ void Realised::drop_dead() {
 
 Tensor detached(const Tensor& value) {
   if (is_detached(value.node())) return value;
-  return tensor::input(kDetached, value.dtype(), value.shape(), value.pointer());
+  const std::shared_ptr<const void> payload(value.pointer().get(),
+                                            [node = value.pointer()](const void*) mutable { drop(std::move(node)); });
+  return tensor::input(kDetached, value.dtype(), value.shape(), payload);
 }
 
 Replacements by_node(const std::vector<std::pair<Tensor, Tensor>>& replacements) {
