@@ -31,7 +31,7 @@ class LedgerChanges {
     size_t transfer;
     Money amount;
   };
-  void queue_entries(Connection::Transaction& tx) const;
+  void queue_balances(Connection::Transaction& tx) const;
 
   std::vector<Transfer> transfers_;
   std::map<std::pair<market::EventKind, AccountId>, size_t> index_;

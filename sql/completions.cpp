@@ -6,10 +6,10 @@
 namespace quarry::sql {
 namespace {
 
-constexpr Statement kIncarnation = "select incarnation from cluster";
 constexpr Statement kReadAttempts =
     "select " QUARRY_ATTEMPT_COLUMNS
-    ", u.n from unnest($1::uuid[], $2::int4[], $3::int4[]) with ordinality u(job, segment, attempt, n) "
+    ", u.n, (select incarnation from cluster) "
+    "from unnest($1::uuid[], $2::int4[], $3::int4[]) with ordinality u(job, segment, attempt, n) "
     "join attempt a on a.job = u.job and a.segment = u.segment and a.attempt = u.attempt";
 constexpr Statement kFailedElsewhere =
     "select u.n from unnest($1::uuid[], $2::int4[], $3::int4[], $4::text[]) with ordinality u(job, segment, attempt, "
@@ -55,18 +55,19 @@ struct FenceColumns {
 };
 
 /// Queues the reads; read_named() takes the first kNamedReads answers.
-constexpr size_t kNamedReads = 4;
+constexpr size_t kNamedReads = 3;
 void queue_named(Connection::Transaction& tx, const FenceColumns& columns) {
   queue_locked_jobs(tx, columns.jobs);
-  tx.queue(kIncarnation);
   tx.queue(kReadAttempts, columns.jobs, columns.segments, columns.attempts);
 }
 Named read_named(const std::vector<Rows>& answers) {
   Named named;
   named.jobs = locked_jobs(answers[1]);
-  named.incarnation = answers[2].get<uint64_t>(0, 0);
-  for (size_t row = 0; row < answers[3].size(); ++row)
-    named.attempts[answers[3].get<size_t>(row, kAttemptColumnCount) - 1] = attempt_from(answers[3], row);
+  const Rows& attempts = answers[2];
+  for (size_t row = 0; row < attempts.size(); ++row) {
+    named.incarnation = attempts.get<uint64_t>(row, kAttemptColumnCount + 1);
+    named.attempts[attempts.get<size_t>(row, kAttemptColumnCount) - 1] = attempt_from(attempts, row);
+  }
   return named;
 }
 /// Later items of the batch that name the same attempt see how this one ended.

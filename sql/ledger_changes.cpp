@@ -3,24 +3,20 @@
 namespace quarry::sql {
 namespace {
 
+// Tables that do not depend on each other share a statement: each costs 30-50 us to bind and to start.
 constexpr Statement kTransfers =
-    "insert into transfer (id, kind, account, at) select u.id, u.kind, u.account, t.now "
-    "from unnest($1::uuid[], $2::int2[], $3::uuid[]) u(id, kind, account), (select business_now() as now) t";
-constexpr Statement kLines =
-    "insert into transfer_line (job, kind, segment, transfer, amount) "
-    "select * from unnest($1::uuid[], $2::int2[], $3::int4[], $4::uuid[], $5::numeric[])";
-constexpr Statement kEntries =
-    "insert into entry (account, transfer, book, amount) select * from unnest($1::uuid[], $2::uuid[], $3::int2[], "
-    "$4::numeric[])";
-// Balances are locked in account order before any is changed, so that two batches cannot wait for each other.
-constexpr Statement kLockBalances =
-    "select 1 from unnest($1::uuid[], $2::int2[]) u(account, book) join balance b on b.account = u.account and b.book "
-    "= u.book "
-    "order by b.account, b.book for update of b";
+    "with transfers as (insert into transfer (id, kind, account, at) select u.id, u.kind, u.account, t.now "
+    "from unnest($1::uuid[], $2::int2[], $3::uuid[]) u(id, kind, account), (select business_now() as now) t), "
+    "lines as (insert into transfer_line (job, kind, segment, transfer, amount) "
+    "select * from unnest($4::uuid[], $5::int2[], $6::int4[], $7::uuid[], $8::numeric[])) "
+    "insert into entry (account, transfer, book, amount) select * from unnest($9::uuid[], $10::uuid[], $11::int2[], "
+    "$12::numeric[])";
+// Balances are locked in account order as they are changed, so that two batches cannot wait for each other.
 constexpr Statement kMoveBalances =
-    "update balance b set amount = b.amount + u.delta from unnest($1::uuid[], $2::int2[], $3::numeric[]) u(account, "
-    "book, delta) "
-    "where b.account = u.account and b.book = u.book";
+    "with locked as materialized (select b.account, b.book, u.delta from unnest($1::uuid[], $2::int2[], "
+    "$3::numeric[]) u(account, book, delta) join balance b on b.account = u.account and b.book = u.book "
+    "order by b.account, b.book for update of b) "
+    "update balance b set amount = b.amount + l.delta from locked l where b.account = l.account and b.book = l.book";
 constexpr Statement kEvents =
     "insert into event (sequence, account, job, kind, payload, at) "
     "select c.event_base + (pg_current_xact_id()::text::bigint << 20) + u.n, u.account, u.job, u.kind, u.payload, "
@@ -63,8 +59,6 @@ void LedgerChanges::queue(Connection::Transaction& tx) const {
     kinds.push_back(static_cast<int>(transfer.kind));
     accounts.push_back(transfer.account);
   }
-  tx.queue(kTransfers, ids, kinds, accounts);
-
   std::vector<JobId> jobs;
   std::vector<int> line_kinds;
   std::vector<int32_t> segments;
@@ -77,29 +71,30 @@ void LedgerChanges::queue(Connection::Transaction& tx) const {
     line_transfers.push_back(transfers_[line.transfer].id);
     amounts.push_back(line.amount);
   }
-  if (!lines_.empty()) tx.queue(kLines, jobs, line_kinds, segments, line_transfers, amounts);
-  queue_entries(tx);
-}
-
-void LedgerChanges::queue_entries(Connection::Transaction& tx) const {
-  std::vector<AccountId> accounts;
-  std::vector<TransferId> transfers;
+  std::vector<AccountId> entry_accounts;
+  std::vector<TransferId> entry_transfers;
   std::vector<int> books;
-  std::vector<Money> amounts;
-  std::map<std::pair<AccountId, market::Book>, Money> deltas;
+  std::vector<Money> entry_amounts;
   for (const auto& transfer : transfers_) {
     for (const auto& [key, amount] : transfer.entries) {
       if (amount == Money()) continue;
-      accounts.push_back(key.first);
-      transfers.push_back(transfer.id);
+      entry_accounts.push_back(key.first);
+      entry_transfers.push_back(transfer.id);
       books.push_back(static_cast<int>(key.second));
-      amounts.push_back(amount);
-      deltas[key] += amount;
+      entry_amounts.push_back(amount);
     }
   }
-  if (accounts.empty()) return;
-  tx.queue(kEntries, accounts, transfers, books, amounts);
+  tx.queue(kTransfers, ids, kinds, accounts, jobs, line_kinds, segments, line_transfers, amounts, entry_accounts,
+           entry_transfers, books, entry_amounts);
+  queue_balances(tx);
+}
 
+void LedgerChanges::queue_balances(Connection::Transaction& tx) const {
+  std::map<std::pair<AccountId, market::Book>, Money> deltas;
+  for (const auto& transfer : transfers_)
+    for (const auto& [key, amount] : transfer.entries) deltas[key] += amount;
+  std::erase_if(deltas, [](const auto& delta) { return delta.second == Money(); });
+  if (deltas.empty()) return;
   std::vector<AccountId> moved_accounts;
   std::vector<int> moved_books;
   std::vector<Money> moved;
@@ -108,7 +103,6 @@ void LedgerChanges::queue_entries(Connection::Transaction& tx) const {
     moved_books.push_back(static_cast<int>(key.second));
     moved.push_back(delta);
   }
-  tx.queue(kLockBalances, moved_accounts, moved_books);
   tx.queue(kMoveBalances, moved_accounts, moved_books, moved);
 }
 
