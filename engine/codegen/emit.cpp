@@ -43,7 +43,7 @@ class Emitter {
   Emitter(const Scheduled& scheduled, const Target& target, Helpers& helpers, bool to_scratch)
       : scheduled_(scheduled),
         nest_(scheduled.nest),
-        operations_(helpers, target.has_f64),
+        operations_(helpers, target),
         values_(scheduled, operations_, !fits_int(scheduled)),
         to_scratch_(to_scratch) {}
 

@@ -112,6 +112,18 @@ constexpr Helper kHelpers[] = {
   return as_float$V(result | ((bits & (uint$V)(0x8000u)) << (uint$V)(16)));
 }
 )"},
+    // Processors have one instruction for 8 or 16 of them; PoCL uses it in vload_half8 and 16 alone, and takes their
+    // pointers for aligned, which a local copy is.
+    {"q_vector_from_f16", R"(static float$V q_vector_from_f16_$T$V($T$V h) {
+  const $T$V aligned_copy = h;
+  return vload_half$V(0, (const __private half*)&aligned_copy);
+}
+)"},
+    {"q_scalar_from_f16", R"(static float q_scalar_from_f16_$T($T h) {
+  const $T8 copies = ($T8)(h);
+  return vload_half8(0, (const __private half*)&copies).s0;
+}
+)"},
     {"q_from_bf16", R"(static float$V q_from_bf16_$T$V($T$V h) { return as_float$V(convert_uint$V(h) << (uint$V)(16)); }
 )"},
     // Of a float that already is a bf16.

@@ -197,7 +197,11 @@ std::string Operations::identity(Op reduce, DType dtype) const {
 }
 
 std::string Operations::from_storage(DType dtype, const std::string& stored, int width) {
-  if (dtype == DType::F16) return call(helpers_.use("q_from_f16", "ushort", width), stored);
+  if (dtype == DType::F16) {
+    const bool wide = !is_gpu_ && width >= 8;
+    const char* const helper = wide ? "q_vector_from_f16" : is_gpu_ || width > 1 ? "q_from_f16" : "q_scalar_from_f16";
+    return call(helpers_.use(helper, "ushort", width), stored);
+  }
   if (dtype == DType::BF16) return call(helpers_.use("q_from_bf16", "ushort", width), stored);
   if (dtype == DType::Bool) return call("min", stored, "(" + vector_type("uchar", width) + ")(1)");
   return stored;

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "engine/codegen/codegen.h"
 #include "engine/codegen/helpers.h"
 #include "engine/graph/graph.h"
 
@@ -15,7 +16,8 @@ std::string_view storage_type(graph::DType dtype);
 
 class Operations {
  public:
-  Operations(Helpers& helpers, bool has_f64) : helpers_(helpers), has_f64_(has_f64) {}
+  Operations(Helpers& helpers, const Target& target)
+      : helpers_(helpers), is_gpu_(target.is_gpu), has_f64_(target.has_f64) {}
 
   /// a (op) b, not yet rounded to a dtype narrower than its compute type. Operands are simple expressions of `width`.
   std::string binary(graph::Op op, graph::DType dtype, const std::string& a, const std::string& b, int width);
@@ -42,7 +44,7 @@ class Operations {
 
  private:
   Helpers& helpers_;
-  bool has_f64_;
+  bool is_gpu_, has_f64_;
 };
 
 }  // namespace quarry::codegen
