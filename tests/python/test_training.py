@@ -133,6 +133,22 @@ class Optimisers(unittest.TestCase):
         step.job(steps=5, feed={"x": X, "y": Y}, first_step=4).run(on="interpreter")
         np.testing.assert_allclose(model.weight.numpy(), numpy_training("adam", 9)[0], rtol=1e-4, atol=1e-6)
 
+    def test_training_goes_on_from_saved_state(self):
+        model, optimiser, step = training("adamw")
+        step.job(steps=4, feed={"x": X, "y": Y}).run()
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [os.path.join(folder, name) for name in ("model", "optimiser")]
+            for part, path in zip((model, optimiser), paths):
+                quarry.safetensors.save(path, part.state_dict())
+            other, resumed, on = training("adamw")
+            for part, path in zip((other, resumed), paths):
+                part.load_state_dict(quarry.safetensors.load(path))
+        for go_on in (step, on):
+            go_on.job(steps=2, feed={"x": X, "y": Y}, first_step=4).run()
+        np.testing.assert_array_equal(other.weight.numpy(), model.weight.numpy())
+        with self.assertRaisesRegex(TensorError, "first_moments.0"):
+            resumed.load_state_dict({})
+
     def test_the_learning_rate_may_change_between_steps_without_a_new_graph(self):
         model, optimiser, step = training("sgd")
         step(X[0], Y[0])

@@ -3,8 +3,8 @@ losses that went backward; inside of one they become state that the job carries.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Union
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Union
 
 import numpy as np
 
@@ -45,6 +45,21 @@ class Optimizer:
     def zero_grad(self) -> None:
         for param in self.params:
             param.grad = None
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Rate, count of updates and moments, fit for quarry.safetensors.save."""
+        lists = {name: value for name, value in vars(self).items() if name != "params" and isinstance(value, list)}
+        moments = {f"{name}.{number}": tensor for name, value in lists.items() for number, tensor in enumerate(value)}
+        return {"lr": self._rate, "updates": self._updates, **moments}
+
+    def load_state_dict(self, values: Mapping[str, Any]) -> None:
+        """Goes on from the state that state_dict() gave."""
+        own = self.state_dict()
+        if set(own) != set(values):
+            raise TensorError(f"load_state_dict: needs {', '.join(own)}, given {', '.join(values)}")
+        for name, tensor in own.items():
+            value = values[name]
+            tensor.assign(value if isinstance(value, Tensor) else Tensor(value, tensor.dtype))
 
     def step(self) -> None:
         """One update of every parameter that has a gradient."""
