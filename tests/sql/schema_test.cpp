@@ -26,12 +26,26 @@ TEST_CASE("A migration that was changed after it was applied stops the start") {
 
 TEST_CASE("The guards of jobs and attempts are the edges of common/lifecycle.h") {
   World world;
-  const auto guarded = [&](const std::string& function) {
-    return world.ask(
-        "select string_agg(b || '>' || a, ' ' order by b, a) from generate_series(0, 7) b, generate_series(0, 7) a "
-        "where " +
-        function + "(b::int2, a::int2)");
-  };
+  world.lease(world.submit_job(), 0, world.first);  // one row in each table
+  world.execute(R"(create function edges(guarded text) returns text language plpgsql as $$
+    declare
+      edges text := '';
+    begin
+      for b in 0..7 loop
+        for a in 0..7 loop
+          execute format('alter table %I disable trigger %I', guarded, guarded || '_state');
+          execute format('update %I set state = %s', guarded, b);
+          execute format('alter table %I enable trigger %I', guarded, guarded || '_state');
+          begin
+            execute format('update %I set state = %s', guarded, a);
+            if a <> b then edges := ltrim(edges || format(' %s>%s', b, a)); end if;
+          exception when check_violation then
+          end;
+        end loop;
+      end loop;
+      return edges;
+    end $$)");
+  const auto guarded = [&](const std::string& table) { return world.ask("select edges('" + table + "')"); };
   const auto listed = [](const auto& edges) {
     std::set<std::pair<int, int>> sorted;
     for (const auto& edge : edges) sorted.emplace(static_cast<int>(edge.from), static_cast<int>(edge.to));
@@ -40,8 +54,8 @@ TEST_CASE("The guards of jobs and attempts are the edges of common/lifecycle.h")
       text += (text.empty() ? "" : " ") + std::to_string(from) + ">" + std::to_string(to);
     return text;
   };
-  CHECK(guarded("job_may_go") == listed(kJobEdges));
-  CHECK(guarded("attempt_may_go") == listed(kAttemptEdges));
+  CHECK(guarded("job") == listed(kJobEdges));
+  CHECK(guarded("attempt") == listed(kAttemptEdges));
 }
 
 TEST_CASE("Charges derive from the same constants as the meter's counts") {
