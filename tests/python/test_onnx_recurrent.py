@@ -15,7 +15,8 @@ FUNCTIONS = {"Tanh": np.tanh, "Sigmoid": lambda x: 1 / (1 + np.exp(-x)), "Relu":
              "Affine": lambda x: 0.5 * x + 0.1, "HardSigmoid": lambda x: np.clip(0.3 * x + 0.4, 0, 1),
              "LeakyRelu": lambda x: np.where(x < 0, 0.2 * x, x), "Softsign": lambda x: x / (1 + np.abs(x)),
              "Softplus": lambda x: np.log1p(np.exp(x)), "ScaledTanh": lambda x: 0.7 * np.tanh(0.6 * x),
-             "ThresholdedRelu": lambda x: np.where(x > 0.3, x, 0), "Elu": lambda x: np.where(x > 0, x, 1.5 * np.expm1(x))}
+             "ThresholdedRelu": lambda x: np.where(x > 0.3, x, 0),
+             "Elu": lambda x: np.where(x > 0, x, 1.5 * np.expm1(x))}
 PARAMETERS = {"Affine": (0.5, 0.1), "HardSigmoid": (0.3, 0.4), "LeakyRelu": (0.2,), "ScaledTanh": (0.7, 0.6),
               "ThresholdedRelu": (0.3,), "Elu": (1.5,)}
 

@@ -1,4 +1,4 @@
-"""Resize with random attributes against the reference that generates onnx's tests; GridSample against loops in NumPy."""
+"""Resize with random attributes against the reference behind onnx's tests; GridSample against loops in NumPy."""
 
 from __future__ import annotations
 

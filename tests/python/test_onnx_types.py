@@ -1,5 +1,4 @@
-"""The node tests of onnx in f16, bf16 and f64: an operator that takes the type gives, to its precision, what it gives in
-f32."""
+"""The node tests of onnx in f16, bf16 and f64: to its precision, an operator gives in a type what it gives in f32."""
 
 from __future__ import annotations
 

@@ -272,6 +272,7 @@ def reported(node: Node) -> Iterator[None]:
     except ValueError as error:
         raise ModelError(f"node {node.name!r} ({node.operator}): {error}") from error
     except Exception as error:
-        operands = ", ".join("none" if value is None else f"{value.element}{list(value.shape)}" for value in node.values)
+        operands = ", ".join("none" if value is None else f"{value.element}{list(value.shape)}"
+                             for value in node.values)
         raise ModelError(f"node {node.name!r} ({node.operator}): its operands {operands} and its attributes do not fit "
                          f"each other ({error})") from error
