@@ -37,7 +37,10 @@ class Making(unittest.TestCase):
     def test_dtypes_may_be_named_as_numpy_does(self):
         for dtype in ("f16", "float16", np.float16, np.dtype("f2"), np.dtype(">f2")):
             self.assertEqual(Tensor([1, 2], dtype=dtype).dtype, "f16")
-        self.assertEqual(Tensor([1], dtype=float).dtype, "f32")
+        self.assertEqual([Tensor([1], dtype=kind).dtype for kind in (float, int, bool)], ["f32", "i32", "bool"])
+        for code, name in (("f8", "f64"), ("i8", "i64"), ("?", "bool")):
+            self.assertEqual(Tensor([1], dtype=np.dtype(code)).dtype, name)
+        self.assertEqual(Tensor.zeros_like(np.zeros(2)).dtype, "f64")
         for dtype in ("f128", "complex64", object, 3, "x", "f8e4m3"):
             with self.assertRaisesRegex(TensorError, "no dtype"):
                 Tensor([1.0], dtype=dtype)

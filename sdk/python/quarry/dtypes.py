@@ -18,6 +18,7 @@ _WIRE_OF = {dtype: name for name, dtype in NUMPY_OF.items() if name != "bf16"}
 _ALIASES = {"float": "f32", "half": "f16", "float16": "f16", "bfloat16": "bf16", "float32": "f32", "float64": "f64",
             "double": "f64",
             "int": "i32", "int8": "i8", "uint8": "u8", "int32": "i32", "int64": "i64", "long": "i64", "bool_": "bool"}
+_OF_PYTHON = ((float, "f32"), (int, "i32"), (bool, "bool"))
 # What no dtype of the wire is, but holds its values.
 _WIDENED = {"uint16": "i32", "int16": "i32", "uint32": "i64"}
 
@@ -32,8 +33,9 @@ def dtype_name(dtype: DTypeLike) -> str:
             return dtype
         if dtype in _ALIASES:
             return _ALIASES[dtype]
-    if dtype in (float, int, bool):
-        return {float: "f32", int: "i32", bool: "bool"}[dtype]
+    for kind, name in _OF_PYTHON:  # by identity: NumPy's float64 equals float, and is f64
+        if dtype is kind:
+            return name
     try:
         name = _WIRE_OF.get(np.dtype(dtype).newbyteorder("<")) if dtype is not None else None
     except TypeError:
