@@ -284,6 +284,7 @@ std::vector<Pair> same_padding(const Shape& sizes, const Shape& kernel, const Sh
   const Shape gaps = entries_of(dilation, count, 1, 1, "same_padding", "dilation");
   std::vector<Pair> padding;
   for (size_t i = 0; i < count; ++i) {
+    require_reachable(sizes[i], "same_padding", "size");
     const int64_t windows_wanted = (sizes[i] + steps[i] - 1) / steps[i];
     const int64_t reached = (windows_wanted - 1) * steps[i] + gaps[i] * (spans[i] - 1) + 1;
     const int64_t missing = std::max<int64_t>(reached - sizes[i], 0);

@@ -110,6 +110,7 @@ Tensor pad_axis(const Tensor& x, int64_t axis, Pair amount, PadMode mode) {
 
 Tensor triangle(const Tensor& x, int64_t diagonal, bool lower) {
   if (x.rank() < 2) throw TensorError(std::string(lower ? "tril" : "triu") + " needs two axes, not " + text(x));
+  require_reachable(diagonal, lower ? "tril" : "triu", "diagonal");
   // Above the diagonal is not (on or below the one before it).
   const Tensor below = lower_triangle(x.size(-2), x.size(-1), lower ? diagonal : diagonal - 1);
   const Tensor zero = constant(0, x.dtype());

@@ -82,8 +82,14 @@ std::vector<int64_t> flattened(std::span<const Pair> pairs) {
   return values;
 }
 
+/// The number of elements; of shapes that check_shape() has yet to refuse, a number that no tensor has.
 int64_t product(std::span<const int64_t> shape) {
-  return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+  int64_t count = 1;
+  for (int64_t size : shape) {
+    if (size == 0) return 0;
+    if (__builtin_mul_overflow(count, size, &count)) count = INT64_MAX;
+  }
+  return count;
 }
 
 /// Fills the one -1 of `shape` so that it holds as many elements as x.
@@ -167,7 +173,7 @@ Tensor iota(DType dtype, Shape shape, int64_t axis) {
     throw TensorError("iota: its dtype is i32 or i64, not " + std::string(graph::name(dtype)));
   }
   axis = normal_axis(axis, static_cast<int64_t>(shape.size()), "iota");
-  if (shape[static_cast<size_t>(axis)] - 1 > graph::highest_integer(dtype)) {
+  if (const int64_t size = shape[static_cast<size_t>(axis)]; size > 0 && size - 1 > graph::highest_integer(dtype)) {
     throw TensorError("iota: positions of " + text(shape) + " do not fit in " + std::string(graph::name(dtype)));
   }
   return make(Op::Iota, dtype, std::move(shape), {}, {}, {axis});
