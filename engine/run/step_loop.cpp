@@ -104,6 +104,7 @@ class StepLoop final : public Run {
   int64_t next_step_ = -1;                    // -1 before the first advance()
   int64_t steps_done_ = 0, steps_total_ = 0;  // of this advance()
   bool spent_ = false;                        // stopped or failed in the middle of a step
+  bool is_blank_ = false;                     // zeroed, and nothing was written since
   Timings timings_;
 };
 
@@ -178,11 +179,15 @@ Status StepLoop::reset(uint64_t seed) {
   for (auto& feeds : feeds_)
     for (BoundFeed& feed : feeds) feed.source.reset();
   timings_.load = timings_.steps = {};
+  if (is_blank_) return {};
   QUARRY_TRY(kept_each_.clear());
-  return device_.zero({arena_.get(), 0, arena_->bytes()});
+  QUARRY_TRY(device_.zero({arena_.get(), 0, arena_->bytes()}));
+  is_blank_ = true;
+  return {};
 }
 
 Status StepLoop::set_input(const std::string& name, std::shared_ptr<ByteSource> source) {
+  is_blank_ = false;
   const NodeId input = graph_.find_input(name);
   if (input == graph::kNoNode)
     return Problem{"unknown_input", quote(name) + " is no input of the graph", json_pointer("/inputs", name), ""};
@@ -244,6 +249,7 @@ Status StepLoop::check_advance(int64_t from, int64_t count) const {
 
 Result<bool> StepLoop::advance(int64_t from, int64_t count, const Observer& observer) {
   QUARRY_TRY(check_advance(from, count));
+  is_blank_ = false;
   QUARRY_TRY(kept_each_.reserve(count));
   const auto start = Pacer::Clock::now();
   Pacer pacer(start);
@@ -268,7 +274,9 @@ Result<bool> StepLoop::run_step(int64_t step, Pacer& pacer, const Observer& obse
   QUARRY_TRY(feed_slices(step));
   for (const BoundLaunch& launch : bound.launches) {
     QUARRY_TRY(device_.launch(*launch.executable, launch.result, launch.reads, scratch_, scalars));
-    if (pacer.launched(Pacer::Clock::now())) {
+    const bool is_last = steps_done_ + 1 == steps_total_ && &launch == &bound.launches.back();
+    // What ends the last step is waited for once, by advance().
+    if (pacer.launched(Pacer::Clock::now()) && !is_last) {
       QUARRY_ASSIGN(const bool goes_on, catch_up(pacer, observer));
       if (!goes_on) return false;
     }
