@@ -67,7 +67,7 @@ void add_service_commands(CLI::App& app, Context& context) {
   add_repeatable(command, "--device", flags->devices, "only these devices (see `quarry devices`)");
   command->add_option("--credit", flags->credit, "dollars given once to the development account (default 100)");
   command->add_option("--price-per-pflop", flags->price_per_pflop, "dollars per PFLOP (default 0.0025)");
-  command->add_option("--slots", flags->slots, "jobs in flight per slice (default 256)")->check(CLI::Range(1, 1024));
+  command->add_option("--slots", flags->slots, "jobs in flight per slice (default 512)")->check(CLI::Range(1, 1024));
 
   auto [demo, words] = add<std::string>(app, context, "demo",
                                         "the main job: learn letters from the word list, and invent words", run_demo);

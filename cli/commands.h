@@ -17,7 +17,7 @@ struct UpFlags {
   std::vector<std::string> devices;  ///< selectors; empty: every local device
   std::string credit = "100";
   std::string price_per_pflop = "0.0025";
-  int slots = 256;
+  int slots = 512;
 };
 Status up(Context& context, const UpFlags& flags);
 Status run_demo(Context& context, const std::string& word_list);
