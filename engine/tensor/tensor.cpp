@@ -5,6 +5,7 @@
 
 #include "engine/graph/limits.h"
 #include "engine/graph/number.h"
+#include "engine/tensor/axis_entries.h"
 
 namespace quarry::tensor {
 namespace {
@@ -82,16 +83,6 @@ std::vector<int64_t> flattened(std::span<const Pair> pairs) {
   return values;
 }
 
-/// The number of elements; of shapes that check_shape() has yet to refuse, a number that no tensor has.
-int64_t product(std::span<const int64_t> shape) {
-  int64_t count = 1;
-  for (int64_t size : shape) {
-    if (size == 0) return 0;
-    if (__builtin_mul_overflow(count, size, &count)) count = INT64_MAX;
-  }
-  return count;
-}
-
 /// Fills the one -1 of `shape` so that it holds as many elements as x.
 void fill_in(Shape& shape, const Tensor& x) {
   const auto open = std::ranges::find(shape, -1);
@@ -145,7 +136,7 @@ int64_t Tensor::size(int64_t axis) const {
 }
 
 int64_t Tensor::elements() const {
-  return product(shape());
+  return count_of(shape());
 }
 
 Tensor input(std::string name, DType dtype, Shape shape, std::shared_ptr<const void> payload) {
@@ -224,7 +215,7 @@ Tensor reduce(Op op, const Tensor& x, const Axes& axes) {
   Axes normal = normal_axes(axes, x.rank(), op == Op::ReduceSum ? "sum" : "max");
   Shape shape = x.shape();
   for (int64_t axis : normal) shape[static_cast<size_t>(axis)] = 1;
-  if (product(shape) > graph::kMaxStoredElements) {
+  if (count_of(shape) > graph::kMaxStoredElements) {
     throw TensorError(std::string(graph::name(op)) + ": " + text(shape) + " is more than 2^40 elements to store");
   }
   return make(op, x.dtype(), std::move(shape), x, {}, std::move(normal));
@@ -233,7 +224,7 @@ Tensor reduce(Op op, const Tensor& x, const Axes& axes) {
 Tensor reshape(const Tensor& x, Shape shape) {
   fill_in(shape, x);
   if (shape == x.shape()) return x;
-  if (is_const(x) && product(shape) == x.elements()) return reshaped_constant(x, std::move(shape));
+  if (is_const(x) && count_of(shape) == x.elements()) return reshaped_constant(x, std::move(shape));
   const Tensor made = make(Op::Reshape, x.dtype(), std::move(shape), x);
   if (made.elements() != x.elements()) {
     throw TensorError("reshape: " + text(x) + " has " + std::to_string(x.elements()) + " elements, " +

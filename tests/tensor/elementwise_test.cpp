@@ -15,9 +15,6 @@ using Xs = std::vector<Tensor>;
 
 namespace {
 
-constexpr double kInf = std::numeric_limits<double>::infinity();
-const double kNaN = std::nan("");
-
 struct Range {
   double low, high;
 };

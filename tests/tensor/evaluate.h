@@ -1,6 +1,7 @@
 // Runs what tensors say on the interpreter, the engine's oracle.
 #pragma once
 
+#include <limits>
 #include <map>
 #include <memory>
 #include <span>
@@ -12,6 +13,9 @@
 #include "engine/tensor/build.h"
 
 namespace quarry::test {
+
+inline constexpr double kInf = std::numeric_limits<double>::infinity();
+inline constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 /// The elements of a tensor, row-major, as doubles; i64 beyond 2^53 is rounded.
 using Elements = std::vector<double>;

@@ -16,9 +16,6 @@ using Xs = std::vector<Tensor>;
 
 namespace {
 
-constexpr double kInf = std::numeric_limits<double>::infinity();
-const double kNaN = std::nan("");
-
 Tensor f64_input(Shape shape) {
   return input("", DType::F64, std::move(shape));
 }

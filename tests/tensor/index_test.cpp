@@ -19,9 +19,6 @@ using Catch::Contains;
 
 namespace {
 
-constexpr double kInf = std::numeric_limits<double>::infinity();
-const double kNaN = std::nan("");
-
 /// A tensor of these values, and what to evaluate it with.
 struct Given {
   Given(DType dtype, Shape shape, Elements elements)

@@ -22,8 +22,6 @@ using Catch::Contains;
 
 namespace {
 
-constexpr double kInf = std::numeric_limits<double>::infinity();
-
 Tensor anything(Shape shape, DType dtype = DType::F32) {
   return input("", dtype, std::move(shape));
 }

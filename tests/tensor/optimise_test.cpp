@@ -14,7 +14,6 @@ using namespace quarry::tensor;
 
 namespace {
 
-constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr int kSteps = 5;
 constexpr double kRate = 0.05;
 

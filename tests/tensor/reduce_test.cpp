@@ -16,9 +16,6 @@ using Xs = std::vector<Tensor>;
 
 namespace {
 
-constexpr double kInf = std::numeric_limits<double>::infinity();
-const double kNaN = std::nan("");
-
 Tensor input_like(const Elements& x, DType dtype, Shape shape = {}) {
   return input("", dtype, shape.empty() ? Shape{static_cast<int64_t>(x.size())} : std::move(shape));
 }

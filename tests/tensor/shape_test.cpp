@@ -15,8 +15,6 @@ using Catch::Contains;
 
 namespace {
 
-constexpr double kInf = std::numeric_limits<double>::infinity();
-
 /// Whether only movement lies between the tensor and its sources.
 bool is_movement_only(const Tensor& x) {
   for (const NodePointer& node : topological_order({&x, 1})) {

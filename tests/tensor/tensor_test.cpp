@@ -17,9 +17,6 @@ using Catch::Contains;
 
 namespace {
 
-constexpr double kInf = std::numeric_limits<double>::infinity();
-const double kNaN = std::nan("");
-
 Tensor of(DType dtype, Shape shape) {
   return input("", dtype, std::move(shape));
 }
