@@ -1,5 +1,5 @@
-// Helper texts. $T is the element type, $V the vector width (empty for 1), $U the unsigned and $M the mask type as wide
-// as $T, $B its bits. All are free of branches, so that they vectorise; the same text serves scalars and vectors.
+// Helper texts, as instantiate() reads them. All are free of branches, so that they vectorise; the same text serves
+// scalars and vectors.
 #include "engine/codegen/helpers.h"
 
 #include <array>
@@ -382,6 +382,33 @@ std::string_view unsigned_type(std::string_view type) {
   return mask == "int" ? "uint" : "ulong";
 }
 
+std::string instantiate(std::string_view text, std::string_view type, int width) {
+  std::string result;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '$') {
+      result += text[i];
+      continue;
+    }
+    switch (text[++i]) {
+      case 'T':
+        result += type;
+        break;
+      case 'U':
+        result += unsigned_type(type);
+        break;
+      case 'M':
+        result += mask_type(type);
+        break;
+      case 'B':
+        result += bits(type);
+        break;
+      default:
+        result += width == 1 ? "" : std::to_string(width);
+    }
+  }
+  return result;
+}
+
 std::string Helpers::use(std::string_view base, std::string_view type, int width) {
   std::string name = std::string(base) + "_" + vector_type(type, width);
   if (names_.contains(name)) return name;
@@ -390,28 +417,7 @@ std::string Helpers::use(std::string_view base, std::string_view type, int width
     if (!needed.empty()) use(needed, type, width);
   }
   names_.insert(name);
-  for (size_t i = 0; i < helper.text.size(); ++i) {
-    if (helper.text[i] != '$') {
-      text_ += helper.text[i];
-      continue;
-    }
-    switch (helper.text[++i]) {
-      case 'T':
-        text_ += type;
-        break;
-      case 'U':
-        text_ += unsigned_type(type);
-        break;
-      case 'M':
-        text_ += mask_type(type);
-        break;
-      case 'B':
-        text_ += bits(type);
-        break;
-      default:
-        text_ += width == 1 ? "" : std::to_string(width);
-    }
-  }
+  text_ += instantiate(helper.text, type, width);
   return name;
 }
 

@@ -27,5 +27,8 @@ std::string vector_type(std::string_view type, int width);
 /// The signed integer type as wide as an element: what comparisons of vectors give and select() takes.
 std::string_view mask_type(std::string_view type);
 std::string_view unsigned_type(std::string_view type);
+/// `text` for an element type and a vector width: $T becomes the type, $V the width (nothing for 1), $U the unsigned
+/// and $M the mask type as wide as $T, $B its bits.
+std::string instantiate(std::string_view text, std::string_view type, int width);
 
 }  // namespace quarry::codegen

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/sha256.h"
+#include "engine/device/opencl/declarations.h"
 
 namespace quarry::device::opencl {
 
@@ -37,6 +38,10 @@ void write_file(const std::string& path, std::span<const char> bytes) {
   if (std::rename(temporary.c_str(), path.c_str()) != 0) std::remove(temporary.c_str());
 }
 
+bool is_pocl(cl_device_id device) {
+  return device_text(device, CL_DEVICE_VERSION).find("PoCL") != std::string::npos;
+}
+
 std::string build_log(cl_program program, cl_device_id device) {
   size_t bytes = 0;
   clGetProgramBuildInfo(program, device, CL_PROGRAM_BUILD_LOG, 0, nullptr, &bytes);
@@ -57,9 +62,20 @@ Compiler::Compiler(cl_context context, cl_device_id device, std::string identity
       keep_(keep) {
   const auto precision = device_value<cl_device_fp_config>(device, CL_DEVICE_SINGLE_FP_CONFIG);
   if (precision & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT) flags_ += " -cl-fp32-correctly-rounded-divide-sqrt";
+  if (is_pocl(device)) try_to_declare();
   if (directory_.empty()) return;
   std::error_code ignored;
   std::filesystem::create_directories(directory_, ignored);
+}
+
+void Compiler::try_to_declare() {
+  const std::string plain = flags_;
+  flags_ += kWithoutDeclarations;
+  declares_ = true;
+  if (from_source("__kernel void probe(__global float16* x) { x[get_global_id(0)] = convert_float16((int16)(1)); }\n"))
+    return;
+  flags_ = plain;
+  declares_ = false;
 }
 
 Result<SharedProgram> Compiler::compile(const std::string& source) {
@@ -86,8 +102,9 @@ Result<ProgramHandle> Compiler::through_cache(const std::string& source, const s
 }
 
 Result<ProgramHandle> Compiler::from_source(const std::string& source) {
-  const char* text = source.data();
-  const size_t length = source.size();
+  const std::string declared = (declares_ ? declarations_for(source) : "") + source;
+  const char* text = declared.data();
+  const size_t length = declared.size();
   cl_int error = CL_SUCCESS;
   ProgramHandle program(clCreateProgramWithSource(context_, 1, &text, &length, &error));
   QUARRY_TRY(check("clCreateProgramWithSource", error));

@@ -26,6 +26,7 @@ class Compiler {
   Result<SharedProgram> compile(const std::string& source);
 
  private:
+  void try_to_declare();  ///< whether this PoCL takes kernels that declare what they call (declarations.h)
   Result<ProgramHandle> from_source(const std::string& source);
   ProgramHandle from_binary(const std::string& path);  ///< null if there is none, or the driver refuses it
   Result<ProgramHandle> through_cache(const std::string& source, const std::string& stem);
@@ -35,6 +36,7 @@ class Compiler {
   cl_device_id device_;
   std::string identity_, directory_, flags_;
   KeepBinaries keep_;
+  bool declares_ = false;
   std::map<std::string, std::weak_ptr<const ProgramHandle>> programs_;  // by the source's hash
 };
 

@@ -6,6 +6,8 @@
 #include <filesystem>
 
 #include "engine/device/opencl/compiler.h"
+#include "engine/device/opencl/declarations.h"
+#include "tests/device/opencl/first_device.h"
 #include "tests/device/opencl/graph_runner.h"
 
 namespace quarry::test {
@@ -77,13 +79,10 @@ TEST_CASE("a binary is found on disk by the next process, and a damaged one is r
   const Directory directory;
   const std::string source =
       "__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void kernel0(__global int* x) { x[0] = 1; }";
-  cl_platform_id platform = nullptr;
-  cl_device_id id = nullptr;
-  REQUIRE(clGetPlatformIDs(1, &platform, nullptr) == CL_SUCCESS);
-  REQUIRE(clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 1, &id, nullptr) == CL_SUCCESS);
-  const device::opencl::Context context(clCreateContext(nullptr, 1, &id, nullptr, nullptr, nullptr));
+  const FirstDevice first_device;
   const auto next_process = [&] {
-    device::opencl::Compiler compiler(context.get(), id, "test", directory.path(), device::opencl::KeepBinaries::Yes);
+    device::opencl::Compiler compiler(first_device.context.get(), first_device.id, "test", directory.path(),
+                                      device::opencl::KeepBinaries::Yes);
     CHECK(compiler.compile(source).ok());
   };
   next_process();
@@ -98,6 +97,30 @@ TEST_CASE("a binary is found on disk by the next process, and a damaged one is r
   for (const auto& file : std::filesystem::directory_iterator(directory.path())) {
     if (file.path().extension() == ".bin") CHECK(std::filesystem::file_size(file.path()) > 10);
   }
+}
+
+TEST_CASE(
+    "a kernel brings the declarations of the functions that it calls, at the widths that it names, and no others") {
+  const std::string declared = device::opencl::declarations_for(
+      "__kernel void kernel0(__global float8* x) { x[0] = select(x[0], convert_float8(as_int8(x[0])), x[0] < x[1]); }");
+  for (const char* one : {"float8 select(float8, float8, int8);", "double select(double, double, long);",
+                          "float8 convert_float8(int8);"}) {
+    CHECK(declared.find(one) != std::string::npos);
+  }
+  for (const char* other : {"convert_int8", "float4", "fma(", "vload8("}) {
+    CHECK(declared.find(other) == std::string::npos);
+  }
+}
+
+TEST_CASE("a kernel that the driver refuses is reported with the line of its own source") {
+  const FirstDevice first_device;
+  device::opencl::Compiler compiler(first_device.context.get(), first_device.id, "test", "",
+                                    device::opencl::KeepBinaries::No);
+  const auto refused = compiler.compile("__kernel void kernel0(__global int* x) {\n  x[0] = nobody_knows_it;\n}\n");
+  REQUIRE(!refused.ok());
+  CHECK(refused.problem().code == "compile_failed");
+  CHECK(refused.problem().detail.find("2:10") != std::string::npos);
+  CHECK(refused.problem().detail.find("nobody_knows_it") != std::string::npos);
 }
 
 TEST_CASE("a slice is a device of its own, with its compute units") {

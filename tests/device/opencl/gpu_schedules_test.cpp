@@ -6,6 +6,7 @@
 #include "engine/codegen/codegen.h"
 #include "engine/device/opencl/compiler.h"
 #include "engine/lower/lower.h"
+#include "tests/device/opencl/first_device.h"
 #include "tests/device/opencl/graph_runner.h"
 
 namespace quarry::test {
@@ -26,16 +27,10 @@ namespace {
 // Just enough OpenCL to run one program of f32 buffers.
 class BareDevice {
  public:
-  BareDevice() {
-    cl_platform_id platform = nullptr;
-    REQUIRE(clGetPlatformIDs(1, &platform, nullptr) == CL_SUCCESS);
-    REQUIRE(clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 1, &device_, nullptr) == CL_SUCCESS);
-    context_ = Context(clCreateContext(nullptr, 1, &device_, nullptr, nullptr, nullptr));
-    queue_ = Queue(clCreateCommandQueue(context_.get(), device_, 0, nullptr));
-  }
+  BareDevice() { queue_ = Queue(clCreateCommandQueue(first_.context.get(), first_.id, 0, nullptr)); }
 
   Tensor run(const codegen::Program& program, const std::vector<Tensor>& reads, size_t result_bytes) {
-    Compiler compiler(context_.get(), device_, "test", "", device::opencl::KeepBinaries::No);
+    Compiler compiler(first_.context.get(), first_.id, "test", "", device::opencl::KeepBinaries::No);
     auto built = compiler.compile(program.source);
     if (!built.ok()) FAIL(built.problem().detail << "\n" << program.source);
     Memory result = buffer(Tensor(result_bytes)), scratch = buffer(Tensor(program.scratch_bytes + 1));
@@ -67,12 +62,11 @@ class BareDevice {
 
  private:
   Memory buffer(Tensor bytes) {
-    return Memory(
-        clCreateBuffer(context_.get(), CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, bytes.size(), bytes.data(), nullptr));
+    return Memory(clCreateBuffer(first_.context.get(), CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, bytes.size(),
+                                 bytes.data(), nullptr));
   }
 
-  cl_device_id device_ = nullptr;
-  Context context_;
+  FirstDevice first_;
   Queue queue_;
 };
 
