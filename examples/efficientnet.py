@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import quarry
 from quarry import Tensor, functional as F, nn
-from resnet import classify, stripes, training_step
+from resnet import classify, learn_stripes
 
 # Table 1 of the paper: kernel, expansion, channels, layers, stride.
 B0 = ((3, 1, 16, 1, 1), (3, 6, 24, 2, 2), (5, 6, 40, 2, 2), (3, 6, 80, 3, 2), (5, 6, 112, 3, 1), (5, 6, 192, 4, 2),
@@ -84,13 +84,7 @@ def main() -> None:
         return classify(EfficientNet(), options.weights, options.image)
     photo = {"x": quarry.input("x", (1, 3, 224, 224))}
     print("EfficientNet-B0, 1 image:", quarry.jit(EfficientNet().eval().forward).job(inputs=photo).quote())
-    model, (images, labels) = EfficientNet(classes=4, width=0.25, table=B0[:2]), stripes(16 * 32, 32)
-    batches = {"images": images.reshape(16, 32, 3, 32, 32), "labels": labels.reshape(16, 32)}
-    job = training_step(model).job(steps=48, feed=batches)
-    print("training the first stages of a narrow one:", job.quote())
-    print("loss by step:", job.run().round(3))
-    images, labels = stripes(64, 32, seed=1)
-    print(f"right on new stripes: {(model.eval()(Tensor(images)).argmax(-1).numpy() == labels).mean():.0%}")
+    learn_stripes(EfficientNet(classes=4, width=0.25, table=B0[:2]))  # its first stages, narrow
 
 
 if __name__ == "__main__":

@@ -96,6 +96,17 @@ def stripes(count: int, size: int, seed: int = 0) -> tuple[np.ndarray, np.ndarra
     return (waves[:, None] + random.normal(0, 0.5, (count, 3, size, size))).astype(np.float32), labels.astype(np.int32)
 
 
+def learn_stripes(model: nn.Module, rate: float = 0.05) -> None:
+    """Trains a small one and shows what it has learnt."""
+    images, labels = stripes(16 * 32, 32)
+    batches = {"images": images.reshape(16, 32, 3, 32, 32), "labels": labels.reshape(16, 32)}
+    job = training_step(model, rate).job(steps=48, feed=batches)
+    print("training a small one:", job.quote())
+    print("loss by step:", job.run().round(3))
+    images, labels = stripes(64, 32, seed=1)
+    print(f"right on new stripes: {(model.eval()(Tensor(images)).argmax(-1).numpy() == labels).mean():.0%}")
+
+
 def classify(model: nn.Module, weights: str, image: str) -> None:
     """Prints the likeliest five of the 1,000 classes."""
     from PIL import Image
@@ -116,13 +127,7 @@ def main() -> None:
         return classify(resnet50(), options.weights, options.image)
     photo = {"x": quarry.input("x", (1, 3, 224, 224))}
     print("ResNet-50, 1 image:", quarry.jit(resnet50().eval().forward).job(inputs=photo).quote())
-    model, (images, labels) = ResNet(BasicBlock, [1, 1, 1, 1], classes=4, width=8), stripes(16 * 32, 32)
-    batches = {"images": images.reshape(16, 32, 3, 32, 32), "labels": labels.reshape(16, 32)}
-    job = training_step(model, rate=0.02).job(steps=48, feed=batches)
-    print("training a small one:", job.quote())
-    print("loss by step:", job.run().round(3))
-    images, labels = stripes(64, 32, seed=1)
-    print(f"right on new stripes: {(model.eval()(Tensor(images)).argmax(-1).numpy() == labels).mean():.0%}")
+    learn_stripes(ResNet(BasicBlock, [1, 1, 1, 1], classes=4, width=8), rate=0.02)
 
 
 if __name__ == "__main__":

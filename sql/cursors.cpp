@@ -1,17 +1,16 @@
 #include "sql/cursors.h"
 
-#include <charconv>
 #include <cstdint>
+
+#include "common/text.h"
 
 namespace quarry::sql {
 namespace {
 
 template <class T>
 T number(std::string_view text) {
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) throw BadCursor("the cursor holds no number");
-  return value;
+  if (const auto value = parse_number<T>(text)) return *value;
+  throw BadCursor("the cursor holds no number");
 }
 
 }  // namespace

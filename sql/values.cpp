@@ -1,17 +1,16 @@
 #include "sql/values.h"
 
-#include <charconv>
 #include <stdexcept>
+
+#include "common/text.h"
 
 namespace quarry::sql {
 namespace {
 
 template <class T>
 T number(std::string_view text) {
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) bad_cell(text);
-  return value;
+  if (const auto value = parse_number<T>(text)) return *value;
+  bad_cell(text);
 }
 
 int hex_digit(char c) {

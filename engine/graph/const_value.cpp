@@ -50,17 +50,14 @@ Result<uint64_t> from_hexadecimal(DType dtype, std::string_view digits) {
 }
 
 Result<uint64_t> from_decimal(DType dtype, std::string_view digits) {
-  const char* end = digits.data() + digits.size();
   if (is_float(dtype)) {
-    double value = 0;
-    const auto [stop, error] = std::from_chars(digits.data(), end, value);
-    if (error != std::errc() || stop != end) return invalid(dtype, quote(digits) + " is past the greatest f64");
-    return from_float_checked(dtype, value);
+    const auto value = parse_number<double>(digits);
+    if (!value) return invalid(dtype, quote(digits) + " is past the greatest f64");
+    return from_float_checked(dtype, *value);
   }
-  int64_t value = 0;
-  const auto [stop, error] = std::from_chars(digits.data(), end, value);
-  if (error != std::errc() || stop != end) return invalid(dtype, quote(digits) + " is not within 64 bits");
-  return from_integer_checked(dtype, value);
+  const auto value = parse_number<int64_t>(digits);
+  if (!value) return invalid(dtype, quote(digits) + " is not within 64 bits");
+  return from_integer_checked(dtype, *value);
 }
 
 Result<uint64_t> from_text(DType dtype, std::string_view text) {

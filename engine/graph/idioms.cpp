@@ -31,28 +31,21 @@ bool is_constant(const Graph& graph, NodeId node, int halves) {
   return constant_in_halves(graph, node) == halves;
 }
 
-bool is_zero_or_one(const Graph& graph, const std::vector<bool>& known, NodeId id) {
+bool node_is_zero_or_one(const Graph& graph, const std::vector<bool>& known, NodeId id) {
   const Node& node = graph[id];
-  if (node.dtype == DType::Bool || node.op == Op::CmpEq) return true;
-  const auto operand = [&](int i) { return static_cast<bool>(known[node.operands[i]]); };
+  const auto operand = [&](int i) { return node.operands[i] != kNoNode && known[node.operands[i]]; };
   switch (node.op) {
-    case Op::Mul:
-    case Op::Max:
-    case Op::Pow:
-      return operand(0) && operand(1);
-    case Op::Sub:
-      return operand(1) && is_constant(graph, node.operands[0], 2);
-    case Op::Cast:
-      return operand(0);
     // The greatest of nothing is the lowest value.
     case Op::ReduceMax:
-      return operand(0) && (graph.elements(node.operands[0]) > 0 || graph.elements(id) == 0);
+      return node.dtype == DType::Bool ||
+             (operand(0) && (graph.elements(node.operands[0]) > 0 || graph.elements(id) == 0));
     case Op::Const:
-      return is_constant(graph, id, 0) || is_constant(graph, id, 2);
+      return is_zero_or_one(node.dtype, graph.const_bits(id));
     case Op::Iota:
       return graph.shape(id)[static_cast<size_t>(graph.iota_axis(id))] <= 2;
     default:
-      return is_movement(node.op) && operand(0);
+      return keeps_zero_or_one(node.op, node.dtype,
+                               {operand(0), operand(1), node.op == Op::Sub && is_constant(graph, node.operands[0], 2)});
   }
 }
 
@@ -230,8 +223,29 @@ NodeId without_widening(const Graph& graph, NodeId node) {
 
 std::vector<bool> zero_or_one_values(const Graph& graph) {
   std::vector<bool> known(graph.size(), false);
-  for (NodeId id = 0; id < graph.size(); ++id) known[id] = is_zero_or_one(graph, known, id);
+  for (NodeId id = 0; id < graph.size(); ++id) known[id] = node_is_zero_or_one(graph, known, id);
   return known;
+}
+
+bool keeps_zero_or_one(Op op, DType dtype, const KnownOperands& known) {
+  if (dtype == DType::Bool || op == Op::CmpEq) return true;
+  switch (op) {
+    case Op::Mul:
+    case Op::Max:
+    case Op::Pow:
+      return known.first && known.second;
+    case Op::Sub:
+      return known.second && known.first_is_one;
+    case Op::Cast:
+      return known.first;
+    default:
+      return is_movement(op) && known.first;
+  }
+}
+
+bool is_zero_or_one(DType dtype, uint64_t bits) {
+  const auto halves = const_halves(dtype, bits);
+  return halves == 0 || halves == 2;
 }
 
 std::optional<int> constant_in_halves(const Graph& graph, NodeId node) {

@@ -20,6 +20,16 @@ inline constexpr int kIdiomReach = 80;
 /// of such, ...). One bottom-up pass over the graph: index by NodeId.
 std::vector<bool> zero_or_one_values(const Graph& graph);
 
+/// The part of that rule that looks at one node: whether an op of this result dtype keeps to 0 and 1, from what is
+/// known of its operands. Reduces and sources are not asked here.
+struct KnownOperands {
+  bool first = false, second = false;  ///< the operand is provably 0 or 1
+  bool first_is_one = false;           ///< it is the constant 1
+};
+bool keeps_zero_or_one(Op op, DType dtype, const KnownOperands& known);
+/// Of the element of a CONST. -0.0 is neither: POW and DIV tell it from 0.
+bool is_zero_or_one(DType dtype, uint64_t bits);
+
 /// select(c, x, y) = MUL(POW(x, c), POW(y, SUB(1, c))), in either operand order of the MUL, c provably 0 or 1.
 struct Select {
   NodeId condition, if_one, if_zero;

@@ -2,7 +2,6 @@
 #include "engine/graph/job.h"
 
 #include <array>
-#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "common/text.h"
@@ -174,11 +173,9 @@ Result<uint64_t> parse_seed(const Object& document) {
   const Problem problem =
       wrong_type(document.at("seed"), "`seed` is an integer from 0 to 2^64 - 1, or the same as a decimal string");
   if (!seed->is_string()) return problem;
-  const auto& text = seed->get_ref<const std::string&>();
-  uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return problem;
-  return value;
+  const auto value = parse_number<uint64_t>(seed->get_ref<const std::string&>());
+  if (!value) return problem;
+  return *value;
 }
 
 Result<JobDocument> read_document(const json& value, std::string_view base) {

@@ -83,9 +83,19 @@ Axes last_axes(const Tensor& x, const Shape& shape, const char* where) {
   return axes;
 }
 
-void require_shape(const Tensor& x, const Shape& shape, const char* where, const char* what) {
-  if (x.shape() == shape) return;
-  throw TensorError(std::string(where) + ": " + what + " " + text(x) + " must have the shape " + text(shape));
+/// `values`, widened, which must have the shape of the axes that are normalised.
+Tensor of_shape(const Shape& shape, const Tensor& values, const char* where, const char* what) {
+  if (values.shape() == shape) return widened(values);
+  throw TensorError(std::string(where) + ": " + what + " " + text(values) + " must have the shape " + text(shape));
+}
+
+/// x * weight + bias, both of `shape` and optional; x is wide already.
+Tensor scaled_by_element(const Tensor& x, const Shape& shape, const Tensor& weight, const Tensor& bias,
+                         const char* where) {
+  Tensor y = x;
+  if (weight) y = y * of_shape(shape, weight, where, "weight");
+  if (bias) y = y + of_shape(shape, bias, where, "bias");
+  return y;
 }
 
 int64_t elements_a_channel(const Tensor& x) {
@@ -157,28 +167,14 @@ BatchNormTraining batch_norm_training(const Tensor& x, const Tensor& running_mea
 Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight, const Tensor& bias,
                   double epsilon) {
   const Axes axes = last_axes(x, normalized_shape, "layer_norm");
-  const Tensor wide = widened(x);
-  Tensor y = standardised(wide, axes, epsilon);
-  if (weight) {
-    require_shape(weight, normalized_shape, "layer_norm", "weight");
-    y = y * widened(weight);
-  }
-  if (bias) {
-    require_shape(bias, normalized_shape, "layer_norm", "bias");
-    y = y + widened(bias);
-  }
-  return cast(y, x.dtype());
+  const Tensor y = standardised(widened(x), axes, epsilon);
+  return cast(scaled_by_element(y, normalized_shape, weight, bias, "layer_norm"), x.dtype());
 }
 
 Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight, double epsilon) {
   const Axes axes = last_axes(x, normalized_shape, "rms_norm");
-  const Tensor wide = widened(x);
-  Tensor y = scaled_to_one(wide, axes, epsilon);
-  if (weight) {
-    require_shape(weight, normalized_shape, "rms_norm", "weight");
-    y = y * widened(weight);
-  }
-  return cast(y, x.dtype());
+  const Tensor y = scaled_to_one(widened(x), axes, epsilon);
+  return cast(scaled_by_element(y, normalized_shape, weight, {}, "rms_norm"), x.dtype());
 }
 
 Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double epsilon) {

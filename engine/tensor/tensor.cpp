@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "engine/graph/idioms.h"
 #include "engine/graph/limits.h"
 #include "engine/graph/number.h"
 #include "engine/tensor/axis_entries.h"
@@ -11,23 +12,11 @@ namespace quarry::tensor {
 namespace {
 
 bool seen_as_zero_or_one(const Node& node) {
-  if (node.dtype == DType::Bool || node.op == Op::CmpEq) return true;
-  const auto operand = [&](int i) { return node.operands[i].node().is_zero_or_one; };
-  switch (node.op) {
-    case Op::Mul:
-    case Op::Max:
-    case Op::Pow:
-      return operand(0) && operand(1);
-    case Op::Sub:
-      return operand(1) && is_constant(node.operands[0], 1);
-    case Op::Cast:
-      return operand(0);
-    case Op::Const:
-      return graph::to_double(node.dtype, static_cast<uint64_t>(node.attributes[0])) == 0 ||
-             graph::to_double(node.dtype, static_cast<uint64_t>(node.attributes[0])) == 1;
-    default:
-      return graph::is_movement(node.op) && operand(0);
-  }
+  const auto& [first, second] = node.operands;
+  if (node.op == Op::Const) return graph::is_zero_or_one(node.dtype, static_cast<uint64_t>(node.attributes[0]));
+  return graph::keeps_zero_or_one(node.op, node.dtype,
+                                  {first && first.node().is_zero_or_one, second && second.node().is_zero_or_one,
+                                   node.op == Op::Sub && is_constant(first, 1)});
 }
 
 void check_shape(const Node& node) {

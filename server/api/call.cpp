@@ -1,8 +1,8 @@
 #include "server/api/call.h"
 
 #include <algorithm>
-#include <charconv>
 
+#include "common/text.h"
 #include "server/limits.h"
 
 namespace quarry::server {
@@ -50,12 +50,6 @@ constexpr CodeStatus kStatuses[] = {
     {"no_space", 507},
 };
 
-std::optional<int64_t> number(std::string_view text) {
-  int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
-}
-
 }  // namespace
 
 int status_of(std::string_view code) {
@@ -74,7 +68,7 @@ Result<sql::Page> page_of(const http::Request& request) {
   page.limit = kDefaultPageSize;
   page.after = request.parameter("after").value_or("");
   if (const auto limit = request.parameter("limit")) {
-    const auto value = number(*limit);
+    const auto value = parse_number<int64_t>(*limit);
     if (!value || *value < 1 || *value > kMaxPageSize)
       return Problem{"bad_parameter", "limit is not a number from 1 to " + std::to_string(kMaxPageSize), "",
                      "correct ?limit="};
@@ -88,7 +82,7 @@ Result<sql::Page> page_of(const http::Request& request) {
 Result<std::chrono::seconds> wait_of(const http::Request& request) {
   const auto wait = request.parameter("wait");
   if (!wait) return std::chrono::seconds(0);
-  const auto value = number(*wait);
+  const auto value = parse_number<int64_t>(*wait);
   if (!value || *value < 0) return Problem{"bad_parameter", "wait is not a number of seconds", "", "correct ?wait="};
   return std::min(std::chrono::seconds(*value), kMaxWait);
 }

@@ -1,6 +1,6 @@
 #include <atomic>
-#include <charconv>
 
+#include "common/text.h"
 #include "server/api/handlers.h"
 #include "server/limits.h"
 
@@ -103,8 +103,8 @@ Awaitable<http::Response> get_job_events(Service& service, Call& call) {
   if (!id) co_return refusal(missing);
   int64_t after = 0;
   if (const std::string* last = call.request.field("last-event-id")) {
-    const auto [end, error] = std::from_chars(last->data(), last->data() + last->size(), after);
-    if (error != std::errc() || end != last->data() + last->size() || after < 0)
+    after = parse_number<int64_t>(*last).value_or(-1);
+    if (after < 0)
       co_return refusal(
           {"bad_header", "Last-Event-ID is not an id of this stream", "", "send the last id that came, or none"});
   }

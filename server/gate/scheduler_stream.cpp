@@ -5,9 +5,9 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <charconv>
 
 #include "common/log.h"
+#include "common/text.h"
 
 namespace quarry::server {
 
@@ -22,10 +22,9 @@ constexpr uint32_t kConnectTimeoutMs = 2'000;
 std::optional<std::pair<std::string, uint16_t>> host_and_port(const std::string& address) {
   const size_t colon = address.rfind(':');
   if (colon == std::string::npos) return std::nullopt;
-  uint16_t port = 0;
-  const auto [end, error] = std::from_chars(address.data() + colon + 1, address.data() + address.size(), port);
-  if (error != std::errc() || end != address.data() + address.size()) return std::nullopt;
-  return std::pair(address.substr(0, colon), port);
+  const auto port = parse_number<uint16_t>(std::string_view(address).substr(colon + 1));
+  if (!port) return std::nullopt;
+  return std::pair(address.substr(0, colon), *port);
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 #include "server/http/strict.h"
 
 #include <algorithm>
-#include <charconv>
 
+#include "common/text.h"
 #include "server/limits.h"
 
 namespace quarry::http {
@@ -131,12 +131,9 @@ std::optional<HeadRefusal> check_framing(Head& head) {
   const std::string* encoding = single(head, "transfer-encoding", repeated);
   if (repeated) return malformed("Content-Length or Transfer-Encoding stands twice");
   if (length != nullptr) {
-    uint64_t value = 0;
-    const char* end = length->data() + length->size();
-    const auto [stop, error] = std::from_chars(length->data(), end, value);
-    if (length->empty() || stop != end || error != std::errc() || value > uint64_t{INT64_MAX})
-      return malformed("Content-Length is not one number");
-    head.content_length = value;
+    const auto value = parse_number<uint64_t>(*length);
+    if (!value || *value > uint64_t{INT64_MAX}) return malformed("Content-Length is not one number");
+    head.content_length = *value;
   }
   if (encoding != nullptr) {
     if (length != nullptr) return malformed("Transfer-Encoding and Content-Length stand together");

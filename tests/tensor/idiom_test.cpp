@@ -103,6 +103,11 @@ TEST_CASE("where is one select, and so are its gradients") {
   CHECK(found_in({gradient(sum(chosen), std::vector{x})[0]}).selects == 1);
 }
 
+TEST_CASE("a constant is a condition if it is 0 or 1; -0 is neither, for POW and for the recogniser") {
+  for (double value : {0.0, 1.0}) CHECK(constant(value, DType::F32).node().is_zero_or_one);
+  for (double value : {-0.0, 0.5, 2.0}) CHECK_FALSE(constant(value, DType::F32).node().is_zero_or_one);
+}
+
 TEST_CASE("a row written into a carried cache is updated in place") {
   const Tensor cache = input("cache", DType::F32, {2, 128, 8});
   const Tensor next = row_update(cache, 1, step(), f32({2, 1, 8}));

@@ -2,9 +2,9 @@
 #include "engine/device/opencl/opencl.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 
+#include "common/text.h"
 #include "engine/device/opencl/opencl_device.h"
 
 namespace quarry::device {
@@ -57,10 +57,7 @@ std::string lower_case(std::string_view text) {
 
 const Found* select(const std::vector<Found>& found, std::string_view which) {
   if (which.empty()) return found.empty() ? nullptr : &found[0];
-  size_t number = 0;
-  const auto [end, error] = std::from_chars(which.data(), which.data() + which.size(), number);
-  if (error == std::errc() && end == which.data() + which.size())
-    return number < found.size() ? &found[number] : nullptr;
+  if (const auto number = parse_number<size_t>(which)) return *number < found.size() ? &found[*number] : nullptr;
   for (const Found& one : found) {
     if (lower_case(one.info.properties.name).find(lower_case(which)) != std::string::npos) return &one;
   }

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 UNROLLED_STEPS = 10_000
 Activation = Callable[[Tensor], Tensor]
 State = tuple[Tensor, ...]
+Step = Callable[[Tensor, State], State]  # input and state -> new state, the output first
 
 
 def activation(node: "Node", name: str, alpha: Optional[float], beta: Optional[float]) -> Activation:
@@ -74,7 +75,7 @@ class Sequence:
             given = given.permute((1, 0, 2))
         return primitives.at(given, 0, direction)
 
-    def run(self, direction: int, step: Callable[[Tensor, State], State], state: State) -> tuple[list[Tensor], State]:
+    def run(self, direction: int, step: Step, state: State) -> tuple[list[Tensor], State]:
         """The hidden state after each step, in order of time, and the last state. Beyond a sequence's length the state
         stays and the output is 0. So a reversed direction begins at each sequence's own end."""
         outputs: list[Optional[Tensor]] = [None] * self.steps
@@ -90,16 +91,20 @@ class Sequence:
             outputs[time], state = output, new
         return outputs, state
 
-    def results(self, outputs: list[list[Tensor]], states: list[State]) -> tuple[Tensor, ...]:
+    def results(self, begin: Callable[[int], tuple[Step, State]]) -> tuple[Tensor, ...]:
         """Y [time, directions, batch, hidden] and the last states [directions, batch, hidden]; batch first in layout
-        1."""
-        by_direction = [F.stack(steps, 0) for steps in outputs]
-        whole = F.stack(by_direction, 1)
+        1. `begin` gives a direction's step and its first state."""
+        outputs, states = [], []
+        for direction in range(len(self.reversed)):
+            steps, state = self.run(direction, *begin(direction))
+            outputs.append(F.stack(steps, 0))
+            states.append(state)
+        whole = F.stack(outputs, 1)
         last = [F.stack(list(parts), 0) for parts in zip(*states)]
         if self.layout:
             whole = whole.permute((2, 0, 1, 3))
             last = [part.permute((1, 0, 2)) for part in last]
-        return (whole, *last)
+        return (whole, *last)[:len(self.node.output_names)]
 
 
 def gates(parameter: Tensor, direction: int, count: int) -> list[Tensor]:
@@ -120,8 +125,8 @@ def biases(sequence: Sequence, bias: Optional[Tensor], direction: int, count: in
 def rnn(node: "Node", x: Tensor, w: Tensor, r: Tensor, bias: Optional[Tensor] = None, lengths: Optional[Tensor] = None,
         initial: Optional[Tensor] = None) -> tuple[Tensor, ...]:
     sequence = Sequence(node, x, lengths, ["Tanh"])
-    outputs, states = [], []
-    for direction in range(len(sequence.reversed)):
+
+    def begin(direction: int) -> tuple[Step, State]:
         (function,) = sequence.functions[direction]
         (w_i,), (r_i,) = gates(w, direction, 1), gates(r, direction, 1)
         b_w, b_r = biases(sequence, bias, direction, 2)
@@ -129,10 +134,9 @@ def rnn(node: "Node", x: Tensor, w: Tensor, r: Tensor, bias: Optional[Tensor] = 
         def step(x_t: Tensor, state: State) -> State:
             return (function(sequence.clipped(x_t @ w_i + state[0] @ r_i + (b_w + b_r))),)
 
-        steps, state = sequence.run(direction, step, (sequence.initial(initial, direction),))
-        outputs.append(steps)
-        states.append(state)
-    return sequence.results(outputs, states)[:len(node.output_names)]
+        return step, (sequence.initial(initial, direction),)
+
+    return sequence.results(begin)
 
 
 @operator("GRU", since=7, refuses="more than 10,000 steps")
@@ -140,8 +144,8 @@ def gru(node: "Node", x: Tensor, w: Tensor, r: Tensor, bias: Optional[Tensor] = 
         initial: Optional[Tensor] = None) -> tuple[Tensor, ...]:
     sequence = Sequence(node, x, lengths, ["Sigmoid", "Tanh"])
     before = node.attribute("linear_before_reset", 0)
-    outputs, states = [], []
-    for direction in range(len(sequence.reversed)):
+
+    def begin(direction: int) -> tuple[Step, State]:
         f, g = sequence.functions[direction]
         w_z, w_r, w_h = gates(w, direction, 3)
         r_z, r_r, r_h = gates(r, direction, 3)
@@ -155,10 +159,9 @@ def gru(node: "Node", x: Tensor, w: Tensor, r: Tensor, bias: Optional[Tensor] = 
             candidate = g(sequence.clipped(x_t @ w_h + from_h + b_wh))
             return ((1 - z) * candidate + z * h,)
 
-        steps, state = sequence.run(direction, step, (sequence.initial(initial, direction),))
-        outputs.append(steps)
-        states.append(state)
-    return sequence.results(outputs, states)[:len(node.output_names)]
+        return step, (sequence.initial(initial, direction),)
+
+    return sequence.results(begin)
 
 
 @operator("LSTM", since=7, refuses="more than 10,000 steps")
@@ -167,8 +170,8 @@ def lstm(node: "Node", x: Tensor, w: Tensor, r: Tensor, bias: Optional[Tensor] =
          peepholes: Optional[Tensor] = None) -> tuple[Tensor, ...]:
     sequence = Sequence(node, x, lengths, ["Sigmoid", "Tanh", "Tanh"])
     coupled = node.attribute("input_forget", 0)
-    outputs, states = [], []
-    for direction in range(len(sequence.reversed)):
+
+    def begin(direction: int) -> tuple[Step, State]:
         f, g, h = sequence.functions[direction]
         w_i, w_o, w_f, w_c = gates(w, direction, 4)
         r_i, r_o, r_f, r_c = gates(r, direction, 4)
@@ -185,8 +188,6 @@ def lstm(node: "Node", x: Tensor, w: Tensor, r: Tensor, bias: Optional[Tensor] =
             o = f(sequence.clipped(x_t @ w_o + hidden @ r_o + b_o + p_o * new_cell))
             return o * h(new_cell), new_cell
 
-        start = (sequence.initial(initial_h, direction), sequence.initial(initial_c, direction))
-        steps, state = sequence.run(direction, step, start)
-        outputs.append(steps)
-        states.append(state)
-    return sequence.results(outputs, states)[:len(node.output_names)]
+        return step, (sequence.initial(initial_h, direction), sequence.initial(initial_c, direction))
+
+    return sequence.results(begin)
