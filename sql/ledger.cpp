@@ -31,8 +31,7 @@ constexpr Statement kJobUsage =
     "select " QUARRY_USAGE_COLUMNS
     " from job j join meter m on m.job = j.id where j.account = $1 and j.id = $2 order by m.segment";
 constexpr Statement kUsageTotals =
-    "select coalesce(sum(flops), 0), coalesce(sum(metered), 0), coalesce(sum(bytes), 0), coalesce(sum(charge), 0), "
-    "count(*) filter (where segment >= 0) from meter where account = $1";
+    "select flops, metered, bytes, charge, segments from usage_total where account = $1";
 
 UsageLine usage_from(const Rows& rows, size_t row) {
   UsageLine line;
@@ -183,6 +182,7 @@ std::vector<UsageLine> PgStore::job_usage(AccountId account, JobId job) {
 UsageTotals PgStore::usage_totals(AccountId account) {
   return transact([&](Transaction& tx) {
     const Rows rows = tx.query(kUsageTotals, account);
+    if (rows.empty()) return UsageTotals{};
     return UsageTotals{rows.get<Flops>(0, 0), rows.get<Flops>(0, 1), rows.get<UInt128>(0, 2), rows.get<Money>(0, 3),
                        rows.get<int64_t>(0, 4)};
   });

@@ -28,6 +28,11 @@ constexpr Statement kChecks[] = {
     "select b.account, b.amount, coalesce((select sum(j.limit_amount - j.spent) from job j where j.account = b.account "
     "and j.state < 4), 0) "
     "as held from balance b where b.book = 1) x where amount <> held",
+    "select 'the usage of account ' || coalesce(t.account, m.account) || ' is not the sum of its meter records' from "
+    "usage_total t full join (select account, count(*) filter (where segment >= 0) as segments, sum(flops) as flops, "
+    "sum(metered) as metered, sum(bytes) as bytes, sum(charge) as charge from meter group by account) m "
+    "on m.account = t.account where (t.segments, t.flops, t.metered, t.bytes, t.charge) is distinct from "
+    "(m.segments, m.flops, m.metered, m.bytes, m.charge)",
     // Jobs against their lines, records and states.
     "select 'job ' || j.id || ' was reserved ' || coalesce(l.reserved, -1) || ', its limit is ' || j.limit_amount from "
     "job j left join "

@@ -49,7 +49,7 @@ TEST_CASE("Administrative acts are in a chain that shows a change") {
   CHECK_THAT(wrong[0], Catch::Contains("audit row 2"));
 }
 
-TEST_CASE("The reconciler notices a changed balance and a changed charge") {
+TEST_CASE("The reconciler notices a changed balance, a changed charge and changed usage") {
   World world;
   const JobId job = world.submit_job();
   world.complete(world.completion(world.lease(job, 0, world.first)));
@@ -58,13 +58,17 @@ TEST_CASE("The reconciler notices a changed balance and a changed charge") {
     world.execute("update balance set amount = amount + 1 where book = 0 and amount > 0");
     CHECK(world.store->reconcile().size() == 1);
   }
+  SECTION("usage") {
+    world.execute("update usage_total set segments = segments + 1");
+    CHECK(world.store->reconcile().size() == 1);
+  }
   SECTION("charge") {
     world.execute("alter table meter disable trigger all; update meter set charge = charge + 1");
-    CHECK(world.store->reconcile().size() == 2);  // against the ledger, and against the market's rule
+    CHECK(world.store->reconcile().size() == 3);  // against the ledger, the market's rule and the account's usage
   }
   SECTION("metered work") {
     world.execute("alter table meter disable trigger all; update meter set metered = metered + 1");
-    CHECK(world.store->reconcile().size() == 1);
+    CHECK(world.store->reconcile().size() == 2);  // against the job's work and the account's usage
   }
 }
 

@@ -24,6 +24,21 @@ TEST_CASE("A migration that was changed after it was applied stops the start") {
   CHECK_THROWS_WITH(sql::migrate(target), Catch::Contains("0001_accounts was applied in another form"));
 }
 
+TEST_CASE("What was used before totals were kept is in them after the migration") {
+  const std::string target = Postgres::shared().fresh_database();
+  World world(target);
+  const auto meter_one_job = [&] { world.complete(world.completion(world.lease(world.submit_job(), 0, world.first))); };
+  meter_one_job();
+  world.execute(
+      "drop trigger meter_usage on meter; drop function add_usage; drop table usage_total; "
+      "delete from schema_migration where name = '0008_usage_total'");
+  meter_one_job();
+  sql::migrate(target);
+  meter_one_job();
+  CHECK(world.store->usage_totals(world.renter).segments == 3);
+  CHECK(world.store->reconcile().empty());
+}
+
 TEST_CASE("The guards of jobs and attempts are the edges of common/lifecycle.h") {
   World world;
   world.lease(world.submit_job(), 0, world.first);  // one row in each table
