@@ -1,6 +1,7 @@
 """Raw sockets against the front door: what Beast alone would let pass, limits, time-outs, and what keep-alive promises."""
 
 import socket
+import ssl
 import sys
 import time
 import unittest
@@ -192,6 +193,20 @@ class FrontDoor(unittest.TestCase):
         with socket.create_connection(("127.0.0.1", self.server.facts["port"])) as plain:
             plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
             self.assertEqual(self.server.request("GET", "/healthz", key=None).status, 200)
+
+    def test_a_session_is_never_resumed(self):
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            context = ssl.create_default_context(cafile=str(self.server.directory / "authority.crt"))
+            context.minimum_version = context.maximum_version = version
+            sessions = [None]
+            for _ in range(2):
+                plain = socket.create_connection(("127.0.0.1", self.server.facts["port"]), timeout=20)
+                with context.wrap_socket(plain, server_hostname="127.0.0.1", session=sessions[-1]) as sock:
+                    sock.sendall(GET + b"\r\n")
+                    self.assertEqual(read_answer(sock)[0], 200)
+                    self.assertFalse(sock.session_reused)
+                    self.assertFalse(sock.session is not None and sock.session.has_ticket)
+                    sessions.append(sock.session)
 
     def test_many_slow_connections_leave_room_for_others(self):
         slow = [self.server.raw() for _ in range(100)]
