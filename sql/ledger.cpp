@@ -30,8 +30,7 @@ constexpr Statement kUsage = "select " QUARRY_USAGE_COLUMNS
 constexpr Statement kJobUsage =
     "select " QUARRY_USAGE_COLUMNS
     " from job j join meter m on m.job = j.id where j.account = $1 and j.id = $2 order by m.segment";
-constexpr Statement kUsageTotals =
-    "select flops, metered, bytes, charge, segments from usage_total where account = $1";
+constexpr Statement kUsageTotals = "select flops, metered, bytes, charge, segments from usage_total where account = $1";
 
 UsageLine usage_from(const Rows& rows, size_t row) {
   UsageLine line;

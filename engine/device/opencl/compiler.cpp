@@ -11,12 +11,14 @@
 
 #include "common/sha256.h"
 #include "engine/device/opencl/declarations.h"
+#include "engine/device/opencl/disk_cache.h"
 
 namespace quarry::device::opencl {
 
 namespace {
 
 constexpr size_t kMaxLog = 2'000;       // of a build log: the first errors say it
+constexpr size_t kTrimEvery = 256;      // new programs between two looks at the cache's size
 constexpr size_t kMostPrograms = 4096;  // remembered before those that nobody holds are forgotten
 
 std::vector<unsigned char> read_file(const std::string& path) {
@@ -95,6 +97,7 @@ Result<SharedProgram> Compiler::compile(const std::string& source) {
 
 Result<ProgramHandle> Compiler::through_cache(const std::string& source, const std::string& stem) {
   if (ProgramHandle cached = from_binary(stem + ".bin"); cached.get() != nullptr) return cached;
+  if (new_programs_++ % kTrimEvery == 0) trim_cache(directory_, kMostCacheBytes);
   QUARRY_ASSIGN(ProgramHandle program, from_source(source));
   write_file(stem + ".cl", source);
   if (keep_ == KeepBinaries::Yes) keep_binary(program.get(), stem + ".bin");
@@ -123,6 +126,8 @@ ProgramHandle Compiler::from_binary(const std::string& path) {
   ProgramHandle program(clCreateProgramWithBinary(context_, 1, &device_, &length, &bytes, &status, &error));
   if (error != CL_SUCCESS || status != CL_SUCCESS) return {};
   if (clBuildProgram(program.get(), 1, &device_, flags_.c_str(), nullptr, nullptr) != CL_SUCCESS) return {};
+  std::error_code ignored;
+  std::filesystem::last_write_time(path, std::filesystem::file_time_type::clock::now(), ignored);  // used: trim_cache
   return program;
 }
 

@@ -1,4 +1,5 @@
 // The device itself: what it lists, how it fails, its slices and its cache.
+#include <sys/stat.h>
 #include <unistd.h>
 #include <catch2/catch.hpp>
 
@@ -28,11 +29,13 @@ class Directory {
     for (const auto& file : std::filesystem::directory_iterator(path_)) found += file.path().extension() == extension;
     return found;
   }
-  std::filesystem::file_time_type written(const std::string& extension) const {
+  /// Which file on the disk the one with this extension is: another one after it was written anew.
+  ino_t written(const std::string& extension) const {
     for (const auto& file : std::filesystem::directory_iterator(path_)) {
-      if (file.path().extension() == extension) return file.last_write_time();
+      struct stat info {};
+      if (file.path().extension() == extension && stat(file.path().c_str(), &info) == 0) return info.st_ino;
     }
-    return {};
+    return 0;
   }
 
  private:
