@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "server/api/api.h"
 #include "server/gate/gate.h"
+#include "server/housekeeping.h"
 #include "server/http/server.h"
 
 namespace quarry::server {
@@ -93,11 +94,13 @@ struct Application::State {
     http.emplace(http_options(options, random), [this](http::Request& request) { return api.handle(request); });
     metrics.connections = [this] { return http->connections(); };
     metrics_listener.emplace(options.metrics_listen.host, options.metrics_listen.port, metrics);
+    housekeeping.emplace(blobs, *pool, options.times.housekeeping);
   }
 
   /// Sources of work first, then the threads that finish it; the objects themselves go last, because a late answer may
   /// still point at them.
   void stop() {
+    housekeeping.reset();
     http->stop();
     gate.stop();
     pool.reset();
@@ -119,6 +122,7 @@ struct Application::State {
   Api api;
   std::optional<http::Server> http;
   std::optional<MetricsListener> metrics_listener;
+  std::optional<Housekeeping> housekeeping;
 };
 
 Application::Application(const Options& options, const Clock& clock, RandomSource& random)

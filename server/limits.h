@@ -40,11 +40,12 @@ inline constexpr uint64_t kRetentionHours =
 // --- time (a test may shorten it) ---
 struct TimeLimits {
   std::chrono::milliseconds handshake{10'000};
-  std::chrono::milliseconds head{10'000};        ///< from a request's first byte to the end of its head
-  std::chrono::milliseconds idle{75'000};        ///< between requests of a kept-alive connection
-  std::chrono::milliseconds body_gap{30'000};    ///< between two reads of a body, and for one written chunk
-  std::chrono::milliseconds rate_grace{30'000};  ///< a body may be slower than kMinBodyBytesPerSecond for this long
-  std::chrono::milliseconds drain{10'000};       ///< for requests in flight at a graceful stop
+  std::chrono::milliseconds head{10'000};          ///< from a request's first byte to the end of its head
+  std::chrono::milliseconds idle{75'000};          ///< between requests of a kept-alive connection
+  std::chrono::milliseconds body_gap{30'000};      ///< between two reads of a body, and for one written chunk
+  std::chrono::milliseconds rate_grace{30'000};    ///< a body may be slower than kMinBodyBytesPerSecond for this long
+  std::chrono::milliseconds drain{10'000};         ///< for requests in flight at a graceful stop
+  std::chrono::milliseconds housekeeping{60'000};  ///< between two looks for what is to be removed
 };
 inline constexpr uint64_t kMinBodyBytesPerSecond = 1'000;
 inline constexpr size_t kLingerBytes =

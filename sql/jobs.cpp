@@ -19,18 +19,17 @@ constexpr Statement kLockBalances =
 constexpr Statement kKnownJobs =
     "select u.n from unnest($1::uuid[], $2::uuid[]) with ordinality u(id, account, n) join job j on j.id = u.id and "
     "j.account = u.account";
+#define QUARRY_OLDEST_ANSWER "business_now() - interval '48 hours'"  // younger ones are honoured
 constexpr Statement kKnownKeys =
     "select u.n, i.request_sha256, i.status, i.answer from unnest($1::uuid[], $2::text[]) with ordinality u(account, "
     "key, n) "
-    "join idempotency i on i.account = u.account and i.key = u.key and i.created_at > business_now() - interval '48 "
-    "hours'";
+    "join idempotency i on i.account = u.account and i.key = u.key and i.created_at > " QUARRY_OLDEST_ANSWER;
 constexpr Statement kInsertKeys =
     "insert into idempotency (account, key, request_sha256, status, answer, created_at) "
     "select u.*, t.now from unnest($1::uuid[], $2::text[], $3::bytea[], $4::int4[], $5::text[]) u, (select "
     "business_now() as now) t "
     "on conflict (account, key) do update set request_sha256 = excluded.request_sha256, status = excluded.status, "
-    "answer = excluded.answer, created_at = excluded.created_at where idempotency.created_at <= business_now() - "
-    "interval '48 hours'";
+    "answer = excluded.answer, created_at = excluded.created_at where idempotency.created_at <= " QUARRY_OLDEST_ANSWER;
 // Beside the jobs, what only a lease reads of them; and an id older than the floor under which every job has ended
 // (tests, badly set clocks) pulls the floor down. One statement: each costs 30-50 us to bind and to start.
 constexpr Statement kInsertJobs =
@@ -58,7 +57,12 @@ constexpr Statement kJobs = "select " QUARRY_JOB_COLUMNS
 constexpr Statement kOutputs = "select outputs from segment s where s.job = $1 and s.revision = 0 order by s.segment";
 constexpr Statement kFindKey =
     "select request_sha256, status, answer from idempotency "
-    "where account = $1 and key = $2 and created_at > business_now() - interval '48 hours'";
+    "where account = $1 and key = $2 and created_at > " QUARRY_OLDEST_ANSWER;
+constexpr Statement kForgetAnswers =
+    "with old as (select account, key from idempotency where created_at <= " QUARRY_OLDEST_ANSWER
+    " order by created_at limit $1 for update skip locked), "
+    "gone as (delete from idempotency i using old where i.account = old.account and i.key = old.key returning 1) "
+    "select count(*) from gone";
 
 using Kind = SubmitOutcome::Kind;
 
@@ -344,6 +348,10 @@ void PgStore::store_idempotent(AccountId account, const Idempotency& idempotency
     tx.queue(kInsertKeys, std::vector{account}, std::vector{idempotency.key}, std::vector{idempotency.request_sha256},
              std::vector{status}, std::vector{answer});
   });
+}
+
+int64_t PgStore::forget_answers(int32_t limit) {
+  return transact([&](Transaction& tx) { return tx.query(kForgetAnswers, limit).get<int64_t>(0, 0); });
 }
 
 }  // namespace quarry::sql

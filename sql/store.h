@@ -260,6 +260,8 @@ class Store {
   virtual std::optional<SubmitOutcome> find_idempotent(AccountId account, const Idempotency& idempotency) = 0;
   virtual void store_idempotent(AccountId account, const Idempotency& idempotency, int status,
                                 const std::string& answer) = 0;
+  /// Removes up to `limit` answers that are honoured no more, the oldest first; how many.
+  virtual int64_t forget_answers(int32_t limit) = 0;
 
   // segments: accepts each completion whose fence is current, meters, charges, ends or continues the job; one
   // transaction

@@ -244,9 +244,6 @@ BlobStore::BlobStore(fs::path root) : state_(std::make_unique<State>()) {
       throw std::runtime_error("cannot make the blob folder " + (state_->root / name).string() + ": " +
                                error.message());
   }
-  const auto oldest = fs::file_time_type::clock::now() - kUploadLifetime;
-  for (const auto& entry : fs::directory_iterator(state_->root / "uploads", error))
-    if (fs::last_write_time(entry.path(), error) < oldest) fs::remove(entry.path(), error);
 }
 BlobStore::~BlobStore() = default;
 
@@ -314,6 +311,19 @@ std::optional<uint64_t> BlobStore::upload_offset(BlobKind kind, const std::strin
   std::error_code error;
   const uint64_t bytes = fs::file_size(state_->upload_path(kind, owner, digest), error);
   return error ? std::nullopt : std::optional(bytes);
+}
+
+void BlobStore::drop_old_uploads() const {
+  const auto oldest = fs::file_time_type::clock::now() - kUploadLifetime;
+  std::error_code error;
+  for (fs::directory_iterator at(state_->root / "uploads", error), end; !error && at != end; at.increment(error)) {
+    std::error_code gone;
+    const auto written = at->last_write_time(gone);
+    if (gone || written >= oldest) continue;
+    // Locked by a writer who goes on with it after all, it stays.
+    const FileHandle file(::open(at->path().c_str(), O_RDWR | O_CLOEXEC));
+    if (file.open() && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) fs::remove(at->path(), gone);
+  }
 }
 
 bool BlobStore::has_space(uint64_t bytes) const {

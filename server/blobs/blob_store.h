@@ -59,8 +59,7 @@ class Upload {
 
 class BlobStore {
  public:
-  /// Makes the folders; removes uploads that nobody continued for kUploadLifetime. Throws std::runtime_error when it
-  /// cannot write there.
+  /// Makes the folders. Throws std::runtime_error when it cannot write there.
   explicit BlobStore(std::filesystem::path root);
   ~BlobStore();
 
@@ -78,6 +77,8 @@ class BlobStore {
   /// Bytes there of an unfinished upload; nullopt when there is none.
   std::optional<uint64_t> upload_offset(BlobKind kind, const std::string& owner, const Digest& digest) const;
   bool has_space(uint64_t bytes) const;
+  /// Removes the uploads that nobody continued for kUploadLifetime.
+  void drop_old_uploads() const;
 
   struct State;
 

@@ -79,6 +79,7 @@ server::Options options_for(const fs::path& directory, const std::string& databa
   options.times.body_gap = std::chrono::milliseconds(1'000);
   options.times.rate_grace = std::chrono::milliseconds(1'500);
   options.times.drain = std::chrono::milliseconds(3'000);
+  options.times.housekeeping = std::chrono::milliseconds(200);
   return options;
 }
 

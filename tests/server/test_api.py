@@ -4,6 +4,7 @@ nothing charged. Every answer is checked against the served OpenAPI document on 
 import concurrent.futures
 import hashlib
 import json
+import os
 import socket
 import struct
 import sys
@@ -134,6 +135,22 @@ class Api(unittest.TestCase):
         self.assertEqual(self.call("HEAD", path, status=404).headers["Upload-Offset"], "300000")
         self.assertEqual(self.server.stored_files(), before)
         self.call("PUT", path, raw[300_000:], 201, headers={"Content-Range": f"bytes 300000-{len(raw) - 1}/{len(raw)}"})
+
+    def test_an_upload_that_nobody_goes_on_with_for_a_day_is_dropped_and_a_younger_one_stays(self):
+        paths = []
+        for name in ("left", "young"):
+            raw = safetensors({"d": ("U8", [1_000], bytes(1_000))}, {"__metadata__": {"k": name}})
+            paths.append(f"/v1/tensors/{digest_of(raw)}")
+            self.call("PUT", paths[-1], raw[:400], 202, headers={"Content-Range": f"bytes 0-399/{len(raw)}"})
+        for path, hours in zip(paths, (25, 23)):
+            (upload,) = (self.server.directory / "blobs" / "uploads").glob(f"*{path[-64:]}")
+            then = time.time() - hours * 3600
+            os.utime(upload, (then, then))
+        until = time.monotonic() + 20
+        while "Upload-Offset" in self.call("HEAD", paths[0], status=404).headers:
+            self.assertLess(time.monotonic(), until, "it was not dropped")
+            time.sleep(0.05)
+        self.assertEqual(self.call("HEAD", paths[1], status=404).headers["Upload-Offset"], "400")
 
     def test_a_body_that_is_not_its_hash_is_refused(self):
         self.refused("PUT", f"/v1/tensors/{digest_of(b'other')}", safetensors({}), status=422, code="hash_mismatch")

@@ -77,6 +77,22 @@ TEST_CASE("A key is honoured for 48 hours") {
   CHECK(world.store->find_idempotent(world.renter, {"k", digest("two")})->kind == Kind::Repeated);
 }
 
+TEST_CASE("Answers that are honoured no more are forgotten, the oldest first, and younger ones stay") {
+  World world;
+  const auto keys = [&] {
+    return world.ask("select coalesce(string_agg(key, ' ' order by key), '') from idempotency");
+  };
+  for (const char* key : {"a", "b", "c", "d"}) world.store->store_idempotent(world.renter, {key, digest(key)}, 201, "");
+  world.execute("update idempotency set created_at = created_at - interval '49 hours' where key = 'c'");
+  world.execute("update idempotency set created_at = created_at - interval '50 hours' where key = 'b'");
+  world.execute("update idempotency set created_at = created_at - interval '47 hours' where key = 'a'");
+  CHECK(world.store->forget_answers(1) == 1);
+  CHECK(keys() == "a c d");
+  CHECK(world.store->forget_answers(10) == 1);
+  CHECK(keys() == "a d");
+  CHECK(world.store->forget_answers(10) == 0);
+}
+
 TEST_CASE("An answer to another kind of request can be kept under a key as well") {
   World world;
   world.store->store_idempotent(world.renter, {"k", digest("box")}, 201, "made");
