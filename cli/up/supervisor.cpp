@@ -54,6 +54,17 @@ std::string last_lines(const std::filesystem::path& file, size_t count) {
 
 }  // namespace
 
+void bound_logs(const std::filesystem::path& folder, uint64_t most_bytes) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    std::error_code gone;
+    if (at->path().extension() != ".log" || at->file_size(gone) <= most_bytes || gone) continue;
+    fs::copy_file(at->path(), at->path().string() + ".1", fs::copy_options::overwrite_existing, gone);
+    fs::resize_file(at->path(), 0, gone);
+  }
+}
+
 Supervisor::~Supervisor() {
   stop();
 }

@@ -26,6 +26,10 @@ struct ChildSpec {
   std::filesystem::path log;           ///< stderr is appended here
 };
 
+/// Moves each *.log of the folder that is longer than `most_bytes` to *.log.1, over the one before, and empties it: its
+/// writers append, so they go on at its begin. A line that is written in between may be lost.
+void bound_logs(const std::filesystem::path& folder, uint64_t most_bytes = 16 << 20);
+
 /// Not thread-safe: one thread starts, tends and stops the children.
 class Supervisor {
  public:

@@ -97,6 +97,7 @@ class Service {
       supervisor_.tend([&](const std::string& name, const std::string& how) {
         std::cerr << "the " << name << " " << how << "; starting it again\n";
       });
+      bound_logs(at_.logs());
       if (!cluster_->running()) {
         std::cerr << "PostgreSQL ended; starting it again\n";
         try {

@@ -27,6 +27,23 @@ struct Scratch {
 
 }  // namespace
 
+TEST_CASE("a long log is moved aside, and its writer goes on at the begin of an empty one") {
+  const Scratch scratch;
+  std::ofstream writer(scratch.path / "server.log", std::ios::app);
+  writer << "first " << std::flush;
+  bound_logs(scratch.path, 6);
+  CHECK(scratch.read("server.log") == "first ");
+  writer << "second " << std::flush;
+  bound_logs(scratch.path, 6);
+  CHECK(scratch.read("server.log.1") == "first second ");
+  CHECK(scratch.read("server.log").empty());
+  writer << "third " << std::flush;
+  CHECK(scratch.read("server.log") == "third ");
+  writer << "fourth " << std::flush;
+  bound_logs(scratch.path, 6);
+  CHECK(scratch.read("server.log.1") == "third fourth ");
+}
+
 TEST_CASE("a child is started once its ready line came, and what follows the word is returned") {
   const Scratch scratch;
   const SystemClock clock;
