@@ -1,7 +1,6 @@
 #include "engine/meter/packing.h"
 
 #include <catch2/catch.hpp>
-#include <chrono>
 #include <random>
 
 using namespace quarry::meter;
@@ -84,19 +83,15 @@ TEST_CASE("a packing does not depend on who asks") {
   CHECK(pack(values).offsets == pack(values).offsets);
 }
 
-TEST_CASE("a million values are packed in seconds, however they live", "[speed]") {
+TEST_CASE("a million values are packed, however they live, within half as much again as lives at once") {
   std::mt19937_64 random(7);
   for (const size_t most_life : {size_t{4}, size_t{1'000'000}}) {
     std::vector<Lifetime> values;
     for (size_t i = 0; i < 1'000'000; ++i)
       values.push_back({256 * (1 + random() % 4096), i, std::min<size_t>(1'000'000, i + random() % most_life)});
-    const auto start = std::chrono::steady_clock::now();
     const Packing packing = pack(values);
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    INFO("lives of up to " << most_life << " launches: " << seconds << " s, " << packing.bytes << " bytes of "
-                           << peak_bytes(values));
     CHECK(packing.bytes >= peak_bytes(values));
-    CHECK(seconds < 20);  // wide: shared machines and sanitizers
+    CHECK(packing.bytes <= peak_bytes(values) + peak_bytes(values) / 2);
   }
 }
 

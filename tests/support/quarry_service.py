@@ -64,7 +64,9 @@ class Service:
         for device in self.devices:
             command += ["--device", device]
         self.log = open(self.data / "up.log", "ab")
-        self.process = subprocess.Popen([*map(str, command), *self.arguments], stdout=subprocess.PIPE, stderr=self.log, text=True)
+        # What the tests of the Python package load into the interpreter under a sanitizer is not for the service's programs.
+        environment = {name: value for name, value in os.environ.items() if name not in ("LD_PRELOAD", "ASAN_OPTIONS")}
+        self.process = subprocess.Popen([*map(str, command), *self.arguments], env=environment, stdout=subprocess.PIPE, stderr=self.log, text=True)
         text = ""
         deadline = time.monotonic() + START_SECONDS
         for line in self.process.stdout:
