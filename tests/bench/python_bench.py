@@ -72,6 +72,13 @@ def bench_stable_diffusion():
     figure("Stable Diffusion UNet: nodes", graphs[-1].nodes, "nodes")
 
 
+def bench_llama():
+    from llama import LLAMA_7B, Llama, Writer
+    jobs = []
+    figure("LLaMA-7B, a token: build", best(lambda: jobs.append(Writer(Llama(LLAMA_7B)).write.job())), "s")
+    figure("LLaMA-7B, a token: quote", best(lambda: jobs[-1].quote()), "s")
+
+
 def onnx_model():
     """2,000 nodes as an exporter writes them: dense layers with a nonlinearity and a residual."""
     import numpy as np
@@ -135,6 +142,7 @@ def main():
     figure("import quarry", import_seconds("quarry") * 1e3, "ms", "import numpy", import_seconds("numpy") * 1e3)
     bench_resnet()
     bench_stable_diffusion()
+    bench_llama()
     bench_onnx()
     bench_remote()
 

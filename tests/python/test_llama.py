@@ -5,7 +5,6 @@ import json
 import os
 import sys
 import tempfile
-import time
 import unittest
 from dataclasses import replace
 from pathlib import Path
@@ -152,15 +151,6 @@ class Cost(unittest.TestCase):
         job = Writer(Llama(LLAMA_7B)).write.job()
         saved = job.graph.count()["bytes"] - job.graph.count(carry=job.carry)["bytes"]
         self.assertGreater(saved, 2 * 32 * 2048 * 4096 * 2)
-
-    def test_it_builds_counts_and_quotes_in_three_seconds(self) -> None:
-        start = time.perf_counter()
-        job = Writer(Llama(LLAMA_7B)).write.job()
-        built = time.perf_counter()
-        job.quote()
-        quoted = time.perf_counter()
-        print(f"LLaMA-7B: {job.graph.nodes} nodes built in {built - start:.3f} s, quoted in {quoted - built:.3f} s")
-        self.assertLess(quoted - start, 3)
 
 
 if __name__ == "__main__":
