@@ -4,7 +4,6 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-import time
 import unittest
 from pathlib import Path
 
