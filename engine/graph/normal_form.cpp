@@ -83,19 +83,19 @@ class Normaliser {
 
   std::span<const int64_t> pooled_attributes(NodeId id) const {
     const Node& node = source_[id];
-    const int64_t* values = source_.attributes_.data() + node.attributes;
+    const auto pooled = [&](size_t count) { return std::span(source_.attributes_).subspan(node.attributes, count); };
     switch (node.op) {
       case Op::ReduceSum:
       case Op::ReduceMax:
-        return {values, static_cast<size_t>(values[0]) + 1};
+        return pooled(static_cast<size_t>(source_.attributes_[node.attributes]) + 1);
       case Op::Permute:
       case Op::Stride:
-        return {values, node.rank};
+        return pooled(node.rank);
       case Op::Pad:
       case Op::Shrink:
-        return {values, size_t{2} * node.rank};
+        return pooled(size_t{2} * node.rank);
       case Op::Const:
-        return {values, 1};
+        return pooled(1);
       default:
         return {};
     }
