@@ -37,7 +37,6 @@ using Memory = Handle<cl_mem, clReleaseMemObject>;
 using ProgramHandle = Handle<cl_program, clReleaseProgram>;
 using KernelHandle = Handle<cl_kernel, clReleaseKernel>;
 using Event = Handle<cl_event, clReleaseEvent>;
-using SubDevice = Handle<cl_device_id, clReleaseDevice>;
 
 /// "clEnqueueNDRangeKernel failed: CL_OUT_OF_RESOURCES (-5)"; out of memory has its own code.
 Problem problem_of(const char* call, cl_int error);

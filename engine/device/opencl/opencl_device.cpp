@@ -4,6 +4,9 @@
 #include <cassert>
 #include <cmath>
 #include <cstring>
+#include <map>
+#include <mutex>
+#include <tuple>
 
 #include "engine/lower/lower.h"
 
@@ -22,9 +25,7 @@ cl_mem memory_of(const BufferRange& range) {
   return static_cast<OpenClBuffer*>(range.buffer)->memory();
 }
 
-// The slice's units as a sub-device; the whole device where the driver cannot cut it.
-SubDevice cut(cl_device_id device, uint32_t first, uint32_t count, uint32_t total) {
-  if (count == 0 || first + count > total || count == total) return {};
+cl_device_id cut_new(cl_device_id device, uint32_t first, uint32_t count) {
   std::vector<cl_device_partition_property> counts{CL_DEVICE_PARTITION_BY_COUNTS};
   if (first > 0) counts.push_back(first);
   counts.push_back(count);
@@ -32,9 +33,21 @@ SubDevice cut(cl_device_id device, uint32_t first, uint32_t count, uint32_t tota
   std::vector<cl_device_id> parts(first > 0 ? 2 : 1);
   cl_uint made = 0;
   if (clCreateSubDevices(device, counts.data(), static_cast<cl_uint>(parts.size()), parts.data(), &made) != CL_SUCCESS)
-    return {};
+    return nullptr;
   for (size_t i = 0; i + 1 < parts.size(); ++i) clReleaseDevice(parts[i]);
-  return SubDevice(parts.back());
+  return parts.back();
+}
+
+// The slice's units as a sub-device; null where it is the whole device, or the driver cannot cut it. Cut once in a
+// process and never released: PoCL 3.1 frees a sub-device while a thread of its own lets go of the last event there.
+cl_device_id cut(cl_device_id device, uint32_t first, uint32_t count, uint32_t total) {
+  if (count == 0 || first + count > total || count == total) return nullptr;
+  static std::mutex mutex;
+  static std::map<std::tuple<cl_device_id, uint32_t, uint32_t>, cl_device_id> slices;
+  const std::lock_guard lock(mutex);
+  cl_device_id& slice = slices[{device, first, count}];
+  if (slice == nullptr) slice = cut_new(device, first, count);
+  return slice;
 }
 
 codegen::Target target_of(cl_device_id device, const Properties& properties) {
@@ -54,9 +67,9 @@ codegen::Target target_of(cl_device_id device, const Properties& properties) {
 Result<std::unique_ptr<Device>> OpenClDevice::open(cl_device_id whole, Properties properties,
                                                    const OpenOptions& options) {
   std::unique_ptr<OpenClDevice> opened(new OpenClDevice);
-  opened->slice_ = cut(whole, options.first_compute_unit, options.compute_units, properties.compute_units);
-  const cl_device_id device = opened->slice_.get() != nullptr ? opened->slice_.get() : whole;
-  if (opened->slice_.get() != nullptr) properties.compute_units = options.compute_units;
+  const cl_device_id slice = cut(whole, options.first_compute_unit, options.compute_units, properties.compute_units);
+  const cl_device_id device = slice != nullptr ? slice : whole;
+  if (slice != nullptr) properties.compute_units = options.compute_units;
   opened->properties_ = properties;
   opened->target_ = target_of(device, properties);
   cl_int error = CL_SUCCESS;

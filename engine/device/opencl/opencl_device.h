@@ -71,7 +71,6 @@ class OpenClDevice : public Device {
   using CompiledKey = std::tuple<Digest, graph::NodeId, bool, uint64_t>;  ///< graph, result, in place, most scratch
 
   Properties properties_;
-  SubDevice slice_;
   Context context_;
   Queue queue_;
   codegen::Target target_;

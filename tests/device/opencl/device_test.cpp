@@ -139,6 +139,26 @@ TEST_CASE("a slice is a device of its own, with its compute units") {
   }
 }
 
+TEST_CASE("slices can be opened, used and closed one after the other") {
+  auto whole = open("opencl");
+  if (whole->properties().compute_units < 2) return;
+  for (int i = 0; i < 300; ++i) {
+    auto slice = device::open_device("opencl", {.first_compute_unit = 0, .compute_units = 1});
+    REQUIRE(slice.ok());
+    auto buffer = (*slice)->allocate(4'096);
+    REQUIRE(buffer.ok());
+    REQUIRE((*slice)->zero({buffer->get(), 0, 4'096}).ok());
+    Tensor back(4'096, std::byte{1});
+    REQUIRE((*slice)->copy_out(back, {buffer->get(), 0, 4'096}).ok());
+    REQUIRE(std::all_of(back.begin(), back.end(), [](std::byte b) { return b == std::byte{0}; }));
+    buffer->reset();
+    slice->reset();
+    // Whatever the driver has freed is soon written over.
+    std::vector<Tensor> others;
+    for (size_t bytes = 16; bytes < 4'096; bytes += 16) others.emplace_back(bytes, std::byte{0x41});
+  }
+}
+
 TEST_CASE("buffers are copied, zeroed and offset; too large an allocation says so") {
   auto device = open("opencl");
   auto buffer = device->allocate(1'024);
