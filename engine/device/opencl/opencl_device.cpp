@@ -39,11 +39,12 @@ cl_device_id cut_new(cl_device_id device, uint32_t first, uint32_t count) {
 }
 
 // The slice's units as a sub-device; null where it is the whole device, or the driver cannot cut it. Cut once in a
-// process and never released: PoCL 3.1 frees a sub-device while a thread of its own lets go of the last event there.
+// process and never released, at its end neither: PoCL 3.1 frees a sub-device while a thread of its own lets go of the
+// last event there.
 cl_device_id cut(cl_device_id device, uint32_t first, uint32_t count, uint32_t total) {
   if (count == 0 || first + count > total || count == total) return nullptr;
   static std::mutex mutex;
-  static std::map<std::tuple<cl_device_id, uint32_t, uint32_t>, cl_device_id> slices;
+  static auto& slices = *new std::map<std::tuple<cl_device_id, uint32_t, uint32_t>, cl_device_id>;
   const std::lock_guard lock(mutex);
   cl_device_id& slice = slices[{device, first, count}];
   if (slice == nullptr) slice = cut_new(device, first, count);
