@@ -44,8 +44,9 @@ bool node_is_zero_or_one(const Graph& graph, const std::vector<bool>& known, Nod
     case Op::Iota:
       return graph.shape(id)[static_cast<size_t>(graph.iota_axis(id))] <= 2;
     default:
-      return keeps_zero_or_one(node.op, node.dtype,
-                               {operand(0), operand(1), node.op == Op::Sub && is_constant(graph, node.operands[0], 2)});
+      return keeps_zero_or_one(
+          node.op, node.dtype,
+          {operand(0), operand(1), node.op == Op::Sub && operand(1) && is_constant(graph, node.operands[0], 2)});
   }
 }
 

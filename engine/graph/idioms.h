@@ -21,7 +21,8 @@ inline constexpr int kIdiomReach = 80;
 std::vector<bool> zero_or_one_values(const Graph& graph);
 
 /// The part of that rule that looks at one node: whether an op of this result dtype keeps to 0 and 1, from what is
-/// known of its operands. Reduces and sources are not asked here.
+/// known of its operands. Of sources and reduces it knows only that bools do; `first_is_one` matters where `second`
+/// holds.
 struct KnownOperands {
   bool first = false, second = false;  ///< the operand is provably 0 or 1
   bool first_is_one = false;           ///< it is the constant 1
