@@ -18,7 +18,6 @@ namespace quarry::device::opencl {
 namespace {
 
 constexpr size_t kMaxLog = 2'000;       // of a build log: the first errors say it
-constexpr size_t kTrimEvery = 256;      // new programs between two looks at the cache's size
 constexpr size_t kMostPrograms = 4096;  // remembered before those that nobody holds are forgotten
 
 std::vector<unsigned char> read_file(const std::string& path) {
@@ -97,7 +96,7 @@ Result<SharedProgram> Compiler::compile(const std::string& source) {
 
 Result<ProgramHandle> Compiler::through_cache(const std::string& source, const std::string& stem) {
   if (ProgramHandle cached = from_binary(stem + ".bin"); cached.get() != nullptr) return cached;
-  if (new_programs_++ % kTrimEvery == 0) trim_cache(directory_, kMostCacheBytes);
+  trim_cache_now_and_then(directory_);
   QUARRY_ASSIGN(ProgramHandle program, from_source(source));
   write_file(stem + ".cl", source);
   if (keep_ == KeepBinaries::Yes) keep_binary(program.get(), stem + ".bin");

@@ -37,7 +37,6 @@ class Compiler {
   std::string identity_, directory_, flags_;
   KeepBinaries keep_;
   bool declares_ = false;
-  size_t new_programs_ = 0;
   std::map<std::string, std::weak_ptr<const ProgramHandle>> programs_;  // by the source's hash
 };
 

@@ -1,6 +1,7 @@
 #include "engine/device/opencl/disk_cache.h"
 
 #include <algorithm>
+#include <fstream>
 #include <vector>
 
 namespace quarry::device::opencl {
@@ -65,6 +66,15 @@ void trim_cache(const fs::path& directory, uint64_t most_bytes) {
     fs::remove_all(entry.path, error);
     if (!error) total -= entry.bytes;
   }
+}
+
+void trim_cache_now_and_then(const fs::path& directory, uint64_t most_bytes) {
+  const fs::path stamp = directory / "trimmed";
+  const auto now = fs::file_time_type::clock::now();
+  std::error_code missing;
+  if (const auto last = fs::last_write_time(stamp, missing); !missing && now - last < kTrimEvery) return;
+  std::ofstream(stamp, std::ios::trunc) << "its age is the time since this folder was last kept small\n";
+  trim_cache(directory, most_bytes);
 }
 
 }  // namespace quarry::device::opencl

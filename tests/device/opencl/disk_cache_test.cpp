@@ -48,6 +48,22 @@ TEST_CASE("a cache over its bound loses what was used longest ago: files of ours
   device::opencl::trim_cache(root, 0);  // nothing there is nothing to do
 }
 
+TEST_CASE("the size of a cache is looked at once in ten minutes, by whichever process comes first") {
+  const fs::path root = fs::temp_directory_path() / ("quarry_disk_cache_test_" + std::to_string(getpid()));
+  fs::create_directories(root);
+  const auto write = [&] { std::ofstream(root / "kernel.cl") << std::string(1'000, 'x'); };
+  write();
+  device::opencl::trim_cache_now_and_then(root, 500);
+  CHECK_FALSE(fs::exists(root / "kernel.cl"));
+  write();
+  device::opencl::trim_cache_now_and_then(root, 500);
+  CHECK(fs::exists(root / "kernel.cl"));
+  fs::last_write_time(root / "trimmed", fs::file_time_type::clock::now() - std::chrono::minutes(11));
+  device::opencl::trim_cache_now_and_then(root, 500);
+  CHECK_FALSE(fs::exists(root / "kernel.cl"));
+  fs::remove_all(root);
+}
+
 TEST_CASE("kernels that are loaded run on when the cache is emptied, and others compile") {
   const char* const pocl = std::getenv("POCL_CACHE_DIR");
   REQUIRE(pocl != nullptr);
