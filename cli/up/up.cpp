@@ -1,16 +1,13 @@
 // `quarry up`: the whole service on one machine until Ctrl-C: a private PostgreSQL, server, scheduler, one worker per
 // local device.
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/up/held_port.h"
 #include "cli/up/installation.h"
 #include "cli/up/supervisor.h"
 #include "common/clock.h"
@@ -24,25 +21,8 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Ports {
-  int api, gate, scheduler, metrics;
+  HeldPort api, gate, scheduler, metrics;
 };
-
-/// A port that nobody listens on. Another program may take it before the child does; then the child says so.
-int free_port() {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof address;
-  bind(fd, reinterpret_cast<sockaddr*>(&address), length);
-  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length);
-  close(fd);
-  return ntohs(address.sin_port);
-}
-
-std::string loopback(int port) {
-  return "127.0.0.1:" + std::to_string(port);
-}
 
 std::vector<std::string> local_devices(const UpFlags& flags) {
   if (!flags.devices.empty()) return flags.devices;
@@ -57,15 +37,12 @@ class Service {
  public:
   Service(Context& context, const UpFlags& flags) : context_(context), flags_(flags) {
     at_.data = flags.data_directory.empty() ? default_data_directory() : fs::absolute(flags.data_directory);
-    if (flags.port != 0)
-      ports_ = {flags.port, flags.port + 1, flags.port + 2, flags.port + 3};
-    else
-      ports_ = {free_port(), free_port(), free_port(), free_port()};
   }
 
   Status start() {
     programs_ = fs::read_symlink("/proc/self/exe").parent_path();
     QUARRY_TRY(lock_directory(at_.data));
+    QUARRY_TRY(hold_ports());
     QUARRY_TRY(make_installation(at_, clock_, random_));
     say("database");
     try {
@@ -81,7 +58,7 @@ class Service {
     if (!credit || credit->pico() < 0)
       return Problem{"usage", "--credit " + flags_.credit + " is not an amount of dollars", "", ""};
     QUARRY_TRY(
-        make_development_account(*store_, *credit, "https://" + loopback(ports_.api), at_, config_path(), random_));
+        make_development_account(*store_, *credit, "https://" + ports_.api.address(), at_, config_path(), random_));
     QUARRY_TRY(start_scheduler());
     QUARRY_TRY(start_server());
     devices_ = local_devices(flags_);
@@ -118,6 +95,18 @@ class Service {
   }
   std::string program(const char* name) const { return (programs_ / name).string(); }
 
+  /// The API's port is the one asked for, the others follow it; 0: any free ones.
+  Status hold_ports() {
+    int next = flags_.port;
+    for (HeldPort* port : {&ports_.api, &ports_.gate, &ports_.scheduler, &ports_.metrics}) {
+      auto held = HeldPort::hold(next);
+      if (!held.ok()) return held.problem();
+      *port = std::move(held).value();
+      if (next != 0) ++next;
+    }
+    return {};
+  }
+
   Status launch(const std::string& name, std::vector<std::string> arguments) {
     say(name);
     QUARRY_TRY(supervisor_.start({name, std::move(arguments), at_.logs() / (name + ".log")}));
@@ -126,7 +115,7 @@ class Service {
 
   Status start_scheduler() {
     return launch("scheduler", {program("quarry-scheduler"), "--database", cluster_->connection(), "--listen",
-                                loopback(ports_.scheduler), "--advertise", loopback(ports_.scheduler),
+                                ports_.scheduler.address(), "--advertise", ports_.scheduler.address(),
                                 "--tls-certificate", at_.certificate("scheduler"), "--tls-key", at_.key("scheduler"),
                                 "--authority-certificate", at_.authority_certificate()});
   }
@@ -136,11 +125,11 @@ class Service {
                              "--database",
                              cluster_->connection(),
                              "--listen",
-                             loopback(ports_.api),
+                             ports_.api.address(),
                              "--gate-listen",
-                             loopback(ports_.gate),
+                             ports_.gate.address(),
                              "--metrics-listen",
-                             loopback(ports_.metrics),
+                             ports_.metrics.address(),
                              "--blobs",
                              at_.blobs(),
                              "--tls-certificate",
@@ -160,17 +149,17 @@ class Service {
   Status start_worker(const std::string& device) {
     QUARRY_TRY(make_claim_code(*store_, at_, device, random_));
     return launch("worker-" + at_.worker(device).filename().string(),
-                  {program("quarry-worker"), "--api", "https://" + loopback(ports_.api), "--authority-certificate",
+                  {program("quarry-worker"), "--api", "https://" + ports_.api.address(), "--authority-certificate",
                    at_.authority_certificate(), "--data", at_.worker(device), "--device", device, "--claim-code-file",
                    at_.claim_code(device), "--slots", std::to_string(flags_.slots)});
   }
 
   void announce() const {
-    const std::string url = "https://" + loopback(ports_.api);
+    const std::string url = "https://" + ports_.api.address();
     if (context_.json) {
       context_.print_json({{"server", url},
-                           {"gate", loopback(ports_.gate)},
-                           {"metrics", "http://" + loopback(ports_.metrics) + "/metrics"},
+                           {"gate", ports_.gate.address()},
+                           {"metrics", "http://" + ports_.metrics.address() + "/metrics"},
                            {"data", at_.data.string()},
                            {"config", config_path().string()},
                            {"devices", devices_},
@@ -180,7 +169,7 @@ class Service {
     const Terminal& terminal = context_.terminal;
     std::cout << terminal.bold("Quarry is up") << " at " << terminal.cyan(url) << "\n"
               << "  data     " << at_.data.string() << "\n  config   " << config_path().string()
-              << "\n  metrics  http://" << loopback(ports_.metrics) << "/metrics\n";
+              << "\n  metrics  http://" << ports_.metrics.address() << "/metrics\n";
     for (const auto& device : devices_) std::cout << "  device   " << device << "\n";
     std::cout << "Try `quarry demo` in another terminal. Ctrl-C stops everything; state is kept." << std::endl;
   }
