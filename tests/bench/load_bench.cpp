@@ -150,7 +150,7 @@ json measure_throughput(const Target& target, const std::string& job, int total,
   if (!error.empty()) throw std::runtime_error(error);
   const double submitted = std::chrono::duration<double>(Clock::now() - start).count();
   const long long wanted = before + total / batch * batch;
-  // Asked again after a tenth of the time that the rest should take: usage is summed anew each time, and on the same
+  // Asked again after a tenth of the time that the rest should take: on the same
   // two cores the question must not slow the work.
   double seconds = 0;
   for (long long now = finished();; now = finished()) {
