@@ -33,7 +33,7 @@ class Inbox {
     changed_.notify_all();
   }
   template <class T>
-  std::optional<T> wait(std::chrono::milliseconds limit = 5s) {
+  std::optional<T> wait(std::chrono::milliseconds limit = 60s) {  // a hang's, not a slow machine's
     std::unique_lock lock(mutex_);
     std::optional<T> found;
     changed_.wait_for(lock, limit, [&] {
@@ -119,7 +119,7 @@ class World {
   Peer connect(const wire::TlsFiles& files) {
     Peer peer;
     std::promise<std::shared_ptr<wire::Link>> promise;
-    wire::connect(io_, "127.0.0.1", application_->gate_port(), files, "server", 2'000,
+    wire::connect(io_, "127.0.0.1", application_->gate_port(), files, "server", 30'000,
                   [&](Result<std::shared_ptr<wire::Link>> link) { promise.set_value(link.ok() ? *link : nullptr); });
     peer.link = promise.get_future().get();
     REQUIRE(peer.link);

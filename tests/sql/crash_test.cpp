@@ -97,7 +97,7 @@ TEST_CASE("After PostgreSQL is killed in the middle of batches, every job is the
   }
   submitting = false;
   renter.join();
-  for (int wait = 0; wait < 3'000 && load.succeeded + load.failures < load.started; ++wait)
+  for (int wait = 0; wait < 12'000 && load.succeeded + load.failures < load.started; ++wait)
     std::this_thread::sleep_for(10ms);
   CHECK(load.failures == 0);
   CHECK(load.succeeded == load.started);

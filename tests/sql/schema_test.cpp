@@ -127,7 +127,7 @@ TEST_CASE("Updates of a job are heap-only: no index holds a column that changes"
   }
   world.store.reset();  // an ending session hands in its statistics
   std::string updates;
-  for (int wait = 0; wait < 100 && updates != "40"; ++wait) {
+  for (int wait = 0; wait < 3'000 && updates != "40"; ++wait) {
     updates =
         world.ask("select pg_stat_force_next_flush(), n_tup_upd from pg_stat_user_tables where relname = 'job'").empty()
             ? world.ask("select n_tup_upd from pg_stat_user_tables where relname = 'job'")
