@@ -177,13 +177,15 @@ std::optional<ExprId> mod_keeps_small_part(Arena& arena, ExprId a, int64_t c) {
   return arena.add(arena.mod(arena.sum(std::move(parts->multiple)), c), arena.sum(std::move(parts->small)));
 }
 
-// (x / b + k) / c = (x + b*k) / (b*c).
+// (x / b + k) / c = (x + b*k) / (b*c). k < c, as multiples of c are split off first; x + b*k must not wrap.
+constexpr int64_t kLargestJoinedDivisor = int64_t{1} << 60;
 std::optional<ExprId> div_of_div(Arena& arena, ExprId a, int64_t c) {
   const Linear linear = arena.linear(a);
   if (linear.terms.size() != 1 || linear.terms[0].coefficient != 1) return std::nullopt;
   const Expr inner = arena[linear.terms[0].atom];
   int64_t divisor = 0;
   if (inner.kind != Kind::Div || __builtin_mul_overflow(inner.x, c, &divisor)) return std::nullopt;
+  if (divisor > kLargestJoinedDivisor) return std::nullopt;
   return arena.div(arena.shift(inner.a, wrapping_multiply(linear.constant, inner.x)), divisor);
 }
 // (x % b) % c = x % c where c divides b; (x / b) % c = (x % (b*c)) / b, so that Div always stands outside.

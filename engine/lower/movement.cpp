@@ -1,5 +1,8 @@
 // Movement ops as index arithmetic: from the index of a node's element to the index of the operand's element that it
 // shows.
+#include <algorithm>
+#include <cstdlib>
+
 #include "engine/lower/lower.h"
 
 namespace quarry::lower {
@@ -8,11 +11,28 @@ using graph::Graph;
 using graph::NodeId;
 using graph::Op;
 
+namespace {
+
+constexpr int64_t kFarthestAstray = int64_t{1} << 57;  // one for each of 16 axes, and 2^62 inside: no sum of them wraps
+
+// Below a PAD an index may lie outside its axis, by up to 2^62, where the PAD's condition hides what it shows. Times a
+// stride it would wrap, and a sum that wraps anywhere simplifies to one that is wrong inside the axis too. So an index
+// that may stray too far for `factor` is brought back into the axis: inside, that changes nothing.
+ExprId kept_near(Arena& arena, ExprId index, int64_t size, int64_t factor) {
+  const Expr& expr = arena[index];
+  if (expr.low >= 0 && expr.high < size) return index;
+  const int64_t most = kFarthestAstray / std::max<int64_t>(1, std::abs(factor));
+  if (expr.low >= -most && expr.high <= most) return index;
+  return size > 0 ? arena.mod(index, size) : arena.integer(0);
+}
+
+}  // namespace
+
 ExprId flatten(Arena& arena, std::span<const int64_t> shape, const std::vector<ExprId>& index) {
   ExprId flat = arena.integer(0);
   int64_t stride = 1;
   for (size_t i = shape.size(); i-- > 0;) {
-    flat = arena.add(flat, arena.multiply(index[i], stride));
+    flat = arena.add(flat, arena.multiply(kept_near(arena, index[i], shape[i], stride), stride));
     stride *= shape[i];
   }
   return flat;
@@ -67,15 +87,18 @@ std::vector<ExprId> operand_index(Arena& arena, const Graph& graph, NodeId id, c
       }
       break;
     case Op::Pad:
-      for (size_t i = 0; i < index.size(); ++i) result[i] = arena.shift(index[i], -graph.pairs(id)[i].before);
+      for (size_t i = 0; i < index.size(); ++i)
+        result[i] = arena.shift(kept_near(arena, index[i], shape[i], 1), -graph.pairs(id)[i].before);
       break;
     case Op::Shrink:
-      for (size_t i = 0; i < index.size(); ++i) result[i] = arena.shift(index[i], graph.pairs(id)[i].before);
+      for (size_t i = 0; i < index.size(); ++i)
+        result[i] = arena.shift(kept_near(arena, index[i], shape[i], 1), graph.pairs(id)[i].before);
       break;
     case Op::Stride:
       for (size_t i = 0; i < index.size(); ++i) {
         const int64_t step = graph.strides(id)[i];
-        result[i] = arena.shift(arena.multiply(index[i], step), step < 0 ? operand_shape[i] - 1 : 0);
+        const ExprId place = arena.multiply(kept_near(arena, index[i], shape[i], step), step);
+        result[i] = arena.shift(place, step < 0 ? operand_shape[i] - 1 : 0);
       }
       break;
     default:

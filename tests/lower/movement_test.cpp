@@ -162,6 +162,19 @@ lower::Kernel only_kernel(Builder& builder) {
   return kernels[0];
 }
 
+/// The elements that the one kernel of a movement of `input` stores.
+std::vector<int64_t> stored_by(const lower::LoopNest& nest, size_t elements, const std::vector<int64_t>& input) {
+  REQUIRE(lower::verify(nest) == "");
+  Shape extents;
+  for (const lower::Axis& axis : nest.axes) extents.push_back(axis.extent);
+  std::vector<int64_t> stored(elements, -1);
+  for_each_point(extents, [&](const Point& point) {
+    const int64_t place = evaluate_index(nest.arena, nest.store_index, point);
+    stored.at(static_cast<size_t>(place)) = evaluate_value(nest.arena, nest.value, point, input);
+  });
+  return stored;
+}
+
 }  // namespace
 
 TEST_CASE("4,000 random chains of up to 8 movement ops show the elements that step-by-step movement shows") {
@@ -175,15 +188,33 @@ TEST_CASE("4,000 random chains of up to 8 movement ops show the elements that st
     for (uint64_t i = 0; i <= seed % 8; ++i) node = movement.apply(node, array);
     builder.output("y", node);
     const lower::LoopNest nest = lower::lower_kernel(only_kernel(builder));
-    REQUIRE(lower::verify(nest) == "");
-    Shape extents;
-    for (const lower::Axis& axis : nest.axes) extents.push_back(axis.extent);
-    std::vector<int64_t> shown(array.values.size(), -1);
-    for_each_point(extents, [&](const Point& point) {
-      const int64_t place = evaluate_index(nest.arena, nest.store_index, point);
-      shown.at(static_cast<size_t>(place)) = evaluate_value(nest.arena, nest.value, point, input);
-    });
-    if (shown != array.values) FAIL("seed " << seed << "\n" << to_string(nest));
+    const bool is_shown = stored_by(nest, array.values.size(), input) == array.values;
+    if (!is_shown) FAIL("seed " << seed << "\n" << to_string(nest));
+  }
+}
+
+TEST_CASE("an index that a PAD lets lie far outside its axis shows the right elements inside it") {
+  SECTION("six elements before the only one that a long step leaves") {
+    Builder builder;
+    const Shape shape{2, 5}, flat{3}, step{(int64_t{1} << 62) - 1};
+    const graph::Pair rows[] = {{0, 1}, {0, 3}}, before[] = {{6, 0}};
+    NodeId x = builder.reshape(builder.shrink(builder.input("x", graph::DType::I32, shape), rows), flat);
+    builder.output("y", builder.pad(builder.stride(x, step), before));
+    const lower::LoopNest nest = lower::lower_kernel(only_kernel(builder));
+    CHECK(stored_by(nest, 7, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}) == std::vector<int64_t>{0, 0, 0, 0, 0, 0, 1});
+  }
+  SECTION("2^51 zeros after every 800,005th element") {
+    Builder builder;
+    const int64_t zeros = int64_t{1} << 51, half = 2'720'001, row = (zeros + 7) / 3;
+    const Shape shape{2, 1}, wide{2, half}, flat{2 * half}, step{800'005}, rows{3, row}, upside_down{-1, 1};
+    const graph::Pair after[] = {{0, zeros}}, begin[] = {{0, 3}, {0, 7}};
+    NodeId x = builder.reshape(builder.expand(builder.input("x", graph::DType::I32, shape), wide), flat);
+    x = builder.reshape(builder.pad(builder.stride(x, step), after), rows);
+    builder.output("y", builder.shrink(builder.stride(x, upside_down), begin));
+    const lower::LoopNest nest = lower::lower_kernel(only_kernel(builder));
+    std::vector<int64_t> wanted(14, 0);
+    wanted.insert(wanted.end(), {1, 1, 1, 1, 2, 2, 2});
+    CHECK(stored_by(nest, 21, {1, 2}) == wanted);
   }
 }
 
