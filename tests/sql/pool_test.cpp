@@ -28,7 +28,10 @@ bool eventually(const Condition& condition) {
 class Busy {
  public:
   Busy(sql::DatabasePool& pool, int threads) {
-    for (int i = 0; i < threads; ++i) pool.run([until = until_](sql::Store&) { until.wait(); }, [] {});
+    const auto inside = std::make_shared<std::atomic<int>>(0);
+    for (int i = 0; i < threads; ++i)
+      pool.run([inside, until = until_](sql::Store&) { ++*inside, until.wait(); }, [] {});
+    REQUIRE(eventually([&] { return *inside == threads; }));
   }
   void let_go() { promise_.set_value(); }
 
