@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 
 namespace quarry::worker {
 namespace {
@@ -29,6 +30,7 @@ void Agent::session(const wire::Welcome& welcome, bool resumed) {
     for (const auto& [ticket, attempt] : attempts_)
       if (attempt->stage != Stage::Answering) void_attempts.push_back(attempt);
     for (const AttemptPtr& attempt : void_attempts) forget(attempt);
+    fetcher_.forget_all();
   }
   fetcher_.link_up();
   uploader_.link_up();
@@ -98,14 +100,51 @@ void Agent::fetch(const AttemptPtr& attempt) {
       continue;
     }
     fetcher_.fetch(attempt->keys[i], [this, i, weak = std::weak_ptr(attempt)](Result<BlobPin> pin) {
-      const AttemptPtr waiting = weak.lock();
-      if (!waiting || waiting->stage != Stage::Fetching) return;
-      if (!pin.ok()) return failed(waiting->ticket, pin.problem().code, pin.problem().detail);
-      waiting->blobs[i].emplace(std::move(*pin));
-      if (--waiting->missing == 0) run(waiting);
+      if (const AttemptPtr alive = weak.lock()) return fetched(alive, i, std::move(pin));
+      room_may_be_free();
     });
   }
   if (attempt->missing == 0) run(attempt);
+}
+
+void Agent::fetched(const AttemptPtr& attempt, size_t blob, Result<BlobPin> pin) {
+  const bool full = !pin.ok() && pin.problem().code == "cache_full";
+  if (attempt->stage != Stage::Fetching || attempt->waits_for_room) {
+    if (!full) room_may_be_free();
+    return;
+  }
+  if (attempt->blobs[blob]) return;  // asked for twice: before it waited for room, and after
+  if (full && wait_for_room(*attempt)) return;
+  if (!pin.ok()) return failed(attempt->ticket, pin.problem().code, pin.problem().detail);
+  attempt->blobs[blob].emplace(std::move(*pin));
+  if (--attempt->missing == 0) run(attempt);
+}
+
+/// More leases can be in hand than fit the cache together: one that finds no room waits for the others to end, and
+/// holds nothing, so that they never wait for each other. False: there are no others, so it never fits.
+bool Agent::wait_for_room(Attempt& attempt) {
+  for (std::optional<BlobPin>& blob : attempt.blobs) blob.reset();
+  const bool others = fetcher_.holds_room() || std::any_of(attempts_.begin(), attempts_.end(), [&](const auto& entry) {
+                        const Attempt& other = *entry.second;
+                        return &other != &attempt && (other.stage == Stage::Running ||
+                                                      (other.stage == Stage::Fetching && !other.waits_for_room));
+                      });
+  if (!others) return false;
+  attempt.waits_for_room = true;
+  waiting_for_room_.push_back(attempt.ticket);
+  return true;
+}
+
+void Agent::room_may_be_free() {
+  if (waiting_for_room_.empty()) return;
+  // Posted: whoever ends now still holds its blobs.
+  boost::asio::post(io_, [this] {
+    for (const uint64_t ticket : std::exchange(waiting_for_room_, {})) {
+      const auto at = attempts_.find(ticket);
+      if (at == attempts_.end() || !std::exchange(at->second->waits_for_room, false)) continue;
+      fetch(AttemptPtr(at->second));
+    }
+  });
 }
 
 void Agent::run(const AttemptPtr& attempt) {
@@ -153,6 +192,7 @@ void Agent::forget(const AttemptPtr& attempt) {
   progress_.erase(attempt->lease.fence);
   by_fence_.erase(attempt->lease.fence);
   attempts_.erase(attempt->ticket);
+  room_may_be_free();
   end_drain_if_idle();
 }
 

@@ -60,6 +60,7 @@ class Agent {
     std::vector<BlobKey> keys;                  ///< the graph, then each blob of the inputs once
     std::vector<std::optional<BlobPin>> blobs;  ///< in the order of keys
     size_t missing = 0;
+    bool waits_for_room = false;  ///< in the cache; holds no blob meanwhile
     std::string code_for_cancelled = "cancelled";
     wire::Completion completion;
     std::shared_ptr<ResultDelivery> delivery;
@@ -84,6 +85,9 @@ class Agent {
   void said_again(const Attempt& attempt);
   void list_blobs(Attempt& attempt);
   void fetch(const AttemptPtr& attempt);
+  void fetched(const AttemptPtr& attempt, size_t blob, Result<BlobPin> pin);
+  bool wait_for_room(Attempt& attempt);
+  void room_may_be_free();
   void run(const AttemptPtr& attempt);
   LocalJob make_local_job(Attempt& attempt);
   void cancel(const AttemptPtr& attempt, const std::string& code);
@@ -118,6 +122,7 @@ class Agent {
   uint64_t next_ticket_ = 1;
   std::unordered_map<uint64_t, AttemptPtr> attempts_;
   std::map<wire::Fence, AttemptPtr> by_fence_;
+  std::deque<uint64_t> waiting_for_room_;       ///< tickets, the first come first
   std::vector<wire::Completion> completions_;   ///< to be sent in this turn
   std::vector<wire::AttemptFailure> failures_;  ///< likewise
   std::deque<wire::AttemptFailure>

@@ -55,6 +55,7 @@ void Agent::finished(uint64_t ticket, LocalResult result) {
   const AttemptPtr attempt = at->second;
   progress_.erase(attempt->lease.fence);
   attempt->stage = Stage::Delivering;
+  room_may_be_free();
   attempt->completion.fence = attempt->lease.fence;
   attempt->completion.device_ns = result.device_ns;
   attempt->completion.compile_ns = result.compile_ns;

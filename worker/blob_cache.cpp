@@ -151,9 +151,19 @@ BlobPin BlobCache::insert(const BlobKey& key, uint64_t bytes) {
 std::optional<BlobPin> BlobCache::find(const BlobKey& key) {
   const auto at = entries_.find(key);
   if (at == entries_.end() || at->second.discarded) return std::nullopt;
+  if (!is_whole(key, at->second.bytes)) {
+    discard(key);
+    return std::nullopt;
+  }
   ages_.splice(ages_.end(), ages_, at->second.age);
   ++at->second.pins;
   return BlobPin(this, key);
+}
+
+bool BlobCache::is_whole(const BlobKey& key, uint64_t bytes) const {
+  struct stat status {};
+  return ::stat(path_of(key).c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
+         static_cast<uint64_t>(status.st_size) == bytes;
 }
 
 Result<std::unique_ptr<BlobWriter>> BlobCache::begin(const BlobKey& key, uint64_t total_bytes) {

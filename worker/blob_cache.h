@@ -74,6 +74,7 @@ class BlobCache {
   static Result<std::unique_ptr<BlobCache>> open(const std::string& directory, uint64_t limit_bytes,
                                                  const std::string& boot_id);
 
+  /// Only what still lies there as long as it was: an entry whose file somebody removed or cut is to be fetched again.
   std::optional<BlobPin> find(const BlobKey& key);
   /// Makes room for total_bytes and reserves it. "cache_full": what is pinned leaves too little.
   Result<std::unique_ptr<BlobWriter>> begin(const BlobKey& key, uint64_t total_bytes);
@@ -98,6 +99,7 @@ class BlobCache {
   std::string path_of(const BlobKey& key) const;
   Status prepare_directories(const std::string& boot_id);
   void load_entries(bool graphs);
+  bool is_whole(const BlobKey& key, uint64_t bytes) const;
   bool make_room(uint64_t bytes);
   void remove(const BlobKey& key);
   void unpin(const BlobKey& key);

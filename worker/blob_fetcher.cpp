@@ -22,6 +22,16 @@ void BlobFetcher::fetch(const BlobKey& key, Done done) {
   ask();
 }
 
+void BlobFetcher::forget_all() {
+  fetches_.clear();
+  parts_.clear();
+}
+
+bool BlobFetcher::holds_room() const {
+  return std::any_of(fetches_.begin(), fetches_.end(),
+                     [](const auto& entry) { return entry.second.writer != nullptr && !entry.second.held_back; });
+}
+
 void BlobFetcher::link_up() {
   parts_.clear();
   for (auto& [key, fetch] : fetches_) {

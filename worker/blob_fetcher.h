@@ -21,6 +21,10 @@ class BlobFetcher {
 
   /// `done` is called once, never from inside this call. Fetches of the same blob join.
   void fetch(const BlobKey& key, Done done);
+  /// Forgets what is on its way, with its room in the cache: nobody waits for it.
+  void forget_all();
+  /// Whether anything on its way takes room in the cache, which its end may free.
+  bool holds_room() const;
   /// A new link: the server gives a blob only for a lease that it has sent on that link, so each waits for again().
   void link_up();
   /// The lease that needs this blob was said again.

@@ -5,6 +5,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -22,6 +23,8 @@ struct ExecutorSpec {
   uint32_t first_unit = 0, units = 0;
   uint64_t memory_bytes = 0;  ///< 0: all of the device's
   uint32_t user_id = 0;       ///< becomes this user when the agent is root
+  /// How long it may take to open its device, and how long a job waits for one that can: then the device is in trouble.
+  std::chrono::milliseconds start_limit{60'000};
 };
 
 /// Executors of slice n become user kFirstExecutorUser + n: above what Debian, systemd and container tools hand out,

@@ -29,7 +29,9 @@ Slice::Slice(boost::asio::io_context& io, ExecutorSpec spec, Handlers handlers)
       handlers_(std::move(handlers)),
       time_limit_(io),
       cancel_limit_(io),
-      restart_(io) {}
+      restart_(io),
+      start_limit_(io),
+      wait_limit_(io) {}
 
 Slice::~Slice() {
   if (executor_) executor_->abandon();
@@ -45,12 +47,19 @@ void Slice::launch() {
   kill_code_.clear();
   ExecutorProcess::Handlers handlers;
   handlers.on_message = [this](FromExecutor message, std::vector<FileDescriptor> files) {
+    if (!kill_code_.empty()) return;  // it is killed for its front job, which must stay the front one until its end
     std::visit([&](auto& m) { handle(m, std::move(files)); }, message);
   };
   handlers.on_exit = [this](const std::string& reason) { executor_ended(reason); };
   auto started = ExecutorProcess::start(io_, spec_, std::move(handlers));
   if (started.ok()) {
     executor_ = *started;
+    start_limit_.expires_after(spec_.start_limit);
+    start_limit_.async_wait([this](error_code error) {
+      if (error || ready_) return;
+      spdlog::warn("the executor of {} did not start in time", spec_.device);
+      kill("device_error", "the executor did not start in time");
+    });
     return;
   }
   spdlog::error("{}", started.problem().detail);
@@ -62,10 +71,23 @@ void Slice::calibrate() {
 }
 
 void Slice::submit(LocalJob job) {
-  jobs_.push_back({std::move(job), {}, false});
-  if (!ready_) return;  // handed over when the executor has started
+  jobs_.push_back({std::move(job), {}});
+  if (!ready_) return watch_waiting();  // handed over when the executor has started
   if (jobs_.size() == 1) watch_front();
-  hand_over(jobs_.back());
+  hand_over_ahead();
+}
+
+/// In order, as far as all their blobs together stay within what one job may have: the executor maps each of them.
+void Slice::hand_over_ahead() {
+  // Only the last ones can be waiting, and mostly it is the last alone.
+  auto next = std::find_if(jobs_.rbegin(), jobs_.rend(), [](const Held& held) { return held.handed_over; }).base();
+  for (; next != jobs_.end(); ++next) {
+    const size_t blobs = next->job.blobs.size();
+    if (handed_blobs_ > 0 && handed_blobs_ + blobs > kMaxBlobsPerJob) return;
+    handed_blobs_ += blobs;
+    next->handed_over = true;
+    hand_over(*next);
+  }
 }
 
 void Slice::hand_over(Held& held) {
@@ -93,6 +115,22 @@ void Slice::watch_front() {
   time_limit_.async_wait([this](error_code error) {
     if (!error) kill("time_limit", "the attempt took longer than its limit");
   });
+}
+
+/// Jobs wait for an executor that starts; not for ever for one that cannot.
+void Slice::watch_waiting() {
+  if (stopped_ || ready_ || jobs_.empty() || std::exchange(waiting_, true)) return;
+  wait_limit_.expires_after(spec_.start_limit);
+  wait_limit_.async_wait([this](error_code error) {
+    if (!error) give_back_waiting();
+  });
+}
+
+void Slice::give_back_waiting() {
+  waiting_ = false;
+  if (ready_ || stopped_) return;
+  for (std::deque<Held> held = std::exchange(jobs_, {}); Held & job : held)
+    if (!job.reported) handlers_.on_failed(job.job.start.ticket, "device_error", "the device could not be opened");
 }
 
 void Slice::cancel(uint64_t ticket) {
@@ -123,6 +161,8 @@ void Slice::stop(const std::string& code, const std::string& detail) {
   restart_.cancel();
   time_limit_.cancel();
   cancel_limit_.cancel();
+  start_limit_.cancel();
+  wait_limit_.cancel();
   if (executor_) std::exchange(executor_, nullptr)->abandon();
   ready_ = false;
   while (!jobs_.empty()) end_front([&](Held held) { handlers_.on_failed(held.job.start.ticket, code, detail); });
@@ -142,6 +182,7 @@ void Slice::executor_ended(const std::string& reason) {
         handlers_.on_failed(ticket, kill_code_, kill_detail_);
       });
   }
+  watch_waiting();
   restart_later();
 }
 
@@ -162,7 +203,9 @@ void Slice::restart_later() {
 void Slice::end_front(const std::function<void(Held)>& report) {
   Held held = std::move(jobs_.front());
   jobs_.pop_front();
+  if (held.handed_over) handed_blobs_ -= held.job.blobs.size();
   watch_front();
+  if (ready_) hand_over_ahead();
   if (!held.reported) report(std::move(held));
 }
 
@@ -179,11 +222,13 @@ void Slice::protocol_error(const std::string& what) {
 void Slice::handle(const Ready& message, std::vector<FileDescriptor>) {
   if (ready_) return protocol_error("started twice");
   ready_ = true;
+  waiting_ = false;
+  start_limit_.cancel();
+  wait_limit_.cancel();
   handlers_.on_ready(message);
-  for (Held& held : jobs_) {
-    held.result = {};
-    hand_over(held);
-  }
+  handed_blobs_ = 0;
+  for (Held& held : jobs_) held.handed_over = false, held.result = {};
+  hand_over_ahead();
   watch_front();
 }
 

@@ -1,8 +1,8 @@
 // One slice: an executor process that is kept alive, and the jobs handed to it, in order. Several are handed over
 // ahead, so that the device never waits for the network; the executor runs the front one.
 //
-// A crash costs the front job one attempt and nothing else: the others are handed to the next executor. Threading: the
-// io_context's thread.
+// A crash costs the front job one attempt and nothing else: the others are handed to the next executor. When none
+// comes up for long, they fail, so that another box may have them. Threading: the io_context's thread.
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
@@ -67,13 +67,17 @@ class Slice {
   struct Held {
     LocalJob job;
     LocalResult result;
+    bool handed_over = false;  ///< to the executor that runs now
     bool cancelled = false;
     bool reported = false;  ///< its end; the executor's answer is still to come
   };
 
   void launch();
+  void hand_over_ahead();
   void hand_over(Held& held);
   void watch_front();
+  void watch_waiting();
+  void give_back_waiting();
   void kill(const std::string& code, const std::string& detail);
   void executor_ended(const std::string& reason);
   void restart_later();
@@ -94,9 +98,11 @@ class Slice {
   Handlers handlers_;
   std::shared_ptr<ExecutorProcess> executor_;
   bool ready_ = false, stopped_ = false;
+  bool waiting_ = false;  ///< jobs are, for an executor to start
   std::deque<Held> jobs_;
+  size_t handed_blobs_ = 0;              ///< of the jobs that are handed over
   std::string kill_code_, kill_detail_;  ///< why this side killed the executor
-  boost::asio::steady_timer time_limit_, cancel_limit_, restart_;
+  boost::asio::steady_timer time_limit_, cancel_limit_, restart_, start_limit_, wait_limit_;
   int fruitless_starts_ = 0;  ///< in a row, without a finished job
 };
 

@@ -13,9 +13,9 @@ namespace {
 
 class Box {
  public:
-  Box()
+  explicit Box(uint64_t cache_bytes = uint64_t{1} << 30)
       : gate_(io_, directory_.path()),
-        cache_(BlobCache::open(directory_.path() + "/cache", uint64_t{1} << 30, "boot").value()) {}
+        cache_(BlobCache::open(directory_.path() + "/cache", cache_bytes, "boot").value()) {}
 
   void start(int32_t slots = 8, const std::string& device = "interpreter") {
     AgentOptions options;
@@ -102,6 +102,31 @@ TEST_CASE("a blob is fetched once, whatever number of jobs need it") {
   box.gate_.send(leases);
   REQUIRE(box.until([&] { return box.gate_.completions.size() == 20; }));
   CHECK(box.gate_.gets == 2);  // the graph and the input
+}
+
+TEST_CASE("leases whose blobs together do not fit the cache wait for each other and all complete") {
+  Box box(300'000);
+  box.start(64);
+  constexpr size_t kJobs = 20, kElements = 40'000;  // 160 kB each
+  std::vector<wire::Lease> leases;
+  for (size_t i = 0; i < kJobs; ++i)
+    leases.push_back(box.gate_.make_lease(wide_graph(kElements), {},
+                                          {{"x", floats(std::vector<float>(kElements, static_cast<float>(i)))}}));
+  box.gate_.send(leases);
+  REQUIRE(box.until([&] { return box.gate_.completions.size() == kJobs || !box.gate_.failures.empty(); }));
+  CHECK(box.gate_.failures.empty());
+}
+
+TEST_CASE("a lease whose blobs never fit the cache fails, also with nothing else in hand") {
+  Box box(100'000);
+  box.start();
+  constexpr size_t kElements = 20'000;
+  const auto half = [&](float value) { return floats(std::vector<float>(kElements, value)); };
+  wire::Lease lease = box.gate_.make_lease(wide_graph(kElements), {}, {{"x", half(1)}, {"z", half(2)}});
+  box.gate_.send({lease});
+  REQUIRE(box.until([&] { return !box.gate_.failures.empty(); }));
+  CHECK(box.gate_.failures[0].fence == lease.fence);
+  CHECK(box.gate_.failures[0].code == "device_error");
 }
 
 TEST_CASE("large inputs and outputs travel in parts and arrive whole") {
@@ -193,6 +218,21 @@ TEST_CASE("when the session was lost its attempts are dropped and the box serves
   CHECK(box.gate_.failures.empty());
 }
 
+TEST_CASE("what was on its way for a lost session leaves no room taken in the cache") {
+  Box box;
+  box.start();
+  constexpr size_t kElements = 10'000'000;
+  box.gate_.send({box.gate_.make_lease(wide_graph(kElements), {}, {{"x", floats(std::vector<float>(kElements, 1))}})});
+  REQUIRE(
+      box.until([&] { return box.cache_->used_bytes() >= sizeof(float) * kElements; }));  // reserved at the first part
+  box.gate_.expire_session();
+  box.gate_.cut();
+  REQUIRE(box.until([&] { return box.gate_.hellos == 2; }));
+  box.gate_.send({box.doubling(8)});
+  REQUIRE(box.until([&] { return !box.gate_.completions.empty(); }));
+  CHECK(box.cache_->used_bytes() < sizeof(float) * kElements);
+}
+
 TEST_CASE("a cancel stops the running attempt and the fence says which") {
   Box box;
   box.start();
@@ -224,11 +264,12 @@ TEST_CASE("progress is told about ten times a second, not at every step") {
   box.gate_.send({lease});
   REQUIRE(box.runs(lease));
   const size_t before = box.gate_.progress.size();
-  (void)run_until(
-      box.io_, [] { return false; }, std::chrono::seconds(1));
-  const size_t told = box.gate_.progress.size() - before;
-  CHECK(told >= 4);
-  CHECK(told <= 12);
+  const auto start = std::chrono::steady_clock::now();
+  REQUIRE(box.until([&] { return box.gate_.progress.size() >= before + 8; }));
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  // A slow machine may take as long as it likes, and may deliver late what was told before the start; a step takes some
+  // milliseconds.
+  CHECK(took.count() >= 0.4);
 }
 
 TEST_CASE("draining gives back what waits, lets what runs finish within a bound, and refuses new leases") {
@@ -250,7 +291,7 @@ TEST_CASE("draining an idle worker ends at once") {
   box.start();
   box.agent_->drain();
   CHECK(run_until(
-      box.io_, [&] { return box.drained_; }, std::chrono::seconds(1)));
+      box.io_, [&] { return box.drained_; }, std::chrono::seconds(4)));  // what runs would be given 5
 }
 
 TEST_CASE("no-op jobs per second through agent and executor", "[.bench]") {

@@ -48,6 +48,23 @@ TEST_CASE("a blob is found again, also by the next process") {
   CHECK(read == bytes);
 }
 
+TEST_CASE("a blob whose file was removed or cut short is not found, and can be fetched again") {
+  const TemporaryDirectory directory;
+  const auto cache = open(directory.path(), 10'000);
+  const auto removed = blob(1000, 1), cut = blob(2000, 2);
+  put(*cache, removed);
+  put(*cache, cut);
+  for (const auto& entry : fs::recursive_directory_iterator(directory.path() + "/blobs")) {
+    if (!entry.is_regular_file()) continue;
+    entry.file_size() == 1000 ? (void)fs::remove(entry.path()) : fs::resize_file(entry.path(), 500);
+  }
+  CHECK_FALSE(cache->find(key_of(removed)));
+  CHECK_FALSE(cache->find(key_of(cut)));
+  CHECK(cache->used_bytes() == 0);
+  put(*cache, cut);
+  CHECK(cache->find(key_of(cut)));
+}
+
 TEST_CASE("bytes that do not have the hash they are named by leave nothing behind") {
   const TemporaryDirectory directory;
   const auto cache = open(directory.path(), 10'000);

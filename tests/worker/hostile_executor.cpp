@@ -57,6 +57,7 @@ int main(int argc, char** argv) {
   std::string how;
   for (int i = 1; i + 1 < argc; ++i)
     if (std::strcmp(argv[i], "--device") == 0) how = argv[i + 1];
+  if (how == "a device that hangs when it is opened") ::pause();
   say(Ready{.device_name = "hostile", .backend = "none"});
   misbehave(how, wait_for_job());
   ::pause();

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,12 +27,15 @@ struct Ended {
 
 class Bench {
  public:
-  explicit Bench(const std::string& device = "interpreter", const std::string& program = QUARRY_EXECUTOR)
+  explicit Bench(const std::string& device = "interpreter", const std::string& program = QUARRY_EXECUTOR,
+                 std::chrono::milliseconds start_limit = std::chrono::minutes(1))
       : program_(program),
+        start_limit_(start_limit),
         cache_(BlobCache::open(directory_.path() + "/cache", uint64_t{1} << 30, "boot").value()),
         slice_(io_, spec(device), handlers()) {
     slice_.start();
-    REQUIRE(run_until(io_, [&] { return ready_ || !cannot_serve_.empty(); }));
+    if (start_limit == std::chrono::minutes(1))
+      REQUIRE(run_until(io_, [&] { return ready_ || !cannot_serve_.empty(); }));
   }
 
   uint64_t submit(const GraphFile& graph, const graph::Stage& stage,
@@ -57,6 +61,26 @@ class Bench {
     return ticket;
   }
 
+  /// The doubling of one blob, with more that it never reads.
+  uint64_t submit_with_many_blobs(size_t blobs) {
+    const GraphFile graph = doubling_graph();
+    LocalJob job;
+    job.time_limit_ms = 60'000;
+    job.start = {.ticket = next_ticket_++, .graph = graph.id, .first_step = 0};
+    job.start.steps = 1;
+    job.start.last_segment = true;
+    job.blobs.push_back(put(*cache_, graph));
+    const std::vector<std::byte> bytes = floats({1, 2, 3, 4});
+    while (job.blobs.size() < blobs) job.blobs.push_back(put(*cache_, bytes));
+    job.start.inputs.push_back({"x", {{1, 0, bytes.size()}}});
+    graph::Stage stage;
+    stage.graph = graph.id;
+    job.start.job_document = document(stage, {"x"});
+    const uint64_t ticket = job.start.ticket;
+    slice_.submit(std::move(job));
+    return ticket;
+  }
+
   const Ended& wait(uint64_t ticket) {
     const auto find = [&] {
       return std::find_if(ended_.begin(), ended_.end(), [&](const Ended& e) { return e.ticket == ticket; });
@@ -77,6 +101,7 @@ class Bench {
   }
 
   std::string program_;
+  std::chrono::milliseconds start_limit_;
   boost::asio::io_context io_;
   TemporaryDirectory directory_;
   std::unique_ptr<BlobCache> cache_;
@@ -95,6 +120,7 @@ class Bench {
     spec.device = device;
     spec.cache = directory_.path() + "/compiler";
     spec.user_id = kFirstExecutorUser;
+    spec.start_limit = start_limit_;
     return spec;
   }
   Slice::Handlers handlers() {
@@ -237,6 +263,36 @@ TEST_CASE("an attempt over its time limit is ended, and the next job runs") {
   const uint64_t next = bench.submit(doubling_graph(), steps(1), {{"x", floats({1, 2, 3, 4})}});
   CHECK(bench.wait(slow).code == "time_limit");
   CHECK(bench.wait(next).code.empty());
+}
+
+TEST_CASE("a device that hangs when it is opened does not keep the jobs that wait for it") {
+  Bench bench("a device that hangs when it is opened", QUARRY_HOSTILE_EXECUTOR, std::chrono::milliseconds(50));
+  const int first = bench.slice_.executor_pid();
+  const Ended& ended = bench.wait(bench.submit(doubling_graph(), steps(1), {{"x", floats({1, 2, 3, 4})}}));
+  CHECK(ended.code == "device_error");
+  CHECK(run_until(bench.io_, [&] {  // and the process that hangs is replaced
+    const int now = bench.slice_.executor_pid();
+    return now != 0 && now != first;
+  }));
+}
+
+TEST_CASE("jobs whose blobs are together more than a process can map run one after the other") {
+  rlimit files{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &files) == 0);
+  constexpr size_t kBlobs = 30'000;  // of each of three jobs; the kernel allows a process 65,530 mappings
+  if (files.rlim_max < 2 * kBlobs) {
+    WARN("too few open files are allowed here");
+    return;
+  }
+  const rlimit before = files;
+  files.rlim_cur = files.rlim_max;
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &files) == 0);
+  Bench bench;
+  const uint64_t slow = bench.submit_with_many_blobs(kBlobs), second = bench.submit_with_many_blobs(kBlobs),
+                 third = bench.submit_with_many_blobs(kBlobs);
+  for (const uint64_t ticket : {slow, second, third}) CHECK(bench.wait(ticket).code.empty());
+  CHECK(bench.starts_ == 1);
+  CHECK(::setrlimit(RLIMIT_NOFILE, &before) == 0);
 }
 
 TEST_CASE("a device that does not exist is reported, not retried in a storm") {
