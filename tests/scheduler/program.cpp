@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 namespace quarry::scheduler::test {
@@ -65,30 +66,33 @@ bool ServerEnd::connect(const std::string& address) {
   bool tried = false;
   leader_epoch = 0;
   wire::connect(io_, address.substr(0, colon), static_cast<uint16_t>(std::stoi(address.substr(colon + 1))), tls_,
-                "scheduler", 2'000, [&](auto link) {
+                "scheduler", 30'000, [&](auto link) {
                   tried = true;
                   if (link.ok()) link_ = link.value();
                 });
   run_until([&] { return tried; });
   if (!link_) return false;
-  bool closed = false;
+  left_ = false;
   link_->start({[this](const wire::Message& message) {
                   if (const auto* hello = std::get_if<wire::SchedulerHello>(&message))
                     leader_epoch = hello->leader_epoch;
-                  if (const auto* granted = std::get_if<wire::Leases>(&message))
-                    leases.insert(leases.end(), granted->leases.begin(), granted->leases.end());
+                  if (const auto* granted = std::get_if<wire::Leases>(&message)) add(granted->leases);
                   if (const auto* stop = std::get_if<wire::Cancels>(&message))
                     cancels.insert(cancels.end(), stop->fences.begin(), stop->fences.end());
                   if (const auto* gone = std::get_if<wire::SessionsExpired>(&message))
                     expired.insert(expired.end(), gone->sessions.begin(), gone->sessions.end());
                 },
-                [&closed, hello = &leader_epoch](const std::string&) {
-                  if (*hello == 0) closed = true;  // only while connect() waits
-                }});
+                [this](const std::string&) { left_ = true; }});
   link_->send(wire::ServerHello{"test"});
-  run_until([&] { return leader_epoch != 0 || closed; }, 5s);
+  run_until([&] { return leader_epoch != 0 || left_; }, 10s);
   if (leader_epoch == 0) disconnect();
   return leader_epoch != 0;
+}
+
+void ServerEnd::add(const std::vector<wire::Lease>& granted) {
+  for (const auto& lease : granted)
+    if (std::none_of(leases.begin(), leases.end(), [&](const auto& known) { return known.fence == lease.fence; }))
+      leases.push_back(lease);
 }
 
 bool ServerEnd::run_until(const std::function<bool()>& done, std::chrono::milliseconds limit) {

@@ -13,6 +13,9 @@
 
 namespace quarry::scheduler::test {
 
+/// How long to wait for what must come: no measure of speed, the machine may be slow and busy.
+inline constexpr std::chrono::seconds kPatience{60};
+
 class Program {
  public:
   /// Starts it and waits for its "ready" line.
@@ -38,21 +41,26 @@ class ServerEnd {
   void send(const wire::Message& message) { link_->send(message); }
   void disconnect();
   /// Runs the link until `done` or the time is up; beats for `beating` meanwhile.
-  bool run_until(const std::function<bool()>& done, std::chrono::milliseconds limit = std::chrono::seconds(15));
-  bool wait_leases(size_t count, std::chrono::milliseconds limit = std::chrono::seconds(15)) {
+  bool run_until(const std::function<bool()>& done, std::chrono::milliseconds limit = kPatience);
+  bool wait_leases(size_t count, std::chrono::milliseconds limit = kPatience) {
     return run_until([&] { return leases.size() >= count; }, limit);
   }
+  /// The scheduler has let go of the link, as one does that lost its lead.
+  bool left() const { return left_; }
 
   int64_t leader_epoch = 0;
   std::vector<wire::SessionKey> beating;
-  std::vector<wire::Lease> leases;
+  std::vector<wire::Lease> leases;  ///< each once, also when sent again
   std::vector<wire::Fence> cancels;
   std::vector<wire::SessionKey> expired;
 
  private:
+  void add(const std::vector<wire::Lease>& granted);
+
   const wire::TlsFiles tls_;
   boost::asio::io_context io_;
   std::shared_ptr<wire::Link> link_;
+  bool left_ = false;
 };
 
 }  // namespace quarry::scheduler::test
