@@ -3,10 +3,14 @@
 //
 //   revoke KEY_ID          revokes a key
 //   balances               what the two accounts have, and what the books say is wrong
+//
+// Arguments shorten time limits, in milliseconds: head=1000 idle=1000. Without one a limit is a user's, so that nothing
+// is timed out because the machine is busy.
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "common/api_key.h"
@@ -64,6 +68,16 @@ json make_accounts(sql::Store& store, RandomSource& random) {
             {"stranger", make_key(store, stranger, all, random)}}}};
 }
 
+/// Sets the limits that the arguments name; throws std::out_of_range for a name that is none.
+void shorten(server::TimeLimits& times, const std::vector<std::string>& arguments) {
+  const std::map<std::string, std::chrono::milliseconds*> known{
+      {"head", &times.head}, {"idle", &times.idle}, {"body_gap", &times.body_gap}, {"rate_grace", &times.rate_grace}};
+  for (const std::string& argument : arguments) {
+    const size_t equals = std::min(argument.find('='), argument.size() - 1);
+    *known.at(argument.substr(0, equals)) = std::chrono::milliseconds(std::stoi(argument.substr(equals + 1)));
+  }
+}
+
 server::Options options_for(const fs::path& directory, const std::string& database) {
   server::Options options;
   options.database = database;
@@ -74,10 +88,6 @@ server::Options options_for(const fs::path& directory, const std::string& databa
   options.authority_key = directory / "authority.key";
   options.quote_key_file = directory / "quote.key";
   options.prices.per_pflop = *Money::parse("0.0025");
-  options.times.head = std::chrono::milliseconds(1'000);
-  options.times.idle = std::chrono::milliseconds(3'000);
-  options.times.body_gap = std::chrono::milliseconds(1'000);
-  options.times.rate_grace = std::chrono::milliseconds(1'500);
   options.times.drain = std::chrono::milliseconds(3'000);
   options.times.housekeeping = std::chrono::milliseconds(200);
   return options;
@@ -100,7 +110,7 @@ json obey(const std::string& line, sql::Store& store, const json& facts) {
   return {{"error", "unknown command"}};
 }
 
-void run(const fs::path& directory) {
+void run(const fs::path& directory, const std::vector<std::string>& arguments) {
   SystemClock clock;
   SystemRandom random;
   const std::string database = test::Postgres::shared().fresh_database();
@@ -108,7 +118,8 @@ void run(const fs::path& directory) {
   make_certificates(directory, clock);
   write_file(directory / "quote.key", std::string(32, 'q'));
   json facts = make_accounts(*store, random);
-  const server::Options options = options_for(directory, database);
+  server::Options options = options_for(directory, database);
+  shorten(options.times, arguments);
   server::Application application(options, clock, random);
   facts.update({{"port", application.port()},
                 {"gate_port", application.gate_port()},
@@ -121,13 +132,14 @@ void run(const fs::path& directory) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
   quarry::start_logging("server-harness");
-  std::string pattern = (fs::temp_directory_path() / "quarry-server-test.XXXXXX").string();
+  // On a disk: uploads need a gigabyte free, which a /tmp in memory may lack.
+  std::string pattern = "/var/tmp/quarry-server-test.XXXXXX";
   const fs::path directory = mkdtemp(pattern.data());
   int status = 0;
   try {
-    run(directory);
+    run(directory, {argv + 1, argv + argc});
   } catch (const std::exception& error) {
     std::cerr << "harness: " << error.what() << std::endl;
     status = 1;

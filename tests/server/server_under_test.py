@@ -12,6 +12,8 @@ from pathlib import Path
 
 import jsonschema
 
+PATIENCE_SECONDS = 120  # for what must come: no measure of speed, the machine may be slow and busy
+
 
 def safetensors(tensors, metadata=None):
     """The bytes of a safetensors file; `tensors` maps names to (dtype, shape, bytes)."""
@@ -83,11 +85,12 @@ class Contract:
 
 
 class Server:
-    """One harness; as a context manager it ends with its block."""
+    """One harness, until stop(); `limits` are time limits of the server in milliseconds, the others are a user's."""
 
-    def __init__(self):
-        self.process = subprocess.Popen([str(Path(os.environ["QUARRY_BIN"]) / "server_harness")], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
+    def __init__(self, **limits):
+        self.process = subprocess.Popen([str(Path(os.environ["QUARRY_BIN"]) / "server_harness"),
+                                         *(f"{name}={limit}" for name, limit in limits.items())],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError("the harness did not start")
@@ -100,7 +103,7 @@ class Server:
 
     def stop(self):
         self.process.stdin.close()
-        self.process.wait(60)
+        self.process.wait(PATIENCE_SECONDS)
         self.process.stdout.close()
 
     def command(self, line):
@@ -109,7 +112,7 @@ class Server:
         return json.loads(self.process.stdout.readline())
 
     def connect(self):
-        return http.client.HTTPSConnection("127.0.0.1", self.facts["port"], context=self.context, timeout=20)
+        return http.client.HTTPSConnection("127.0.0.1", self.facts["port"], context=self.context, timeout=PATIENCE_SECONDS)
 
     def request(self, method, path, body=None, headers=None, key="renter", connection=None):
         fields = {"Authorization": f"Bearer {self.keys[key]}"} if key else {}
@@ -130,7 +133,7 @@ class Server:
 
     def raw(self):
         """A TLS socket to the API, for bytes that no HTTP library would send."""
-        plain = socket.create_connection(("127.0.0.1", self.facts["port"]), timeout=20)
+        plain = socket.create_connection(("127.0.0.1", self.facts["port"]), timeout=PATIENCE_SECONDS)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self.context.wrap_socket(plain, server_hostname="127.0.0.1")
 
@@ -185,10 +188,9 @@ def read_answer(sock):
 
 def is_closed(sock):
     """Whether the server ends the connection."""
-    sock.settimeout(10)
     try:
         return sock.recv(1) == b""
-    except (ConnectionError, ssl.SSLError):
-        return True
     except socket.timeout:
         return False
+    except (ConnectionError, ssl.SSLError):
+        return True
