@@ -1,11 +1,11 @@
 #include "cli/config.h"
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <cstdlib>
-#include <fstream>
+
+#include "tests/support/scratch.h"
 
 using namespace quarry;
 using namespace quarry::cli;
@@ -13,20 +13,17 @@ namespace fs = std::filesystem;
 
 namespace {
 
-struct Scratch {
-  fs::path path = fs::temp_directory_path() / ("quarry-config-test-" + std::to_string(getpid()));
-  Scratch() { fs::create_directories(path); }
-  ~Scratch() { fs::remove_all(path); }
-  fs::path write(const std::string& text) const {
-    std::ofstream(path / "config.json") << text;
-    return path / "config.json";
+struct ConfigScratch : quarry::test::Scratch {
+  ConfigScratch() {
+    for (const char* name : {"QUARRY_SERVER", "QUARRY_API_KEY", "QUARRY_AUTHORITY"}) unsetenv(name);
   }
+  fs::path write(const std::string& text) const { return Scratch::write("config.json", text); }
 };
 
 }  // namespace
 
 TEST_CASE("the environment overrides the file") {
-  const Scratch scratch;
+  const ConfigScratch scratch;
   const fs::path file = scratch.write(R"({"server": "https://from-file", "api_key": "k"})");
   setenv("QUARRY_SERVER", "https://from-environment", 1);
   const auto config = load_config(file, true);
@@ -37,7 +34,7 @@ TEST_CASE("the environment overrides the file") {
 }
 
 TEST_CASE("an unknown key is an error that names the nearest known one") {
-  const Scratch scratch;
+  const ConfigScratch scratch;
   const auto config = load_config(scratch.write(R"({"sever": "https://x"})"), true);
   REQUIRE_FALSE(config.ok());
   CHECK(config.problem().code == "bad_config");
@@ -46,14 +43,14 @@ TEST_CASE("an unknown key is an error that names the nearest known one") {
 }
 
 TEST_CASE("a config that is not JSON, or that was named and is absent, is an error") {
-  const Scratch scratch;
+  const ConfigScratch scratch;
   CHECK(load_config(scratch.write("{"), true).problem().code == "bad_config");
   CHECK(load_config(scratch.path / "absent.json", true).problem().code == "bad_config");
   CHECK(load_config(scratch.path / "absent.json", false).ok());
 }
 
 TEST_CASE("a saved config reads back and nobody else may read it") {
-  const Scratch scratch;
+  const ConfigScratch scratch;
   const fs::path file = scratch.path / "deep" / "config.json";
   REQUIRE(save_config(file, {"https://s", "qk_live_x", "/ca.pem"}).ok());
   CHECK(load_config(file, true)->api_key == "qk_live_x");

@@ -1,34 +1,27 @@
 #include "cli/up/supervisor.h"
 
 #include <signal.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <fstream>
 #include <thread>
 
+#include "tests/support/scratch.h"
+
 using namespace quarry;
 using namespace quarry::cli;
-namespace fs = std::filesystem;
 
 namespace {
 
-struct Scratch {
-  fs::path path = fs::temp_directory_path() / ("quarry-supervisor-test-" + std::to_string(getpid()));
-  Scratch() { fs::create_directories(path); }
-  ~Scratch() { fs::remove_all(path); }
+struct ChildScratch : quarry::test::Scratch {
   ChildSpec shell(const std::string& script) const { return {"child", {"/bin/sh", "-c", script}, path / "child.log"}; }
-  std::string read(const char* name) const {
-    std::ifstream in(path / name);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
 };
 
 }  // namespace
 
 TEST_CASE("a long log is moved aside, and its writer goes on at the begin of an empty one") {
-  const Scratch scratch;
+  const ChildScratch scratch;
   std::ofstream writer(scratch.path / "server.log", std::ios::app);
   writer << "first " << std::flush;
   bound_logs(scratch.path, 6);
@@ -45,7 +38,7 @@ TEST_CASE("a long log is moved aside, and its writer goes on at the begin of an 
 }
 
 TEST_CASE("a child is started once its ready line came, and what follows the word is returned") {
-  const Scratch scratch;
+  const ChildScratch scratch;
   const SystemClock clock;
   Supervisor supervisor(clock);
   const auto ready = supervisor.start(scratch.shell("echo starting; echo ready port=7; exec sleep 60"));
@@ -54,7 +47,7 @@ TEST_CASE("a child is started once its ready line came, and what follows the wor
 }
 
 TEST_CASE("a child that ends before it is ready is a problem that quotes its log") {
-  const Scratch scratch;
+  const ChildScratch scratch;
   const SystemClock clock;
   Supervisor supervisor(clock);
   const auto ready = supervisor.start(scratch.shell("echo no such port >&2; exit 3"));
@@ -63,7 +56,7 @@ TEST_CASE("a child that ends before it is ready is a problem that quotes its log
 }
 
 TEST_CASE("a child that is killed is started again, and stop ends it") {
-  const Scratch scratch;
+  const ChildScratch scratch;
   const SystemClock clock;
   Supervisor supervisor(clock);
   const std::string pid_file = (scratch.path / "pids").string();
@@ -75,7 +68,7 @@ TEST_CASE("a child that is killed is started again, and stop ends it") {
     const std::string pids = scratch.read("pids");
     return std::count(pids.begin(), pids.end(), '\n');
   };
-  for (int i = 0; i < 200 && starts() < 2; ++i) {
+  for (int i = 0; i < 3'000 && starts() < 2; ++i) {
     supervisor.tend([&](const std::string& name, const std::string& reason) { how = name + " " + reason; });
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }

@@ -1,29 +1,22 @@
 #include "cli/demo/words.h"
 
-#include <unistd.h>
-
 #include <catch2/catch.hpp>
 #include <cmath>
-#include <fstream>
 
 #include "engine/meter/meter.h"
+#include "tests/support/scratch.h"
 
 using namespace quarry;
 using namespace quarry::cli::demo;
-namespace fs = std::filesystem;
 
 namespace {
 
 /// A list in which "ab" and "ac" come equally often, with words that must be left out.
 Words made_up() {
-  const fs::path path = fs::temp_directory_path() / ("quarry-words-test-" + std::to_string(getpid()));
-  {
-    std::ofstream out(path);
-    for (int i = 0; i < kBatch; ++i) out << "ab\nac\n";
-    out << "Zürich\nit's\nNASA\n";
-  }
-  auto words = read_words(path);
-  fs::remove(path);
+  std::string list;
+  for (int i = 0; i < kBatch; ++i) list += "ab\nac\n";
+  const quarry::test::Scratch scratch;
+  auto words = read_words(scratch.write("words", list + "Zürich\nit's\nNASA\n"));
   REQUIRE(words.ok());
   return std::move(words).value();
 }
