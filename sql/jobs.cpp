@@ -30,12 +30,16 @@ constexpr Statement kInsertKeys =
     "business_now() as now) t "
     "on conflict (account, key) do update set request_sha256 = excluded.request_sha256, status = excluded.status, "
     "answer = excluded.answer, created_at = excluded.created_at where idempotency.created_at <= " QUARRY_OLDEST_ANSWER;
-// Beside the jobs, what only a lease reads of them; and an id older than the floor under which every job has ended
-// (tests, badly set clocks) pulls the floor down. One statement: each costs 30-50 us to bind and to start.
+// Until the commit: `recent` does not rise past these jobs while they cannot be seen. Its own statement, before the
+// one that looks at `recent`.
+constexpr Statement kHoldRecent = "select pg_advisory_xact_lock_shared(4242002)";
+// Beside the jobs, what only a lease reads of them; and an id older than those that are looked for (tests, badly set
+// clocks) pulls `recent` down. One statement: each costs 30-50 us to bind and to start.
 constexpr Statement kInsertJobs =
     "with specs as (insert into job_spec (job, document, inputs) select * from unnest($1::uuid[], $25::text[], "
     "$26::text[])), "
-    "lowered as (update queue_floor set floor = $27 where floor > $27) "
+    "lowered as (update queue_floor set floor = least(floor, $27), recent = least(recent, $27) where floor > $27 or "
+    "recent > $27) "
     "insert into job (id, account, graph, tariff, memory_bound_bytes, dtypes, first_step, steps, steps_per_segment, "
     "step_flops, "
     "step_weighted16, step_weighted32, step_weighted64, step_bytes, step_stored_values, bytes_in, bytes_out, "
@@ -248,6 +252,7 @@ void SubmitBatch::queue_jobs(Connection::Transaction& tx) const {
       documents.push_back(job.document), inputs.push_back(inputs_to_json(job.inputs));
     }
   }
+  tx.queue(kHoldRecent);
   tx.queue(kInsertJobs, ids, accounts, graphs, tariffs, memory, dtypes, first, steps, per_segment, flops, weighted16,
            weighted32, weighted64, bytes, stored, bytes_in, bytes_out, byte_hours, pflop, gib_in, gib_out, gib_hour,
            takes, limits, documents, inputs, *std::min_element(ids.begin(), ids.end()));

@@ -103,6 +103,7 @@ class PgStore final : public Store {
       }
     }
   }
+  void raise_recent();
   void report_devices(Transaction& tx, BoxId box, const wire::Hello& hello);
   void read_slices(Transaction& tx, BoxId box, OpenedSession& opened);
 

@@ -65,6 +65,9 @@ constexpr Statement kChecks[] = {
     "current one' "
     "from attempt a join job j on j.id = a.job where a.state in (0, 1, 2) and (a.segment, a.attempt) <> (j.segment, "
     "j.attempt)",
+    "select 'job ' || j.id || ' is open, but neither recent nor among the old ones' from job j where j.state < 4 and "
+    "j.id "
+    "< (select recent from queue_floor) and not exists (select from old_job o where o.job = j.id)",
     "select 'a row of ' || x.kind || ' names job ' || x.job || ', which does not exist' from (select 'job_spec' as "
     "kind, job from job_spec "
     "union select 'transfer_line', job from transfer_line union select 'segment', job from segment union select "

@@ -1,5 +1,6 @@
 // The scheduler's queries: leadership, rebuilding the ready queue, leases, expiry of sessions.
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 #include "sql/pg_store.h"
@@ -19,23 +20,29 @@ constexpr Statement kCurrentLeader = "select epoch, holder, address from leader 
 constexpr Statement kResign = "update leader set expires_at = '-infinity' where epoch = $1";
 constexpr Statement kHoldLeader = "select 1 from leader where epoch = $1 and expires_at > clock_timestamp() for share";
 
-// Jobs are submitted in id order but for clocks and commits that lag: an hour's margin covers both.
-constexpr Statement kRaiseFloor =
-    "update queue_floor set floor = greatest(floor, least(coalesce((select j.id from job j where j.id >= (select floor "
-    "from queue_floor) "
-    "and j.state < 4 order by j.id limit 1), 'ffffffff-ffff-ffff-ffff-ffffffffffff'), "
-    "(rpad(lpad(to_hex((extract(epoch from now() - interval '1 hour') * 1000)::int8), 12, '0'), 32, '0'))::uuid))";
+// Open jobs are recent ones or among the old ones: see the migration 0010_recent_jobs.
+constexpr Statement kRaiseRecent = "select raise_recent($1)";
+constexpr int32_t kMostOldJobs = 20'000;
+#define QUARRY_IS_RECENT "j.id >= (select recent from queue_floor)"
 // In pages: a million rows at once would be a gigabyte of results.
 constexpr Statement kLoadReady =
-    "select " QUARRY_JOB_COLUMNS
-    " from job j where j.id >= (select floor from queue_floor) and j.state = 1 order by j.id limit $1";
+    "select " QUARRY_JOB_COLUMNS " from job j where " QUARRY_IS_RECENT " and j.state = 1 order by j.id limit $1";
 constexpr Statement kLoadReadyAfter =
     "select " QUARRY_JOB_COLUMNS " from job j where j.id > $2 and j.state = 1 order by j.id limit $1";
 constexpr int32_t kReadyPage = 20'000;
+constexpr Statement kLoadOldReady =
+    "select " QUARRY_JOB_COLUMNS " from old_job o join job j on j.id = o.job where j.state = 1 order by o.job";
+// Each join names the side that is read first: the planner's guess flips between a few rows and all history.
+#define QUARRY_CURRENT_ATTEMPT                                                                                \
+  "cross join lateral (select * from attempt a where a.job = j.id and a.segment = j.segment and a.attempt = " \
+  "j.attempt offset 0) a "
 constexpr Statement kLoadRunning =
+    "select " QUARRY_JOB_COLUMNS ", " QUARRY_ATTEMPT_COLUMNS ", a.slice from job j " QUARRY_CURRENT_ATTEMPT
+    "where " QUARRY_IS_RECENT
+    " and j.state = 2 union all "
     "select " QUARRY_JOB_COLUMNS ", " QUARRY_ATTEMPT_COLUMNS
-    ", a.slice from job j join attempt a on a.job = j.id and a.segment = j.segment and a.attempt = j.attempt "
-    "where j.id >= (select floor from queue_floor) and j.state = 2 order by j.id";
+    ", a.slice from (select j.* from old_job o cross join lateral (select * from job j where j.id = o.job and j.state "
+    "= 2 offset 0) j offset 0) j " QUARRY_CURRENT_ATTEMPT "where not " QUARRY_IS_RECENT " order by 1";
 constexpr Statement kLoadSessions =
     "select s.id, s.epoch, b.id, b.account, l.id, l.memory_bytes, l.slots from box_session s join box b on b.id = "
     "s.box "
@@ -69,9 +76,11 @@ constexpr Statement kCloseSessions =
     "and exists (select from leader where epoch = $3 and expires_at > clock_timestamp())";
 // Attempts already marked lost are read as well: the answer to the commit that did it may have been lost.
 constexpr Statement kSessionJobs =
-    "select distinct a.job from unnest($1::uuid[]) u(session) join attempt a on a.session = u.session and a.state in "
-    "(0, 1, 2, 6) "
-    "and a.job >= (select floor from queue_floor) join job j on j.id = a.job and j.state in (1, 2)";
+    "select a.job from unnest($1::uuid[]) u(session) cross join lateral (select a.job from attempt a where a.session = "
+    "u.session and a.state in (0, 1, 2, 6) and a.job >= (select recent from queue_floor) offset 0) a "
+    "cross join lateral (select from job j where j.id = a.job and j.state in (1, 2) offset 0) j union "
+    "select j.id from old_job o cross join lateral (select * from job j where j.id = o.job and j.state in (1, 2) "
+    "offset 0) j " QUARRY_CURRENT_ATTEMPT "where a.session = any($1::uuid[]) and a.state in (0, 1, 2, 6)";
 constexpr Statement kLatestAttempts =
     "select " QUARRY_ATTEMPT_COLUMNS
     " from unnest($1::uuid[]) u(job) join job j on j.id = u.job "
@@ -181,18 +190,34 @@ void PgStore::resign(int64_t leader_epoch) {
   transact([&](Transaction& tx) { tx.queue(kResign, leader_epoch); });
 }
 
+void PgStore::raise_recent() {
+  transact([&](Transaction& tx) {
+    tx.queue(kRaiseRecent, kMostOldJobs);
+    tx.flush_and_commit();
+  });
+}
+
 std::vector<wire::ReadyJob> PgStore::load_ready() {
+  raise_recent();
   return transact([&](Transaction& tx) {
-    tx.queue(kRaiseFloor);
-    std::vector<wire::ReadyJob> ready;
+    std::vector<wire::ReadyJob> recent, old;
     for (Rows rows = tx.query(kLoadReady, kReadyPage); !rows.empty();
-         rows = tx.query(kLoadReadyAfter, kReadyPage, ready.back().job))
-      for (size_t row = 0; row < rows.size(); ++row) ready.push_back(ready_job(job_from(rows, row)));
+         rows = tx.query(kLoadReadyAfter, kReadyPage, recent.back().job))
+      for (size_t row = 0; row < rows.size(); ++row) recent.push_back(ready_job(job_from(rows, row)));
+    // Last: what another leader moves there meanwhile is read twice rather than not at all.
+    const Rows rows = tx.query(kLoadOldReady);
+    if (rows.empty()) return recent;
+    for (size_t row = 0; row < rows.size(); ++row) old.push_back(ready_job(job_from(rows, row)));
+    std::vector<wire::ReadyJob> ready;
+    std::set_union(std::move_iterator(old.begin()), std::move_iterator(old.end()), std::move_iterator(recent.begin()),
+                   std::move_iterator(recent.end()), std::back_inserter(ready),
+                   [](const auto& a, const auto& b) { return a.job < b.job; });
     return ready;
   });
 }
 
 std::vector<PgStore::RunningAttempt> PgStore::load_running() {
+  raise_recent();
   return transact([&](Transaction& tx) {
     const Rows rows = tx.query(kLoadRunning);
     std::vector<RunningAttempt> running;
