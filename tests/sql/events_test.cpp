@@ -87,4 +87,13 @@ TEST_CASE("Event positions go on rising after a restore that set transaction ids
   CHECK(world.event_kinds(job).size() == 1);
 }
 
+TEST_CASE("A job whose latest event was numbered by the lost history can go on after a restore") {
+  World world;
+  const JobId job = world.submit_job();
+  REQUIRE(world.execute("update job set event_xid = event_xid + 1000000").empty());
+  world.ask("select 1 from (select renew_incarnation()) x");
+  CHECK(world.cancel(job).kind == sql::CancelOutcome::Kind::Cancelled);
+  CHECK(world.event_kinds(job) == std::vector<std::string>{"job.queued", "job.cancelled"});
+}
+
 }  // namespace quarry::test
