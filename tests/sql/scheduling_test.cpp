@@ -1,9 +1,36 @@
+#include <libpq-fe.h>
+
+#include <future>
 #include <numeric>
 #include <thread>
 
+#include "sql/connection.h"
 #include "tests/sql/fixture.h"
 
 namespace quarry::test {
+namespace {
+
+/// A job whose id says that it was submitted so long ago.
+JobId submit_back_then(World& world, std::chrono::minutes ago) {
+  auto job = new_job(world.renter, world.random);
+  const auto micros = std::chrono::microseconds(ago).count();
+  job.id = JobId::make({world.clock.wall().micros - micros}, world.random);
+  REQUIRE(world.submit(job).kind == sql::SubmitOutcome::Kind::Accepted);
+  return job.id;
+}
+
+/// Holds a table against changes until it is destroyed.
+class HeldTable {
+ public:
+  HeldTable(const World& world, const std::string& table) : connection_(PQconnectdb(world.target.c_str()), PQfinish) {
+    PQclear(PQexec(connection_.get(), ("begin; lock table " + table + " in share mode").c_str()));
+  }
+
+ private:
+  std::unique_ptr<PGconn, decltype(&PQfinish)> connection_;
+};
+
+}  // namespace
 
 using namespace std::chrono_literals;
 
@@ -45,6 +72,13 @@ TEST_CASE("A deposed leader can commit nothing") {
   CHECK(world.store->expire_sessions(world.leader_epoch, {world.first.session.session}).empty());
   CHECK(world.store->load_sessions().size() == 2);
   CHECK(world.job(job).state == JobState::Queued);
+}
+
+TEST_CASE("A transaction whose machine vanished does not keep its locks") {
+  World world;
+  sql::Connection connection(world.target);
+  sql::Connection::Transaction tx(connection);
+  CHECK(tx.query("show idle_in_transaction_session_timeout").get<std::string>(0, 0) == "30s");
 }
 
 TEST_CASE("A lease carries all that a worker needs") {
@@ -131,6 +165,82 @@ TEST_CASE("The floor under which all jobs have ended rises, and an old id pulls 
   const auto ready = world.store->load_ready();
   REQUIRE(ready.size() == 1);
   CHECK(ready[0].job == old.id);
+}
+
+TEST_CASE("What waits or runs for long is found, and does not make ended jobs be read again and again") {
+  World world;
+  const JobId waiting = submit_back_then(world, 60min), running = submit_back_then(world, 59min);
+  const auto lease = world.lease(running, 0, world.first);
+  std::vector<JobId> ended;
+  for (int i = 0; i < 10; ++i) {
+    ended.push_back(submit_back_then(world, 50min));
+    world.cancel(ended.back());
+  }
+  const JobId young = world.submit_job();
+  const auto found = [&] {
+    std::vector<JobId> jobs;
+    for (const auto& ready : world.store->load_ready()) jobs.push_back(ready.job);
+    return jobs;
+  };
+  CHECK(found() == std::vector{waiting, young});
+  for (const JobId job : ended)
+    CHECK(world.ask("select recent > '" + job.uuid() + "' from queue_floor") == "t");  // none of them is read
+  CHECK(world.ask("select floor = '" + waiting.uuid() + "' from queue_floor") == "t");
+  const auto attempts = world.store->load_running();
+  REQUIRE(attempts.size() == 1);
+  CHECK(attempts[0].fence == lease.fence);
+  CHECK(attempts[0].job.job == running);
+  CHECK(world.store->reconcile().empty());
+
+  SECTION("their boxes are lost like those of others") {
+    const auto outcomes = world.store->expire_sessions(world.leader_epoch, {world.first.session.session});
+    REQUIRE(outcomes.size() == 1);
+    CHECK(outcomes[0].fence == lease.fence);
+    CHECK(found() == std::vector{waiting, running, young});
+  }
+  SECTION("an even older job that comes late is found beside them, each once") {
+    const JobId older = submit_back_then(world, 120min);
+    CHECK(found() == std::vector{older, waiting, young});
+    CHECK(world.store->load_running().size() == 1);
+    CHECK(found() == std::vector{older, waiting, young});
+  }
+  SECTION("they are forgotten when they have ended") {
+    CHECK(world.complete(world.completion(lease)).job_ended);
+    world.cancel(waiting);
+    CHECK(found() == std::vector{young});
+    CHECK(world.ask("select count(*) from old_job") == "0");
+  }
+  CHECK(world.store->reconcile().empty());
+}
+
+TEST_CASE("A job that is still being committed while the queue is read is found, however old its id") {
+  World world;
+  world.store->load_ready();
+  JobId late;
+  std::thread submitting;
+  std::future<size_t> found;
+  {
+    const HeldTable events(world, "event");  // a submission writes there last
+    submitting = std::thread([&] {
+      auto store = sql::Store::open(world.target, world.clock, world.random);
+      auto job = new_job(world.renter, world.random);
+      job.id = late = JobId::make({world.clock.wall().micros - 3'600'000'000}, world.random);
+      store->submit({{job.account, {job}, {}, "", 201}});
+    });
+    const auto locks = [&](const std::string& which) {
+      return world.ask(
+          "select count(*) from pg_locks where database = (select oid from pg_database where datname = "
+          "current_database()) and " +
+          which);
+    };
+    while (locks("relation = 'event'::regclass and not granted") == "0") std::this_thread::sleep_for(1ms);
+    found = std::async(std::launch::async, [&] { return world.store->load_ready().size(); });
+    while (locks("locktype = 'advisory' and not granted") == "0") std::this_thread::sleep_for(1ms);
+  }
+  submitting.join();
+  CHECK(found.get() == 1);
+  CHECK(world.store->load_ready().at(0).job == late);
+  CHECK(world.store->reconcile().empty());
 }
 
 TEST_CASE("An expired session's attempts are lost and their segments queued again") {
