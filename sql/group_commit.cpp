@@ -60,6 +60,23 @@ Problem internal() {
   return {"internal_error", "the request could not be stored", "", "report the request id"};
 }
 
+/// What an item adds to its transaction. A submission of a thousand jobs is not one of many: a transaction numbers at
+/// most 2^20 events, and PostgreSQL takes no parameter over a gigabyte.
+template <class Input>
+size_t weight(const Input&) {
+  return 0;
+}
+template <>
+size_t weight(const Submission& submission) {
+  constexpr size_t kJob = 512, kExtent = 96;
+  size_t bytes = 0;
+  for (const auto& job : submission.jobs) {
+    bytes += kJob + job.document.size();
+    for (const auto& [name, extents] : job.inputs) bytes += name.size() + kExtent * extents.size();
+  }
+  return bytes;
+}
+
 /// What a database thread can do next.
 class Lane {
  public:
@@ -137,7 +154,8 @@ struct DatabasePool::State {
       running_ = true;
       auto inputs = std::make_shared<std::vector<Input>>();
       auto callbacks = std::make_shared<std::vector<std::function<void(Result<Output>)>>>();
-      while (!queue.empty() && inputs->size() < kMaxGroup) {
+      for (size_t bytes = 0; !queue.empty() && inputs->size() < kMaxGroup && bytes < kMaxGroupBytes;) {
+        bytes += weight(queue.front().input);
         inputs->push_back(std::move(queue.front().input));
         callbacks->push_back(std::move(queue.front().done));
         queue.pop_front();

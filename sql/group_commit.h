@@ -11,8 +11,9 @@
 
 namespace quarry::sql {
 
-inline constexpr size_t kMaxGroup = 2'000;    ///< items in one transaction
-inline constexpr size_t kMaxQueued = 20'000;  ///< past this, enqueue refuses: shed load before queues grow
+inline constexpr size_t kMaxGroup = 2'000;          ///< items in one transaction
+inline constexpr size_t kMaxGroupBytes = 16 << 20;  ///< of what they bring; the item that passes it is still taken
+inline constexpr size_t kMaxQueued = 20'000;        ///< past this, enqueue refuses: shed load before queues grow
 
 /// A pool of `threads` database threads. Thread-safe. Callbacks run on a database thread: post to your executor and
 /// return.

@@ -59,6 +59,25 @@ TEST_CASE("What queues while a transaction runs joins the next one") {
   CHECK(world.store->reconcile().empty());
 }
 
+TEST_CASE("What is large does not join one transaction without bound") {
+  World world;
+  std::atomic<int> accepted{0};
+  {
+    sql::DatabasePool pool(world.target, 1, world.clock, world.random);
+    std::promise<void> release;
+    pool.run([released = release.get_future().share()](sql::Store&) { released.wait(); }, [] {});
+    for (int i = 0; i < 3; ++i) {
+      auto item = submission(world, world.renter);
+      item.jobs[0].document.append(sql::kMaxGroupBytes / 2, ' ');
+      REQUIRE(pool.submit(item, [&](auto outcome) { accepted += outcome->kind == Kind::Accepted; }));
+    }
+    release.set_value();
+  }
+  CHECK(accepted == 3);
+  CHECK(world.ask("select count(*) from transfer where kind = 1") == "2");
+  CHECK(world.store->reconcile().empty());
+}
+
 TEST_CASE("Two pools spend one balance without overdrawing it, and neither blocks another account") {
   World world;
   const auto poor = world.store->create_account("poor");
