@@ -14,6 +14,9 @@ std::array<ExprId*, 3> roots(LoopNest& nest) {
 }
 
 constexpr size_t kMostAxes = 24;  // a schedule adds a range or two to each: all fit in kMaxRanges
+// Each try rebuilds the nest's expressions. A kernel that was written to be slow has half a million of them, and its
+// tries would take over a minute and gigabytes: no more are made once the arena holds this many.
+constexpr size_t kMostExpressions = size_t{1} << 20;
 
 struct Cost {
   size_t divisions = 0;  // Div, Mod and bounds: what an index must compute
@@ -40,8 +43,8 @@ struct Rewrite {
 // The same roots over renumbered axes. Returns false, and leaves the nest alone, when nothing is gained.
 bool try_rewrite(LoopNest& nest, const Rewrite& rewrite) {
   const size_t axes = nest.axes.size() - rewrite.count + rewrite.extents.size();
-  if (axes > kMostAxes) return false;
   Arena& arena = nest.arena;
+  if (axes > kMostAxes || arena.size() > kMostExpressions) return false;
   std::vector<ExprId> replacement(nest.axes.size());
   ExprId flat = arena.integer(0);
   for (size_t i = 0; i < rewrite.extents.size(); ++i) {
@@ -110,7 +113,7 @@ void reshape_axes(LoopNest& nest) {
   }
   for (size_t skipped = 0;;) {
     const auto split = next_split(nest, skipped);
-    if (!split) break;
+    if (!split || nest.arena.size() > kMostExpressions) break;
     skipped = try_rewrite(nest, *split) ? 0 : skipped + 1;
   }
   while (join_one_pair(nest)) {

@@ -218,6 +218,34 @@ TEST_CASE("an index that a PAD lets lie far outside its axis shows the right ele
   }
 }
 
+TEST_CASE("the search for axes ends, however much movement a kernel holds") {
+  Builder builder;
+  const Shape cube(16, 2), flat{65'536}, threes(10, 3), flat_threes{59'049};
+  const graph::Pair first[] = {{0, 59'049}}, rest[] = {{0, 65'536 - 59'049}};
+  std::mt19937_64 random(1);
+  const auto shuffled = [&](int64_t rank) {
+    Shape axes;
+    for (int64_t i = 0; i < rank; ++i) axes.push_back(i);
+    std::shuffle(axes.begin(), axes.end(), random);
+    return axes;
+  };
+  const NodeId x = builder.input("x", graph::DType::F32, cube);
+  NodeId sum = x;
+  for (int term = 0; term < 40; ++term) {
+    NodeId moved = x;
+    for (int i = 0; i < 7; ++i) {
+      moved =
+          builder.permute(builder.reshape(builder.shrink(builder.reshape(moved, flat), first), threes), shuffled(10));
+      moved =
+          builder.permute(builder.reshape(builder.pad(builder.reshape(moved, flat_threes), rest), cube), shuffled(16));
+    }
+    sum = builder.binary(graph::Op::Add, sum, moved);
+  }
+  builder.output("y", sum);
+  const lower::LoopNest nest = lower::lower_kernel(only_kernel(builder));
+  CHECK(nest.arena.size() < (size_t{1} << 20) + 100'000);  // a million, and the last try's
+}
+
 TEST_CASE("reshaping back and forth costs no division") {
   Builder builder;
   const Shape shape{6, 35}, split{2, 3, 5, 7}, flat{210}, order{1, 0};
