@@ -18,6 +18,9 @@ using std::chrono::milliseconds;
 constexpr std::chrono::seconds kCancelLimit{10};
 constexpr milliseconds kFirstRestart{100}, kLongestRestart{30'000};
 constexpr size_t kMaxOutputsHeld = 32'768;
+/// Of the jobs that are handed over ahead, together: each is an open file here for a moment and a mapping there, of
+/// which the kernel allows 65,530.
+constexpr size_t kMaxBlobsAhead = 4'096;
 constexpr std::array<std::string_view, 5> kExecutorCodes{"cancelled", "device_error", "graph_error", "graph_mismatch",
                                                          "out_of_memory"};
 
@@ -77,13 +80,13 @@ void Slice::submit(LocalJob job) {
   hand_over_ahead();
 }
 
-/// In order, as far as all their blobs together stay within what one job may have: the executor maps each of them.
+/// In order, within kMaxBlobsAhead; one job may always have its own.
 void Slice::hand_over_ahead() {
   // Only the last ones can be waiting, and mostly it is the last alone.
   auto next = std::find_if(jobs_.rbegin(), jobs_.rend(), [](const Held& held) { return held.handed_over; }).base();
   for (; next != jobs_.end(); ++next) {
     const size_t blobs = next->job.blobs.size();
-    if (handed_blobs_ > 0 && handed_blobs_ + blobs > kMaxBlobsPerJob) return;
+    if (handed_blobs_ > 0 && handed_blobs_ + blobs > kMaxBlobsAhead) return;
     handed_blobs_ += blobs;
     next->handed_over = true;
     hand_over(*next);
