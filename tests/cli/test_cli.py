@@ -18,19 +18,17 @@ class CommandLine(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.service = Service(arguments=["--credit", "0.5"])
+        cls.addClassCleanup(cls.service.__exit__)
         cls.graph = cls.service.data / "count.json"
         cls.graph.write_text(json.dumps(counting_graph(4)))
         cls.x = cls.service.data / "x.safetensors"
         cls.x.write_bytes(safetensors({"x": ("I32", [4], struct.pack("<4i", 1, 2, 3, 4))}))
         cls.job_flags = ["--input", f"x={cls.x}", "--carry", "x=x_next", str(cls.graph), "--steps", "10", "--keep", "total=each"]
 
-    @classmethod
-    def tearDownClass(cls):
-        cls.service.__exit__()
-
     def run_quarry(self, *arguments, code=0, environment=None):
         command = [str(QUARRY), "--config", str(self.service.config), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **(environment or {})}, timeout=60)
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("QUARRY_")}
+        done = subprocess.run(command, capture_output=True, text=True, env={**ours, **(environment or {})})
         self.assertEqual(done.returncode, code, f"{command}\n{done.stdout}\n{done.stderr}")
         return done
 
