@@ -33,6 +33,9 @@ class Reactor {
 
  private:
   void ready(const wire::ReadyJob& job, BoxId failed_on);
+  void close(Session& session) {
+    for (const auto& job : data_.close_session(session)) ready(job, BoxId{});
+  }
   void judge(Slice& slice, const wire::AttemptEnded& ended);
   Attempt* attempt(JobId job) {
     const auto at = data_.attempts.find(job);
@@ -107,7 +110,7 @@ void Reactor::operator()(const SessionClosed& event) {
   BoxId box;
   if (Session* session = data_.fleet.find(event.session)) {
     box = session->box;
-    data_.close_session(*session);
+    close(*session);
   }
   for (const auto& job : event.requeued) ready(job, box);
 }
@@ -171,7 +174,7 @@ void Reactor::operator()(const Census& event) {
   for (const JobId job : ended) data_.release(job);
   for (Session* session : closed) {
     decisions_.expire.push_back(session->key);  // nothing to close any more, but its worker must hear of it
-    data_.close_session(*session);
+    close(*session);
   }
 }
 

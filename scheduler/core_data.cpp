@@ -58,15 +58,22 @@ void State::Data::open_session(const wire::SessionUp& up, bool reachable, Instan
       if (kind->fits(needs)) kind->groups.emplace(group.rank(), &group);
 }
 
-void State::Data::close_session(Session& session) {
+std::vector<wire::ReadyJob> State::Data::close_session(Session& session) {
   const wire::SessionKey key = session.key;
-  while (!session.jobs.empty()) release(*session.jobs.begin());
+  std::vector<wire::ReadyJob> uncommitted;
+  while (!session.jobs.empty()) {
+    const JobId job = *session.jobs.begin();
+    const Attempt& placed = attempts.at(job);
+    if (!placed.fence && !placed.cancelled) uncommitted.push_back(placed.job);
+    release(job);
+  }
   fleet.close(key);
-  if (!closed.insert(key).second) return;
+  if (!closed.insert(key).second) return uncommitted;
   closed_in_order.push_back(key);
-  if (closed_in_order.size() <= kMaxClosedRemembered) return;
+  if (closed_in_order.size() <= kMaxClosedRemembered) return uncommitted;
   closed.erase(closed_in_order.front());
   closed_in_order.pop_front();
+  return uncommitted;
 }
 
 BoxId State::Data::worth_avoiding(BoxId box, const Requirement& needs) {

@@ -36,8 +36,8 @@ struct State::Data {
   /// Frees the attempt's slot and forgets it.
   void release(JobId job);
   void open_session(const wire::SessionUp& up, bool reachable, Instant now);
-  /// Forgets the session and its attempts.
-  void close_session(Session& session);
+  /// Forgets the session and its attempts; those whose commit was under way are returned: the journal will refuse them.
+  std::vector<wire::ReadyJob> close_session(Session& session);
   /// `box` if a slice of another one fits too, else none: a job is never kept from the only place where it can run.
   BoxId worth_avoiding(BoxId box, const Requirement& needs);
 };

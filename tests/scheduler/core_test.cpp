@@ -110,6 +110,26 @@ TEST_CASE("a placement that the journal refused frees its slot and is forgotten"
   CHECK(desk.place({JobReady{job(2)}}).size() == 1);
 }
 
+TEST_CASE("a job that was being placed on a session that closes goes elsewhere, unless it was cancelled") {
+  Desk desk;
+  const auto placed = desk.step({SessionOpened{session(1, 2)}, JobReady{job(1)}, JobReady{job(2)}}).placements;
+  REQUIRE(placed.size() == 2);
+  desk.step({JobCancelled{id<JobId>(2)}});
+  std::vector<Event> closing;
+  SECTION("by its leader") {
+    closing = {SessionClosed{session_key(1), {}}};
+  }
+  SECTION("as a census shows") {
+    closing = {Census{desk.now, {}, {}}};
+  }
+  closing.push_back(PlacementRefused{placed[0].job, placed[0].session});
+  closing.push_back(PlacementRefused{placed[1].job, placed[1].session});
+  desk.step(closing);
+  const auto again = desk.place({SessionOpened{session(2, 2)}});
+  REQUIRE(again.size() == 1);
+  CHECK(again[0].job == id<JobId>(1));
+}
+
 TEST_CASE("a cancelled job that waits is placed no more") {
   Desk desk;
   desk.step({JobReady{job(1)}, JobReady{job(2)}, JobCancelled{id<JobId>(1)}});
