@@ -133,8 +133,11 @@ struct ApiClient::State {
   }
 
   Problem unreachable(CURLcode code) const {
+    const bool distrusted = code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE;
     return {"unreachable", "cannot reach " + config.server + ": " + curl_easy_strerror(code), "",
-            "Is the service running? `quarry up` starts one here."};
+            distrusted ? "\"authority\" in the config, QUARRY_AUTHORITY or --authority must name the file of the "
+                         "service's CA."
+                       : "Is the service running? `quarry up` starts one here."};
   }
 
   CURLcode perform(Response& response) {
@@ -204,6 +207,7 @@ Status ApiClient::upload(const std::filesystem::path& path, const Digest& sha256
   if (error)
     return Problem{"cannot_read", "cannot read " + path.string() + ": " + error.message(), "", "Check the path."};
   CURLcode code = CURLE_OK;
+  Problem refusal;
   for (int attempt = 1; attempt <= kAttempts; ++attempt) {
     QUARRY_ASSIGN(const Response head, state_->send({.method = "HEAD", .path = target}));
     if (head.status == 200) return {};
@@ -244,10 +248,11 @@ Status ApiClient::upload(const std::filesystem::path& path, const Digest& sha256
     }
     code = state_->perform(response);
     if (code == CURLE_OK && (response.status == 200 || response.status == 201)) return {};
-    if (code == CURLE_OK && !worth_retrying(response) && response.status != 202) return problem_of(response);
+    if (code == CURLE_OK) refusal = problem_of(response);
+    if (code == CURLE_OK && !worth_retrying(response) && response.status != 202) return refusal;
     std::this_thread::sleep_for(pause_before(attempt, code == CURLE_OK ? &response : nullptr));
   }
-  return state_->unreachable(code);
+  return code == CURLE_OK ? refusal : state_->unreachable(code);
 }
 
 Status ApiClient::download(const std::string& path, const std::filesystem::path& target,
@@ -284,7 +289,7 @@ Status ApiClient::download(const std::string& path, const std::filesystem::path&
   const bool flushed = std::fflush(file.get()) == 0;
   if (code != CURLE_OK || response.status >= 300 || !flushed || std::rename(temporary.c_str(), target.c_str()) != 0) {
     std::remove(temporary.c_str());
-    if (code != CURLE_OK) return state_->unreachable(code);
+    if (code != CURLE_OK && code != CURLE_WRITE_ERROR) return state_->unreachable(code);
     if (response.status >= 300) return problem_of(response);
     return Problem{"cannot_write", "cannot write " + target.string(), "", "Is the disk full?"};
   }
@@ -336,6 +341,7 @@ Status ApiClient::events(const std::string& path, const std::function<bool(const
   } stream{&on_event, state_->curl, {}, {}, {}, {}, false, 0};
 
   CURLcode code = CURLE_OK;
+  Problem refusal{"bad_answer", "the server ended the stream of events again and again", "", ""};
   for (int attempt = 1; attempt <= kAttempts; ++attempt) {
     Request request{.path = path, .headers = {"Accept: text/event-stream"}};
     if (!stream.last_id.empty()) request.headers.push_back("Last-Event-ID: " + stream.last_id);
@@ -351,14 +357,27 @@ Status ApiClient::events(const std::string& path, const std::function<bool(const
     stream.buffer.clear();
     code = state_->perform(response);
     if (stream.stopped) return {};
-    if (response.status >= 300 && !worth_retrying(response)) {
-      response.body = stream.body;
-      return problem_of(response);
+    if (response.status >= 300) {
+      response.body = std::exchange(stream.body, {});
+      refusal = problem_of(response);
+      if (!worth_retrying(response)) return refusal;
     }
     if (stream.received > 0) attempt = 0;  // it worked for a while: a fresh set of attempts
     std::this_thread::sleep_for(pause_before(std::max(attempt, 1), code == CURLE_OK ? &response : nullptr));
   }
-  return state_->unreachable(code);
+  return code == CURLE_OK ? refusal : state_->unreachable(code);
+}
+
+std::string percent_encoded(std::string_view text) {
+  static constexpr char kHex[] = "0123456789ABCDEF";
+  std::string out;
+  for (const unsigned char c : text) {
+    if (std::isalnum(c) || c == '-' || c == '.' || c == '_' || c == '~')
+      out += static_cast<char>(c);
+    else
+      out.append({'%', kHex[c >> 4], kHex[c & 15]});
+  }
+  return out;
 }
 
 Result<Digest> hash_file(const std::filesystem::path& path, const TransferProgress& progress) {

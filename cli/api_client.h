@@ -48,6 +48,9 @@ class ApiClient {
   std::unique_ptr<State> state_;
 };
 
+/// Text as one part of a URL's path.
+std::string percent_encoded(std::string_view text);
+
 /// SHA-256 of a file, read in chunks.
 Result<Digest> hash_file(const std::filesystem::path& file, const TransferProgress& progress);
 

@@ -2,9 +2,11 @@
 #include <curl/curl.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <functional>
 #include <iostream>
 #include <memory>
+#include <string_view>
 
 #include "cli/commands.h"
 
@@ -190,6 +192,12 @@ int run_command_line(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    const bool json = std::find(argv, argv + argc, std::string_view("--json")) != argv + argc;
+    if (json && error.get_exit_code() != 0) {
+      context.json = true;
+      context.fail({"usage", error.what(), "", "Run with --help for more information."});
+      return static_cast<int>(ExitCode::Usage);
+    }
     const int code = app.exit(error, std::cout, std::cerr);
     return code == 0 ? 0 : static_cast<int>(ExitCode::Usage);
   }

@@ -78,8 +78,9 @@ Result<Config> load_config(const std::filesystem::path& path, bool required) {
     if (file.is_discarded())
       return Problem{"bad_config", path.string() + " is not valid JSON", "", "Mend or remove the file."};
     QUARRY_TRY(read_fields(file, path, config));
-  } else if (required) {
-    return Problem{"bad_config", "cannot read " + path.string(), "", "Name an existing file with --config."};
+  } else if (std::error_code error; required || std::filesystem::exists(path, error)) {
+    return Problem{"bad_config", "cannot read " + path.string(), "",
+                   required ? "Name an existing file with --config." : "Check its permissions."};
   }
   if (auto value = environment("QUARRY_SERVER"); !value.empty()) config.server = value;
   if (auto value = environment("QUARRY_API_KEY"); !value.empty()) config.api_key = value;

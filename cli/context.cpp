@@ -49,6 +49,11 @@ ExitCode exit_code_of(const std::string& code) {
   return known == kExitCodes.end() ? ExitCode::BadInput : known->second;
 }
 
+/// JSON that is not what this client reads.
+Problem unknown_answer() {
+  return {"bad_answer", "the server's answer is not one of a Quarry service", "", "Check \"server\" in your config."};
+}
+
 }  // namespace
 
 Result<Config> Context::config() const {
@@ -63,6 +68,9 @@ Result<Config> Context::config() const {
       return Problem{"bad_config", "cannot read a key from " + api_key_file_flag, "", "Check --api-key-file."};
   }
   while (config.server.ends_with('/')) config.server.pop_back();
+  if (!config.server.empty() && !config.server.starts_with("https://"))
+    return Problem{"bad_config", "the server " + config.server + " is not an https:// address", "",
+                   "Write https://host:port."};
   return config;
 }
 
@@ -84,19 +92,28 @@ void Context::fail(const Problem& problem) {
                   {"action", problem.action}}}});
     return;
   }
-  const bool colour = terminal.stderr_is_terminal();
-  std::cerr << (colour ? "\x1b[31merror:\x1b[0m " : "error: ") << problem.detail;
+  std::cerr << terminal.red_talk("error:") << ' ' << problem.detail;
   if (!problem.pointer.empty()) std::cerr << " (at " << problem.pointer << ")";
   std::cerr << " [" << problem.code << "]\n";
   if (!problem.action.empty()) std::cerr << "  " << problem.action << "\n";
 }
 
 void Context::run(const std::function<Status()>& body) {
-  if (auto status = body(); !status.ok()) fail(status.problem());
+  try {
+    if (auto status = body(); !status.ok()) fail(status.problem());
+  } catch (const nlohmann::json::type_error& error) {
+    constexpr int kInvalidUtf8 = 316;
+    fail(error.id == kInvalidUtf8 ? Problem{"usage", "a name in the flags is not UTF-8", "", ""} : unknown_answer());
+  } catch (const nlohmann::json::exception&) {
+    fail(unknown_answer());
+  } catch (const std::exception& error) {
+    fail({"internal", error.what(), "", ""});
+  }
 }
 
 void Context::print_json(const nlohmann::json& value) const {
-  std::cout << value.dump(2) << std::endl;
+  // A file's name may be any bytes, and JSON is UTF-8.
+  std::cout << value.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
 }
 
 }  // namespace quarry::cli

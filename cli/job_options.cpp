@@ -25,11 +25,12 @@ Result<NameAndValue> split(const std::string& text, const char* flag, const char
 Result<graph::InputSource> parse_source(const NameAndValue& given, std::map<Digest, std::filesystem::path>& files) {
   std::filesystem::path path = given.value;
   std::string tensor = given.name;
-  for (size_t colon = given.value.find(':'); colon != std::string::npos && !std::filesystem::exists(path);
+  std::error_code no_file;
+  for (size_t colon = given.value.find(':'); colon != std::string::npos && !std::filesystem::exists(path, no_file);
        colon = given.value.find(':', colon + 1)) {
     const std::string head = given.value.substr(0, colon), tail = given.value.substr(colon + 1);
     if (auto job = JobId::parse(head)) return graph::InputSource(graph::JobOutputInput{*job, tail});
-    if (!std::filesystem::exists(head)) continue;
+    if (!std::filesystem::exists(head, no_file)) continue;
     path = head;
     tensor = tail;
   }
@@ -49,6 +50,13 @@ Result<std::shared_ptr<const graph::NormalGraph>> load_graph(const std::filesyst
   auto parsed = json ? graph::parse_json(text) : graph::parse_cbor(std::as_bytes(std::span(text)));
   if (!parsed.ok()) return std::move(parsed).problem();
   return std::make_shared<const graph::NormalGraph>(graph::normalise(parsed.value()));
+}
+
+Result<std::filesystem::path> output_file(const std::filesystem::path& directory, const std::string& name) {
+  if (name.find('/') != std::string::npos || name.starts_with('.'))
+    return Problem{"cannot_write", "the output \"" + name + "\" has no safe file name", "",
+                   "Fetch it through the API, or give the graph's output another name."};
+  return directory / (name + ".safetensors");
 }
 
 Result<LocalJob> load_job(const JobOptions& options) {

@@ -86,7 +86,7 @@ fs::path cache_directory() {
 
 Result<fs::path> write_output(const fs::path& directory, const std::string& name, graph::DType dtype,
                               std::vector<int64_t> shape, const std::vector<std::byte>& bytes) {
-  const fs::path path = directory / (name + ".safetensors");
+  QUARRY_ASSIGN(const fs::path path, output_file(directory, name));
   const io::NamedTensor tensor{name, dtype, std::move(shape), bytes.size()};
   const auto header = io::write_header(std::span(&tensor, 1));
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
@@ -129,6 +129,7 @@ Status run_locally(Context& context, const RunOptions& options) {
     QUARRY_ASSIGN(feeds[name], run::feed_count(graph, name, tensors[name].entry.dtype, tensors[name].entry.shape));
   }
   QUARRY_ASSIGN(const run::Program program, run::make_program(job.document, job.graph, feeds));
+  for (const auto& keep : program.keep) QUARRY_TRY(output_file(options.directory, keep.output));
 
   const std::string selector = choose_device(options.device);
   QUARRY_ASSIGN(const auto device, device::open_device(selector, {.cache_directory = cache_directory().string()}));
@@ -153,10 +154,10 @@ Status run_locally(Context& context, const RunOptions& options) {
     return {};
   }
   for (const auto& output : written) std::cout << output["file"].get<std::string>() << "\n";
-  std::cerr << context.terminal.dim(std::to_string(program.steps) + " steps of " + std::to_string(timings.kernels) +
-                                    " kernels on " + device->properties().name + ": " +
-                                    human_seconds(seconds(timings.steps)) + ", compiling " +
-                                    human_seconds(seconds(timings.compile)))
+  std::cerr << context.terminal.dim_talk(std::to_string(program.steps) + " steps of " +
+                                         std::to_string(timings.kernels) + " kernels on " + device->properties().name +
+                                         ": " + human_seconds(seconds(timings.steps)) + ", compiling " +
+                                         human_seconds(seconds(timings.compile)))
             << "\n";
   return {};
 }

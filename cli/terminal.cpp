@@ -54,13 +54,15 @@ std::string utf8(uint32_t code) {
 
 Terminal::Terminal() : out_terminal_(isatty(STDOUT_FILENO) == 1), err_terminal_(isatty(STDERR_FILENO) == 1) {
   const char* no_color = std::getenv("NO_COLOR");
-  colour_ = out_terminal_ && !(no_color && *no_color);
+  const bool wanted = !(no_color && *no_color);
+  colour_ = out_terminal_ && wanted;
+  talk_colour_ = err_terminal_ && wanted;
   winsize size{};
   if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) width_ = size.ws_col;
 }
 
-std::string Terminal::styled(std::string_view text, std::string_view code) const {
-  if (!colour_) return std::string(text);
+std::string Terminal::styled(std::string_view text, std::string_view code, bool colour) {
+  if (!colour) return std::string(text);
   return "\x1b[" + std::string(code) + "m" + std::string(text) + "\x1b[0m";
 }
 
@@ -135,6 +137,14 @@ std::string line_chart(const Terminal& terminal, const std::vector<double>& valu
   return text + terminal.dim("         └" + std::string(x_label)) + "\n";
 }
 
+std::string clipped(const std::string& line, int columns) {
+  size_t end = 0;
+  for (int column = 0; end < line.size() && column < columns; ++column) do
+      ++end;
+    while (end < line.size() && (static_cast<unsigned char>(line[end]) & 0xc0) == 0x80);
+  return line.substr(0, end);
+}
+
 void ProgressBar::show(uint64_t done, uint64_t total, std::string_view rate, std::string_view extra) {
   if (!terminal_.stderr_is_terminal() || total == 0) return;
   constexpr int kBarCells = 28;
@@ -150,7 +160,7 @@ void ProgressBar::show(uint64_t done, uint64_t total, std::string_view rate, std
   if (!rate.empty()) line += "  " + std::string(rate);
   if (share > 0.02 && share < 1) line += "  " + human_seconds(elapsed * (1 - share) / share) + " left";
   if (!extra.empty()) line += "  " + std::string(extra);
-  std::fprintf(stderr, "\r\x1b[K%s", line.c_str());
+  std::fprintf(stderr, "\r\x1b[K%s", clipped(line, terminal_.width() - 1).c_str());
   std::fflush(stderr);
   shown_ = true;
 }

@@ -27,12 +27,16 @@ class Terminal {
   std::string green(std::string_view text) const { return styled(text, "32"); }
   std::string yellow(std::string_view text) const { return styled(text, "33"); }
   std::string cyan(std::string_view text) const { return styled(text, "36"); }
+  /// Text for stderr, styled when stderr is a terminal.
+  std::string dim_talk(std::string_view text) const { return styled(text, "2", talk_colour_); }
+  std::string red_talk(std::string_view text) const { return styled(text, "31", talk_colour_); }
   /// A job state in its colour.
   std::string state(std::string_view name) const;
 
  private:
-  std::string styled(std::string_view text, std::string_view code) const;
-  bool out_terminal_ = false, err_terminal_ = false, colour_ = false;
+  std::string styled(std::string_view text, std::string_view code) const { return styled(text, code, colour_); }
+  static std::string styled(std::string_view text, std::string_view code, bool colour);
+  bool out_terminal_ = false, err_terminal_ = false, colour_ = false, talk_colour_ = false;
   int width_ = 80;
 };
 
@@ -44,7 +48,11 @@ std::string table(const Terminal& terminal, const std::vector<std::string>& head
 std::string line_chart(const Terminal& terminal, const std::vector<double>& values, int columns, int rows,
                        std::string_view x_label);
 
-/// One line on stderr that rewrites itself; prints nothing when stderr is not a terminal.
+/// The first columns of a line without escape sequences, cut between characters.
+std::string clipped(const std::string& line, int columns);
+
+/// One line on stderr that rewrites itself, and so is cut to the window's width; prints nothing when stderr is not a
+/// terminal.
 class ProgressBar {
  public:
   ProgressBar(const Terminal& terminal, std::string what) : terminal_(terminal), what_(std::move(what)) {}

@@ -1,5 +1,6 @@
 #include "cli/watch.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -39,9 +40,10 @@ Result<json> watch_job(Context& context, ApiClient& client, const std::string& j
   const std::string path = "/v1/jobs/" + job_id;
   QUARRY_ASSIGN(json job, client.get(path));
   if (!has_ended(job)) {
-    ProgressBar bar(context.terminal, job.value("state", "queued"));
+    ProgressBar bar(context.terminal, "running");  // it is shown from the first progress on
     const auto started = std::chrono::steady_clock::now();
-    const auto total = static_cast<uint64_t>(integer(job, "steps"));
+    const auto total = static_cast<uint64_t>(integer(job, "steps")),
+               before = static_cast<uint64_t>(integer(job, "steps_done"));
     Money spent;
     QUARRY_TRY(client.events(path + "/events", [&](const ServerEvent& event) {
       const json data = json::parse(event.data, nullptr, false);
@@ -51,7 +53,8 @@ Result<json> watch_job(Context& context, ApiClient& client, const std::string& j
         const auto done = static_cast<uint64_t>(integer(data, "steps_done"));
         const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
         char rate[48];
-        std::snprintf(rate, sizeof rate, "%.0f steps/s", static_cast<double>(done) / std::max(seconds, 1e-3));
+        std::snprintf(rate, sizeof rate, "%.0f steps/s",
+                      static_cast<double>(done - std::min(done, before)) / std::max(seconds, 1e-3));
         bar.show(done, total, rate, spent.pico() > 0 ? human_money(spent.to_string()) : "");
       }
       return !ends_job(event.kind);
@@ -64,7 +67,10 @@ Result<json> watch_job(Context& context, ApiClient& client, const std::string& j
 }
 
 Result<std::string> resolve_job(ApiClient& client, const std::string& selector) {
-  if (selector != "last") return selector;
+  if (selector != "last") {
+    if (JobId::parse(selector)) return selector;
+    return Problem{"not_found", "\"" + selector + "\" is neither a job's id nor \"last\"", "", "See `quarry jobs`."};
+  }
   QUARRY_ASSIGN(const json page, client.get("/v1/jobs?limit=1"));
   if (page.at("jobs").empty())
     return Problem{"not_found", "this account has no jobs yet", "", "Submit one with `quarry submit`."};

@@ -110,25 +110,29 @@ Status get_results(Context& context, const std::string& selector, const std::vec
   QUARRY_ASSIGN(ApiClient* const client, context.client());
   QUARRY_ASSIGN(const std::string id, resolve_job(*client, selector));
   QUARRY_ASSIGN(const json results, client->get("/v1/jobs/" + id + "/results"));
+  std::vector<std::string> names;
+  for (const auto& output : results.at("outputs")) names.push_back(output.at("name").get<std::string>());
+  const auto missing = [&](const std::string& name) {
+    return std::find(names.begin(), names.end(), name) == names.end();
+  };
+  const auto unknown = std::find_if(wanted.begin(), wanted.end(), missing);
+  if (names.empty() || unknown != wanted.end())
+    return Problem{"not_found",
+                   names.empty() ? "the job has no outputs yet" : "the job has no output \"" + *unknown + "\" yet", "",
+                   "See `quarry job " + id + "`."};
+  if (!wanted.empty()) names = wanted;
   std::error_code error;
   std::filesystem::create_directories(directory, error);
   json written = json::array();
-  for (const auto& output : results.at("outputs")) {
-    const std::string name = output.at("name").get<std::string>();
-    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), name) == wanted.end()) continue;
-    if (name.find('/') != std::string::npos || name.starts_with('.'))
-      return Problem{"cannot_write", "the output \"" + name + "\" has no safe file name", "",
-                     "Fetch it through the API."};
-    const auto file = std::filesystem::path(directory) / (name + ".safetensors");
+  for (const auto& name : names) {
+    QUARRY_ASSIGN(const auto file, output_file(directory, name));
     ProgressBar bar(context.terminal, "fetching " + name);
-    QUARRY_TRY(client->download("/v1/jobs/" + id + "/results/" + name, file,
+    QUARRY_TRY(client->download("/v1/jobs/" + id + "/results/" + percent_encoded(name), file,
                                 [&](uint64_t done, uint64_t total) { bar.show(done, total, "", human_bytes(done)); }));
     bar.finish();
     written.push_back({{"name", name}, {"file", file.string()}});
     if (!context.json) std::cout << file.string() << "\n";
   }
-  if (written.empty())
-    return Problem{"not_found", "the job has no such output yet", "", "See `quarry job " + id + "`."};
   if (context.json) context.print_json(written);
   return {};
 }

@@ -1,4 +1,5 @@
 // `quarry demo`: the main job against a running service: quote, live progress, loss curve, invented words, bill.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -131,7 +132,7 @@ Status run_demo(Context& context, const std::string& list) {
                         {"seconds", seconds}});
   } else {
     std::cout << terminal.bold("Loss") << " in nats a letter, " << human_seconds(seconds) << " from submit to result\n"
-              << line_chart(terminal, {losses.begin(), losses.end()}, 60, 8,
+              << line_chart(terminal, {losses.begin(), losses.end()}, std::clamp(terminal.width() - 12, 10, 60), 8,
                             " step 1 to " + std::to_string(losses.size()))
               << "\n"
               << "learned " << terminal.bold(number(loss, 4)) << ", exact optimum from the bigram counts "

@@ -123,8 +123,7 @@ Status make_development_account(sql::Store& store, Money credit, const std::stri
   const auto found = store.find_account(kAccount);
   const AccountId account = found ? found->id : store.create_account(kAccount);
   store.deposit(account, credit, "development credit");
-  auto loaded = load_config(config_path, false);
-  Config config = loaded.ok() ? loaded.value() : Config{};
+  QUARRY_ASSIGN(Config config, load_config(config_path, false));  // one that cannot be read is not overwritten
   if (!key_works(store, config, account)) {
     const ApiKeyText key = make_api_key(random);
     store.create_api_key({key.id,

@@ -79,7 +79,7 @@ class Service {
         std::cerr << "PostgreSQL ended; starting it again\n";
         try {
           cluster_->start();
-        } catch (const sql::ClusterError& error) {
+        } catch (const std::exception& error) {  // a full disk too: it is tried again
           std::cerr << error.what() << "\n";
         }
       }
@@ -89,7 +89,7 @@ class Service {
   }
 
  private:
-  void say(const std::string& what) const { std::cerr << context_.terminal.dim("quarry: " + what) << std::endl; }
+  void say(const std::string& what) const { std::cerr << context_.terminal.dim_talk("quarry: " + what) << std::endl; }
   fs::path config_path() const {
     return context_.config_path.empty() ? default_config_path() : fs::path(context_.config_path);
   }

@@ -29,6 +29,12 @@ TEST_CASE("a table aligns numbers to the right and words to the left, whatever b
   CHECK(text == "name    count\nå           7\nlonger   1234\n");
 }
 
+TEST_CASE("a line is cut to a narrow window between characters, never inside one") {
+  CHECK(clipped("running █████·· 71 %", 10) == "running ██");
+  CHECK(clipped("short", 80) == "short");
+  CHECK(clipped("short", 0).empty());
+}
+
 TEST_CASE("a falling curve starts in the chart's top left corner and ends in its bottom right") {
   const Terminal terminal;
   const std::string chart = line_chart(terminal, {4, 3, 2, 1}, 4, 2, " steps");

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import struct
 import subprocess
 import sys
@@ -84,6 +85,66 @@ class CommandLine(unittest.TestCase):
         costly = ["--steps", "2000000000", "--checkpoint-every", "1000000"]
         done = self.run_quarry("submit", *[f for f in self.job_flags if f not in ("--steps", "10", "--keep", "total=each")], *costly, code=6)
         self.assertIn("balance", done.stderr)
+
+    def test_with_json_every_refusal_is_one_json_value(self):
+        self.assertEqual(self.json_of("submit", code=2)["error"]["code"], "usage")
+        self.assertIn("nope.json", self.json_of("quote", "nope.json", code=2)["error"]["detail"])
+        name = os.fsdecode(b"x=bad\xff.safetensors")  # a file's name is bytes, and need not be UTF-8
+        self.assertEqual(self.json_of("run", str(self.graph), "--input", name, code=1)["error"]["code"], "cannot_read")
+        self.assertEqual(self.json_of("run", str(self.graph), "--keep", os.fsdecode(b"\xff=last"), code=2)["error"]["code"], "usage")
+
+    def test_a_server_that_is_no_https_address_is_named_as_such(self):
+        for server in ("http://127.0.0.1:1", "127.0.0.1:8443"):
+            error = self.json_of("jobs", "--server", server, code=2)["error"]
+            self.assertEqual(error["code"], "bad_config")
+
+    def test_a_selector_that_is_no_job_reaches_nothing_else(self):
+        for selector in ("../account", "a b", ""):
+            self.assertEqual(self.json_of("job", selector, code=4)["error"]["code"], "not_found")
+
+    def test_outputs_of_any_name_are_fetched_and_none_is_left_out_silently(self):
+        graph = counting_graph(4)
+        graph["outputs"] = {"a b": 3, "é?#%": 3}
+        path = self.service.data / "names.json"
+        path.write_text(json.dumps(graph))
+        job = self.json_of("submit", str(path), "--input", f"x={self.x}", "--watch")
+        directory = self.service.data / "names"
+        self.json_of("get", job["id"], "--to", str(directory))
+        self.assertEqual({file.name for file in directory.iterdir()}, {"a b.safetensors", "é?#%.safetensors"})
+        self.assertIn('"c"', self.run_quarry("get", job["id"], "a b", "c", "--to", str(directory), code=4).stderr)
+
+    def test_a_local_run_writes_nothing_outside_its_directory(self):
+        graph = counting_graph(4)
+        graph["outputs"] = {"../outside": 3}
+        path = self.service.data / "outside.json"
+        path.write_text(json.dumps(graph))
+        inside = self.service.data / "inside"
+        flags = ["--input", f"x={self.x}", "--device", "interpreter", "--to", str(inside)]
+        self.run_quarry("run", str(path), *flags, code=1)
+        self.assertFalse((self.service.data / "outside.safetensors").exists())
+
+    def test_stderr_is_coloured_by_what_it_is_itself_and_never_with_no_color(self):
+        def talk(**environment):
+            primary, secondary = pty.openpty()
+            command = [str(QUARRY), "--config", str(self.service.config), "job", "job_00000000000000000000000000"]
+            with os.fdopen(primary, "rb", buffering=0) as screen:
+                subprocess.run(command, stdout=subprocess.DEVNULL, stderr=secondary, env={**os.environ, **environment}, timeout=60)
+                os.close(secondary)
+                return screen.read(4096)
+        self.assertIn(b"\x1b[31merror:", talk(NO_COLOR=""))
+        self.assertNotIn(b"\x1b", talk(NO_COLOR="1"))
+
+    def test_up_does_not_overwrite_a_config_that_it_cannot_read(self):
+        text = '{"server": "https://elsewhere", "api_kye": "the only copy"}'
+        config = self.service.data / "mistyped.json"
+        config.write_text(text)
+        data = self.service.data / "another"
+        data.mkdir(mode=0o755)
+        command = [str(QUARRY), "--json", "--config", str(config), "up", "--data-dir", str(data), "--port", "0"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["error"]["code"], "bad_config")
+        self.assertEqual(config.read_text(), text)
 
     def test_a_bad_graph_is_refused_by_node_and_shape(self):
         graph = counting_graph(4)
