@@ -38,8 +38,8 @@ build_quarry() {
   cd "$root"
   if [ ! -f "build/$preset/build.ninja" ]; then
     say "configuring ($preset)"
-    cmake --preset "$preset" >"/tmp/quarry-configure.$$" 2>&1 || { cat "/tmp/quarry-configure.$$" >&2; die "cmake failed"; }
-    rm -f "/tmp/quarry-configure.$$"
+    local output
+    output=$(cmake --preset "$preset" 2>&1) || { printf '%s\n' "$output" >&2; die "cmake failed"; }
   fi
   say "building ($preset)"
   NINJA_STATUS='  [%f/%t %es] ' cmake --build "build/$preset" --target "$@" >&2 || die "the build failed"

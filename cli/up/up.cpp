@@ -1,6 +1,7 @@
 // `quarry up`: the whole service on one machine until Ctrl-C: a private PostgreSQL, server, scheduler, one worker per
 // local device.
 #include <signal.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <iostream>
@@ -41,6 +42,9 @@ class Service {
 
   Status start() {
     programs_ = fs::read_symlink("/proc/self/exe").parent_path();
+    if (at_.data.string().find_first_of("'\",\\\n") != std::string::npos)
+      return Problem{"usage", "PostgreSQL takes no quote, comma or backslash in the path " + at_.data.string(), "",
+                     "Name another place with --data-dir."};
     QUARRY_TRY(lock_directory(at_.data));
     QUARRY_TRY(hold_ports());
     QUARRY_TRY(make_installation(at_, clock_, random_));
@@ -52,7 +56,8 @@ class Service {
       store_ = sql::Store::open(cluster_->connection(), clock_, random_);
     } catch (const std::exception& error) {
       return Problem{"cannot_start", error.what(), "",
-                     "PostgreSQL's log is " + (at_.logs() / "postgres.log").string() + "."};
+                     "PostgreSQL's log is " + (at_.logs() / "postgres.log").string() +
+                         (geteuid() == 0 ? ". Its user must be able to reach the data directory." : ".")};
     }
     const auto credit = Money::parse(flags_.credit);
     if (!credit || credit->pico() < 0)
