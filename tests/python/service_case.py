@@ -8,7 +8,7 @@ from pathlib import Path
 from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from quarry_service import Service, counting_graph  # noqa: E402,F401
+from quarry_service import PATIENCE_SECONDS, EndedEarly, Service, counting_graph  # noqa: E402,F401
 
 
 def environment_of(service):

@@ -40,7 +40,7 @@ class Tutorial(ServiceCase):
     def shell(self, code, directory, **variables):
         environment = {**os.environ, "PATH": f"{BUILD / 'bin'}:/usr/bin:/bin:/usr/sbin:/sbin", **variables}
         done = subprocess.run(["bash", "-e", "-c", code], cwd=directory, env=environment, capture_output=True,
-                              text=True, timeout=240)
+                              text=True)
         self.assertEqual(done.returncode, 0, f"{code}\n{done.stdout}\n{done.stderr}")
 
     def test_every_block_runs_and_prints_what_the_page_says(self):

@@ -61,7 +61,7 @@ class OnnxCommand(unittest.TestCase):
         # /usr/bin first: the Python that Debian's packages belong to.
         variables = {**os.environ, "PATH": f"/usr/bin:{os.environ['PATH']}", **(environment or {})}
         variables.pop("PYTHONPATH", None) if environment is None else None
-        done = subprocess.run([QUARRY, *arguments], capture_output=True, text=True, env=variables, timeout=120,
+        done = subprocess.run([QUARRY, *arguments], capture_output=True, text=True, env=variables,
                               cwd=directory)
         self.assertEqual(done.returncode, code, f"{arguments}\n{done.stdout}\n{done.stderr}")
         self.assertNotIn("Traceback", done.stderr)

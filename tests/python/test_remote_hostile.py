@@ -16,6 +16,7 @@ from quarry.remote import ServiceError, transport
 from quarry.remote.config import Config
 from quarry.remote.job import ENDED
 from quarry.remote.service import Service as Client
+from quarry.remote.transport import Retry
 from scripted_server import ScriptedServer, reply
 
 GRAPH_ID = "graph_" + "1" * 64
@@ -30,9 +31,11 @@ JOB = {"id": "job_" + "0" * 26, "state": "succeeded", "end_reason": "succeeded",
 ACCOUNT = {"id": "acct_1", "name": "me",
            "balance": {"available": "1.0", "reserved": "0.0", "pending": "0.0", "payable": "0.0"}}
 Y = np.float32([1, 2, 3])
-SHORT = {"ANSWER_SECONDS": 1.0, "SILENCE_SECONDS": 1.0, "CONNECT_SECONDS": 1.0, "PATIENCE_SECONDS": 0.5,
-         "FIRST_PATIENCE_SECONDS": 0.5,
-         "FIRST_PAUSE_SECONDS": 0.01, "LEAST_BYTES_PER_SECOND": 1_000_000}
+# Few repetitions, and no limit that a busy machine could pass.
+FEW = {"PATIENCE_SECONDS": 0.5, "FIRST_PATIENCE_SECONDS": 0.5, "FIRST_PAUSE_SECONDS": 0.01}
+# Limits that a test can wait for: without them it would never end.
+SHORT = {**FEW, "ANSWER_SECONDS": 1.0, "SILENCE_SECONDS": 1.0, "CONNECT_SECONDS": 1.0,
+         "LEAST_BYTES_PER_SECOND": 1_000_000}
 
 
 def result_file(array=Y, name="y", **changes):
@@ -47,7 +50,7 @@ def problem(status, code, **headers):
 
 
 class HostileCase(unittest.TestCase):
-    def serve(self, answer, limits=SHORT):
+    def serve(self, answer, limits=FEW):
         server = ScriptedServer(answer)
         self.addCleanup(server.__exit__)
         for name, value in limits.items():
@@ -58,20 +61,18 @@ class HostileCase(unittest.TestCase):
         self.addCleanup(client.close)
         return server, client
 
-    def service(self, **answers):
+    def service(self, limits=FEW, **answers):
         """A service whose one job has ended; `answers` replaces what is said to graphs, jobs, results, account."""
         def answer(method, path, headers, body):
             kind = "results" if "/results" in path else path.split("/")[2].split("?")[0]
             said = answers.get(kind, {"graphs": reply(GRAPH), "jobs": reply(JOB), "results": reply(result_file()),
                                       "account": reply(ACCOUNT)}.get(kind))
             return said(method, path, headers, body) if callable(said) else said
-        return self.serve(answer)
+        return self.serve(answer, limits)
 
-    def refused(self, client, call=lambda client: client.run_job({}), code="bad_answer", within=8.0):
-        start = time.monotonic()
+    def refused(self, client, call=lambda client: client.run_job({}), code="bad_answer"):
         with self.assertRaises(ServiceError) as refusal:
             call(client)
-        self.assertLess(time.monotonic() - start, within)
         self.assertEqual(refusal.exception.code, code, refusal.exception)
         return refusal.exception
 
@@ -100,10 +101,9 @@ class Busy(HostileCase):
             return [reply(ACCOUNT), None] if len(closing) == 1 else reply(ACCOUNT)
         server, client = self.serve(answer)
         client.account()
-        time.sleep(0.2)
-        start = time.monotonic()
-        self.assertEqual(client.account().name, "me")
-        self.assertLess(time.monotonic() - start, 0.1)
+        time.sleep(0.2)  # it has heard of the end, or hears of it when it sends
+        with mock.patch.object(Retry, "pause", side_effect=AssertionError("it waited")):
+            self.assertEqual(client.account().name, "me")
 
     def test_a_result_that_breaks_off_goes_on_where_it_stopped(self):
         big = np.arange(100_000, dtype=np.float32)
@@ -117,7 +117,7 @@ class Busy(HostileCase):
             first = int(asked[-1].removeprefix("bytes=").removesuffix("-"))
             return reply(file[first:], 206, Content_Range=f"bytes {first}-{len(file) - 1}/{len(file)}")
         job = {**JOB, "outputs": [{"name": "y", "dtype": "f32", "shape": [100_000]}]}
-        server, client = self.service(jobs=reply(job), results=results)
+        server, client = self.service({}, jobs=reply(job), results=results)
         np.testing.assert_array_equal(client.run_job({})["y"], big)
         self.assertEqual([asked[0], asked[1] is not None, len(asked)], [None, True, 2])
 
@@ -132,14 +132,14 @@ class Slow(HostileCase):
         return answer
 
     def test_a_server_that_says_nothing_is_given_up(self):
-        server, client = self.serve(lambda *_: iter(lambda: time.sleep(0.1) or b"", None))
+        server, client = self.serve(lambda *_: iter(lambda: time.sleep(0.1) or b"", None), SHORT)
         self.refused(client, lambda c: c.account(), "unreachable")
 
     def test_a_head_or_a_body_that_trickles_is_given_up(self):
         for piece in (b"X: y\r\n", b"", b"Content-Length: 1000000\r\n\r\n"):
-            server, client = self.serve(self.trickle(piece))
+            server, client = self.serve(self.trickle(piece), SHORT)
             self.refused(client, lambda c: c.account(), "unreachable")
-        server, client = self.serve(self.trickle(b"HTTP/1.1 100 Continue\r\n\r\n"))
+        server, client = self.serve(self.trickle(b"HTTP/1.1 100 Continue\r\n\r\n"), SHORT)
         self.refused(client, lambda c: c.account(), "unreachable")
 
     def test_a_result_that_trickles_is_given_up(self):
@@ -150,8 +150,8 @@ class Slow(HostileCase):
                 yield whole[at:at + 1]
                 time.sleep(0.3)
         job = {**JOB, "outputs": [{"name": "y", "dtype": "f32", "shape": [10_000_000]}]}
-        server, client = self.service(jobs=reply(job), results=results)
-        self.refused(client, code="unreachable", within=20)
+        server, client = self.service(SHORT, jobs=reply(job), results=results)
+        self.refused(client, code="unreachable")
 
     def test_a_listener_that_is_no_tls_server_is_given_up(self):
         for greeting in (b"", b"220 mail.example.com ESMTP\r\n", os.urandom(2000)):
@@ -195,7 +195,7 @@ class Malicious(HostileCase):
         self.refused(self.service(account=headers)[1], lambda c: c.account(), "unreachable")
         self.refused(self.service(account=lambda *_: b"HTTP/1.1 200 OK\r\nX: " + b"y" * 10_000_000)[1],
                      lambda c: c.account(), "unreachable")
-        self.refused(self.service(account=reply(b"{}", Content_Length=10**30))[1], lambda c: c.account(), "unreachable")
+        self.refused(self.service(SHORT, account=reply(b"{}", Content_Length=10**30))[1], lambda c: c.account(), "unreachable")
 
     def test_a_redirection_is_not_followed(self):
         server, client = self.service(account=reply(b"", 302, Location="https://127.0.0.1:1/"))
@@ -259,7 +259,7 @@ class Malicious(HostileCase):
             asked.append(headers.get("last-event-id"))
             event = [b"id: 7\nevent: job.running", b"id: 9\nevent: job.succeeded"][len(asked) - 1] + b"\ndata: {}\n\n"
             return [b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + event, None]
-        server, client = self.service(jobs=jobs)
+        server, client = self.service({}, jobs=jobs)
         self.assertEqual([event.id for event in client.job(JOB["id"]).events()], ["7", "9"])
         self.assertEqual(asked, [None, "7"])
 
