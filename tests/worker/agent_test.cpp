@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include <array>
 #include <catch2/catch.hpp>
 #include <chrono>
 
@@ -38,7 +39,7 @@ class Box {
     REQUIRE(run_until(io_, [&] { return serving_; }));
   }
 
-  bool until(const std::function<bool()>& done) { return run_until(io_, done, std::chrono::seconds(30)); }
+  bool until(const std::function<bool()>& done) { return run_until(io_, done); }
   wire::Lease doubling(float x) { return gate_.make_lease(doubling_graph(), {}, {{"x", floats({x, 0, 0, 0})}}); }
   wire::Lease slow() {
     graph::Stage stage;
@@ -185,6 +186,28 @@ TEST_CASE("a completion is said again after a broken link until it is answered, 
       box.io_, [&] { return box.gate_.completions.size() > 3; }, std::chrono::seconds(1)));
 }
 
+TEST_CASE("completions that are together more than a link may queue are said again without breaking it") {
+  Box box;
+  box.start(64);
+  box.gate_.answer_completions = false;
+  constexpr size_t kJobs = 40, kOutputs = 120, kElements = 4'096;  // 16 KiB an output: 79 MB, all of it inline
+  graph::Builder b;
+  const std::array<int64_t, 1> shape{kElements};
+  const graph::NodeId x = b.input("x", graph::DType::F32, shape);
+  const graph::NodeId twice = b.binary(graph::Op::Add, x, x);
+  for (size_t i = 0; i < kOutputs; ++i) b.output("y" + std::to_string(i), twice);
+  const graph::NormalGraph normal = graph::normalise(b.finish().value());
+  const GraphFile graph{normal.id, graph::write_cbor(normal.graph)};
+  std::vector<wire::Lease> leases;
+  for (size_t i = 0; i < kJobs; ++i)
+    leases.push_back(box.gate_.make_lease(graph, {}, {{"x", floats(std::vector<float>(kElements, 1))}}));
+  box.gate_.send(leases);
+  REQUIRE(box.until([&] { return box.gate_.completions.size() == kJobs; }));
+  box.gate_.cut();
+  REQUIRE(box.until([&] { return box.gate_.completions.size() == 2 * kJobs; }));
+  CHECK(box.gate_.hellos == 2);
+}
+
 TEST_CASE("a running job outlives a broken link, and its lease said again does not run it twice") {
   Box box;
   box.start();
@@ -257,7 +280,7 @@ TEST_CASE("kill -9 of the executor fails one attempt; the leases behind it compl
   CHECK(box.gate_.failures[0].code == "executor_crashed");
 }
 
-TEST_CASE("progress is told about ten times a second, not at every step") {
+TEST_CASE("progress is told ten times a second at most, not at every step") {
   Box box;
   box.start();
   const wire::Lease lease = box.slow();
@@ -265,11 +288,9 @@ TEST_CASE("progress is told about ten times a second, not at every step") {
   REQUIRE(box.runs(lease));
   const size_t before = box.gate_.progress.size();
   const auto start = std::chrono::steady_clock::now();
-  REQUIRE(box.until([&] { return box.gate_.progress.size() >= before + 8; }));
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-  // A slow machine may take as long as it likes, and may deliver late what was told before the start; a step takes some
-  // milliseconds.
-  CHECK(took.count() >= 0.4);
+  REQUIRE(box.until([&] { return box.gate_.progress.size() >= before + 5; }));
+  // The first may have been under way, between the others lies a tenth of a second: steps take some milliseconds.
+  CHECK(std::chrono::steady_clock::now() - start >= std::chrono::milliseconds(300));
 }
 
 TEST_CASE("draining gives back what waits, lets what runs finish within a bound, and refuses new leases") {

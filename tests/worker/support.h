@@ -44,9 +44,10 @@ std::string document(const graph::Stage& stage, const std::vector<std::string>& 
 BlobPin put(BlobCache& cache, const std::vector<std::byte>& bytes);
 BlobPin put(BlobCache& cache, const GraphFile& graph);
 
-/// Runs the loop until `done`; false when it takes longer than `patience`.
+/// Runs the loop until `done`; false when it takes longer than `patience`: no measure of speed, the machine may be slow
+/// and busy.
 bool run_until(boost::asio::io_context& io, const std::function<bool()>& done,
-               std::chrono::seconds patience = std::chrono::seconds(60));
+               std::chrono::seconds patience = std::chrono::seconds(180));
 
 /// Ids of a process and all its descendants: with a process namespace the executor is a child of the process that was
 /// started.
