@@ -36,6 +36,8 @@ class Gate {
   /// False, and nothing is sent, while there is no session on a link: the caller sends again from on_session.
   bool send(const wire::Message& message);
   bool up() const { return up_; }
+  /// Sent and not on its way yet: past wire::kMaxQueuedBytes the link is given up.
+  size_t queued_bytes() const { return up_ ? link_->queued_bytes() : 0; }
   void stop();
 
  private:
