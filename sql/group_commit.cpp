@@ -248,6 +248,12 @@ bool DatabasePool::run(std::function<void(Store&)> work, std::function<void()> f
   return state_->enqueue(state_->works, State::Works::Item{std::move(work), std::move(failed)});
 }
 bool DatabasePool::submit(Submission item, std::function<void(Result<SubmitOutcome>)> done) {
+  for (const auto& job : item.jobs) {
+    if (auto fits = fits_a_lease(job); !fits) {
+      done(std::move(fits).problem());
+      return true;
+    }
+  }
   return state_->enqueue(state_->submits, decltype(state_->submits)::Item{std::move(item), std::move(done)});
 }
 bool DatabasePool::cancel(CancelRequest item, std::function<void(Result<CancelOutcome>)> done) {

@@ -55,9 +55,8 @@ constexpr Statement kInsertJobs =
 constexpr Statement kJob = "select " QUARRY_JOB_COLUMNS
                            ", s.document from job j join job_spec s on s.job = j.id "
                            "where j.account = $1 and j.id = $2";
-constexpr Statement kJobs = "select " QUARRY_JOB_COLUMNS
-                            ", s.document from job j join job_spec s on s.job = j.id "
-                            "where j.account = $1 and j.id < $2 order by j.id desc limit $3";
+constexpr Statement kJobs =
+    "select " QUARRY_JOB_COLUMNS " from job j where j.account = $1 and j.id < $2 order by j.id desc limit $3";
 constexpr Statement kOutputs = "select outputs from segment s where s.job = $1 and s.revision = 0 order by s.segment";
 constexpr Statement kFindKey =
     "select request_sha256, status, answer from idempotency "
@@ -264,7 +263,6 @@ JobRow row_from(const Rows& rows, size_t row) {
   out.id = job.id;
   out.account = job.account;
   out.graph = job.graph;
-  out.document = rows.get<std::string>(row, kJobColumnCount);
   out.state = job.state;
   out.end_reason = job.end_reason;
   out.failure_detail = job.failure_detail;
@@ -302,6 +300,30 @@ std::vector<OutputRow> outputs_from(const Rows& segments, const std::string& doc
 
 }  // namespace
 
+Status fits_a_lease(const NewJob& job) {
+  constexpr size_t kSmallDocument = 64 << 10, kFew = 64;  // far inside of every limit: the rule
+  constexpr size_t kCarriedBytes = 96,
+                   kFenceBytes = 1'024;  // what a later segment's lease may have more, an input and in all
+  const bool few =
+      job.inputs.size() <= kFew &&
+      std::all_of(job.inputs.begin(), job.inputs.end(), [](const auto& input) { return input.second.size() <= kFew; });
+  if (few && job.document.size() <= kSmallDocument) return {};
+  wire::Lease lease;
+  lease.job_document = job.document;
+  lease.inputs = job.inputs;
+  size_t bytes = kFenceBytes + kCarriedBytes * job.inputs.size();
+  try {
+    bytes += wire::encode(wire::Leases{{std::move(lease)}}).size();
+  } catch (const std::length_error&) {
+    bytes = SIZE_MAX;
+  }
+  if (bytes <= wire::kMaxFrameBytes) return {};
+  return Problem{"job_too_large",
+                 "the job's document and inputs do not fit into a message to a box: at most 4 MiB of document, 16,384 "
+                 "inputs, results of 131,072 segments an input, and 8 MiB in all",
+                 "", "name fewer inputs, or shorter ones"};
+}
+
 std::vector<SubmitOutcome> PgStore::submit(const std::vector<Submission>& batch) {
   return transact([&](Transaction& tx) {
     SubmitBatch submissions(batch);
@@ -319,6 +341,7 @@ std::optional<JobRow> PgStore::job(AccountId account, JobId job) {
     const auto rows = tx.flush_and_commit();
     if (rows[0].empty()) return std::nullopt;
     JobRow found = row_from(rows[0], 0);
+    found.document = rows[0].get<std::string>(0, kJobColumnCount);
     found.outputs = outputs_from(rows[1], found.document);
     return found;
   });

@@ -124,7 +124,10 @@ wire::Lease make_lease(StoredJob job, const wire::Fence& fence, SessionId sessio
   lease.steps = work.steps;
   lease.last_segment = job.last_segment();
   lease.inputs = inputs_from_json(spec.inputs);
-  for (const auto& [name, value] : values_from_json(spec.carried)) lease.inputs[name] = {{value.blob, 0, value.bytes}};
+  // What a box carried on under another name is no input: it would only make the lease grow.
+  for (const auto& [name, value] : values_from_json(spec.carried))
+    if (const auto input = lease.inputs.find(name); input != lease.inputs.end())
+      input->second = {{value.blob, 0, value.bytes}};
   lease.memory_bound_bytes = job.memory_bound_bytes;
   lease.time_limit_ms = time_limit_ms(work.work.metered, flops_per_s);
   return lease;

@@ -80,6 +80,10 @@ struct NewJob {
   Money limit;                                              ///< reserved
   std::map<std::string, std::vector<wire::Extent>> inputs;  ///< resolved
 };
+/// A job that no lease could carry: its document and resolved inputs do not fit a message to a box (wire/messages.h).
+/// Submitted all the same, it would end the scheduler with each try to place it.
+Status fits_a_lease(const NewJob& job);
+
 /// All jobs of one request: all are accepted or none is.
 struct Submission {
   AccountId account;
@@ -104,7 +108,7 @@ struct JobRow {
   JobId id;
   AccountId account;
   Digest graph{};
-  std::string document;
+  std::string document;  ///< filled by job(), not by jobs(): a page of them could be gigabytes
   JobState state;
   std::optional<EndReason> end_reason;
   std::string failure_detail;

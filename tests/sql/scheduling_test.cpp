@@ -106,6 +106,17 @@ TEST_CASE("A lease carries all that a worker needs") {
   CHECK(world.event_kinds(job.id) == std::vector<std::string>{"job.queued", "job.running"});
 }
 
+TEST_CASE("What a box carries on under a name that is no input does not come with the next lease") {
+  World world;
+  const JobId job = world.submit_job(2, 1);
+  auto completion = world.completion(world.lease(job, 0, world.first));
+  completion.carried.push_back(produced("no input", "bytes"));
+  REQUIRE(world.complete(completion).result.accepted);
+  const auto next = world.lease(job, 1, world.second);
+  REQUIRE(next.inputs.size() == 1);
+  CHECK(next.inputs.at("x").at(0).blob == completion.carried[0].blob);
+}
+
 TEST_CASE("Placements that no longer hold are absent, the others are committed") {
   World world;
   const JobId running = world.submit_job(), cancelled = world.submit_job(), queued = world.submit_job(),

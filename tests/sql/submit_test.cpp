@@ -1,3 +1,4 @@
+#include "sql/group_commit.h"
 #include "tests/sql/fixture.h"
 
 namespace quarry::test {
@@ -162,6 +163,47 @@ TEST_CASE("Text with quotes, backslashes and braces survives the way into an arr
                  "\n\t\u00e9";
   REQUIRE(world.submit(job).kind == Kind::Accepted);
   CHECK(world.job(job.id).document == job.document);
+}
+
+TEST_CASE("A page of jobs leaves their documents where they are") {
+  World world;
+  world.submit_job();
+  std::string next;
+  CHECK(world.store->jobs(world.renter, {}, next).at(0).document.empty());
+}
+
+TEST_CASE("A job that no lease could carry is refused") {
+  World world;
+  auto job = new_job(world.renter, world.random);
+  CHECK(sql::fits_a_lease(job).ok());
+  SECTION("for its document") {
+    job.document.resize(wire::kMaxJobDocumentBytes + 1, ' ');
+  }
+  SECTION("for the number of its inputs") {
+    for (int i = 0; i < 20'000; ++i) job.inputs["input " + std::to_string(i)] = {{digest("x"), 0, 4}};
+  }
+  SECTION("for the pieces of one") {
+    job.inputs["x"].resize(200'000);
+  }
+  SECTION("for all of it together") {
+    for (int i = 0; i < 1'000; ++i) job.inputs["input " + std::to_string(i)].resize(200);
+  }
+  CHECK_FALSE(sql::fits_a_lease(job).ok());
+  std::string code;
+  sql::DatabasePool pool(world.target, 1, world.clock, world.random);
+  CHECK(pool.submit({job.account, {job}, {}, "", 201}, [&](auto outcome) { code = outcome.problem().code; }));
+  CHECK(code == "job_too_large");
+}
+
+TEST_CASE("The largest job that is taken is leased, and its lease fits a frame") {
+  World world;
+  auto job = new_job(world.renter, world.random, 2, 1);
+  job.document.resize(wire::kMaxJobDocumentBytes, ' ');
+  while (job.inputs["x"].size() < 40'000) job.inputs["x"].push_back({digest("x"), 1u << 30, 1u << 30});
+  REQUIRE(sql::fits_a_lease(job).ok());
+  REQUIRE(world.submit(job).kind == Kind::Accepted);
+  const auto lease = world.lease(job.id, 0, world.first);
+  CHECK(wire::encode_frames(wire::Leases{{lease}}).size() == 1);
 }
 
 }  // namespace quarry::test
