@@ -81,8 +81,8 @@ Result<BlobPin> BlobWriter::commit() {
 // --- BlobCache ---
 
 Result<std::unique_ptr<BlobCache>> BlobCache::open(const std::string& directory, uint64_t limit_bytes,
-                                                   const std::string& boot_id) {
-  std::unique_ptr<BlobCache> cache(new BlobCache(directory, limit_bytes));
+                                                   const std::string& boot_id, size_t max_entries) {
+  std::unique_ptr<BlobCache> cache(new BlobCache(directory, limit_bytes, max_entries));
   QUARRY_TRY(cache->prepare_directories(boot_id));
   cache->load_entries(false);
   cache->load_entries(true);
@@ -181,7 +181,8 @@ Result<std::unique_ptr<BlobWriter>> BlobCache::begin(const BlobKey& key, uint64_
 
 bool BlobCache::make_room(uint64_t bytes) {
   if (bytes > limit_bytes_) return false;
-  for (auto age = ages_.begin(); age != ages_.end() && used_bytes_ > limit_bytes_ - bytes;) {
+  const auto short_of_room = [&] { return used_bytes_ > limit_bytes_ - bytes || entries_.size() >= max_entries_; };
+  for (auto age = ages_.begin(); age != ages_.end() && short_of_room();) {
     const BlobKey key = *age++;
     if (entries_.at(key).pins == 0) remove(key);
   }

@@ -68,11 +68,15 @@ class BlobWriter {
   Sha256 hash_;
 };
 
+/// A bound of entries beside the one of bytes: small ones take a block of the disk and 200 bytes of memory each, and a
+/// year of small jobs would be thousands of millions of them.
+inline constexpr size_t kMaxCachedBlobs = 250'000;
+
 class BlobCache {
  public:
   /// `boot_id` names this boot of the machine.
   static Result<std::unique_ptr<BlobCache>> open(const std::string& directory, uint64_t limit_bytes,
-                                                 const std::string& boot_id);
+                                                 const std::string& boot_id, size_t max_entries = kMaxCachedBlobs);
 
   /// Only what still lies there as long as it was: an entry whose file somebody removed or cut is to be fetched again.
   std::optional<BlobPin> find(const BlobKey& key);
@@ -94,8 +98,8 @@ class BlobCache {
     std::list<BlobKey>::iterator age;
   };
 
-  BlobCache(std::string directory, uint64_t limit_bytes)
-      : directory_(std::move(directory)), limit_bytes_(limit_bytes) {}
+  BlobCache(std::string directory, uint64_t limit_bytes, size_t max_entries)
+      : directory_(std::move(directory)), limit_bytes_(limit_bytes), max_entries_(max_entries) {}
   std::string path_of(const BlobKey& key) const;
   Status prepare_directories(const std::string& boot_id);
   void load_entries(bool graphs);
@@ -107,6 +111,7 @@ class BlobCache {
 
   std::string directory_;
   uint64_t limit_bytes_;
+  size_t max_entries_;
   uint64_t used_bytes_ = 0;  ///< of entries and of what writers reserved
   uint64_t next_incoming_ = 0;
   std::map<BlobKey, Entry> entries_;

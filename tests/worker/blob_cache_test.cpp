@@ -48,6 +48,19 @@ TEST_CASE("a blob is found again, also by the next process") {
   CHECK(read == bytes);
 }
 
+TEST_CASE("small blobs are bounded by their number, the least recently used go first, also at the next start") {
+  const TemporaryDirectory directory;
+  const auto open_three = [&] { return std::move(BlobCache::open(directory.path(), 10'000, "boot 1", 3).value()); };
+  auto cache = open_three();
+  for (int i = 0; i < 10; ++i) put(*cache, blob(1, i));
+  CHECK(cache->used_bytes() == 3);
+  CHECK(files_below(directory.path() + "/blobs") == 3);
+  CHECK(cache->find(key_of(blob(1, 9))));
+  CHECK_FALSE(cache->find(key_of(blob(1, 6))));
+  cache = nullptr;
+  CHECK(open_three()->used_bytes() <= 3);
+}
+
 TEST_CASE("a blob whose file was removed or cut short is not found, and can be fetched again") {
   const TemporaryDirectory directory;
   const auto cache = open(directory.path(), 10'000);
