@@ -23,8 +23,9 @@ Properties properties_of(cl_platform_id platform, cl_device_id device) {
   properties.driver = opencl::platform_text(platform, CL_PLATFORM_NAME) + " " +
                       opencl::platform_text(platform, CL_PLATFORM_VERSION) + ", driver " +
                       opencl::device_text(device, CL_DRIVER_VERSION);
-  properties.memory_bytes = opencl::device_value<cl_ulong>(device, CL_DEVICE_GLOBAL_MEM_SIZE);
   properties.max_allocation_bytes = opencl::device_value<cl_ulong>(device, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
+  properties.memory_bytes = std::min<uint64_t>(opencl::device_value<cl_ulong>(device, CL_DEVICE_GLOBAL_MEM_SIZE),
+                                               properties.max_allocation_bytes);
   properties.compute_units = opencl::device_value<cl_uint>(device, CL_DEVICE_MAX_COMPUTE_UNITS);
   properties.is_gpu = (opencl::device_value<cl_device_type>(device, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_GPU) != 0;
   return properties;

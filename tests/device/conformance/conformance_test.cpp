@@ -101,6 +101,29 @@ TEST_CASE("memory keeps what is copied to it, at every offset, and is zeroed on 
   }
 }
 
+TEST_CASE("memory is zeroed to its last byte, however much it is") {
+  FOR_EACH_DEVICE(selector) {
+    Device& device = opened(selector);
+    const uint64_t piece = uint64_t{256} << 20, bytes = piece + 768;
+    const auto buffer = device.allocate(bytes).value();
+    const std::vector<std::byte> ones(512, std::byte{1});
+    for (const uint64_t offset : {uint64_t{0}, piece - 256, bytes - 512})
+      REQUIRE(device.copy_in({buffer.get(), offset, ones.size()}, ones).ok());
+    REQUIRE(device.zero({buffer.get(), 256, bytes - 256}).ok());
+    std::vector<std::byte> all(bytes);
+    REQUIRE(device.copy_out(all, {buffer.get(), 0, bytes}).ok());
+    CHECK(std::count(all.begin(), all.begin() + 256, std::byte{1}) == 256);
+    CHECK(std::count(all.begin() + 256, all.end(), std::byte{0}) == static_cast<ptrdiff_t>(bytes - 256));
+  }
+}
+
+TEST_CASE("a device has no more memory than it gives in one allocation, where a run's values lie") {
+  for (const DeviceInfo& info : list_devices()) {
+    INFO(info.selector);
+    CHECK(info.properties.memory_bytes <= info.properties.max_allocation_bytes);
+  }
+}
+
 TEST_CASE("an allocation that no machine can hold is a problem, not a crash") {
   FOR_EACH_DEVICE(selector) {
     const auto buffer = opened(selector).allocate(uint64_t{1} << 55);
