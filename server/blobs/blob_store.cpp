@@ -156,17 +156,30 @@ struct BlobStore::State {
 
 namespace {
 
+/// The hash of the first `bytes` of a file.
+std::optional<Sha256> hash_prefix(int file, uint64_t bytes) {
+  Sha256 hash;
+  std::vector<std::byte> chunk(kFileChunkBytes);
+  for (uint64_t at = 0; at < bytes; at += chunk.size()) {
+    const auto part = std::span(chunk).first(std::min<uint64_t>(chunk.size(), bytes - at));
+    if (!read_exactly(file, at, part)) return std::nullopt;
+    hash.update(part);
+  }
+  return hash;
+}
+
 class FileUpload final : public Upload {
  public:
   FileUpload(BlobStore::State& store, BlobKind kind, const Digest& digest, fs::path path, FileHandle file,
-             uint64_t offset, Sha256 hash)
+             uint64_t offset, Sha256 hash, bool remembered)
       : store_(store),
         kind_(kind),
         digest_(digest),
         path_(std::move(path)),
         file_(std::move(file)),
         offset_(offset),
-        hash_(std::move(hash)) {}
+        hash_(std::move(hash)),
+        remembered_(remembered) {}
   ~FileUpload() override {
     if (!over_) store_.hashes.keep(path_.filename(), offset_, std::move(hash_));
   }
@@ -188,6 +201,12 @@ class FileUpload final : public Upload {
     return read_exactly(file_.get(), offset, into);
   }
   Status commit(const std::function<Status(const Upload&)>& check) override {
+    // A remembered hash is of what this process wrote: another one may have begun the upload anew since.
+    if (remembered_) {
+      auto hash = hash_prefix(file_.get(), offset_);
+      if (!hash) return storage_problem("read");
+      hash_ = *std::move(hash);
+    }
     if (hash_.finish() != digest_) {
       discard();
       return Problem{"hash_mismatch", "the bytes do not have the SHA-256 " + to_hex(digest_), "",
@@ -218,20 +237,9 @@ class FileUpload final : public Upload {
   FileHandle file_;
   uint64_t offset_;
   Sha256 hash_;
+  const bool remembered_;  ///< the hash of what came before this request was not made from the file
   bool over_ = false;
 };
-
-/// The hash of the first `bytes` of a file, for an upload that this process did not begin.
-std::optional<Sha256> hash_prefix(int file, uint64_t bytes) {
-  Sha256 hash;
-  std::vector<std::byte> chunk(kFileChunkBytes);
-  for (uint64_t at = 0; at < bytes; at += chunk.size()) {
-    const auto part = std::span(chunk).first(std::min<uint64_t>(chunk.size(), bytes - at));
-    if (!read_exactly(file, at, part)) return std::nullopt;
-    hash.update(part);
-  }
-  return hash;
-}
 
 }  // namespace
 
@@ -301,10 +309,11 @@ Result<std::unique_ptr<Upload>> BlobStore::begin(BlobKind kind, const std::strin
                    "send Content-Range from the byte in Upload-Offset"};
   auto hash = state_->hashes.take(path.filename(), offset);
   if (offset == 0) hash.emplace();
+  const bool remembered = hash.has_value() && offset > 0;
   if (!hash) hash = hash_prefix(file.get(), offset);
   if (!hash || ::lseek(file.get(), static_cast<off_t>(offset), SEEK_SET) < 0) return storage_problem("read");
   return std::unique_ptr<Upload>(
-      new FileUpload(*state_, kind, digest, path, std::move(file), offset, *std::move(hash)));
+      new FileUpload(*state_, kind, digest, path, std::move(file), offset, *std::move(hash), remembered));
 }
 
 std::optional<uint64_t> BlobStore::upload_offset(BlobKind kind, const std::string& owner, const Digest& digest) const {
@@ -322,7 +331,8 @@ void BlobStore::drop_old_uploads() const {
     if (gone || written >= oldest) continue;
     // Locked by a writer who goes on with it after all, it stays.
     const FileHandle file(::open(at->path().c_str(), O_RDWR | O_CLOEXEC));
-    if (file.open() && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) fs::remove(at->path(), gone);
+    if (file.open() && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0 && still_named(file.get(), at->path()))
+      fs::remove(at->path(), gone);
   }
 }
 

@@ -65,6 +65,8 @@ void BoxSession::closed(const std::string& reason) {
   if (open_) {
     spdlog::info("link of session {} ended: {}", up_.session.id.to_string(), reason);
     host_.ended(*this);
+    // Their progress may end elsewhere, and would stay here for ever.
+    for (const JobId& job : leases_.jobs()) host_.hub().ended(job);
   }
 }
 
@@ -160,7 +162,9 @@ bool BoxSession::is_backed(const wire::Completion& completion) const {
 
 void BoxSession::handle(wire::Completions completions) {
   for (wire::Completion& completion : completions.completions) {
-    if (is_backed(completion))
+    if (!is_ours(completion.fence))
+      answer({completion.fence, false, "stale_fence"});
+    else if (is_backed(completion))
       submit(std::make_shared<const wire::Completion>(std::move(completion)));
     else
       answer({completion.fence, false, "blob_missing"});
@@ -169,7 +173,7 @@ void BoxSession::handle(wire::Completions completions) {
 
 void BoxSession::handle(wire::Failures failures) {
   for (wire::AttemptFailure& failure : failures.failures)
-    submit(std::make_shared<const wire::AttemptFailure>(std::move(failure)));
+    if (is_ours(failure.fence)) submit(std::make_shared<const wire::AttemptFailure>(std::move(failure)));
 }
 
 void BoxSession::retry(std::function<void()> again) {

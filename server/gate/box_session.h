@@ -51,6 +51,9 @@ class BoxSession : public std::enable_shared_from_this<BoxSession> {
   void handle(wire::Progress progress);
   void handle(wire::Completions completions);
   void handle(wire::Failures failures);
+  /// Whether the fence is of this session: what another box runs is not for this one to end, however well it guesses.
+  /// Epochs are unique among sessions.
+  bool is_ours(const wire::Fence& fence) const { return fence.session_epoch == up_.session.epoch; }
   /// Every produced value travelled inline with its true hash, or was delivered by this session.
   bool is_backed(const wire::Completion& completion) const;
   void submit(std::shared_ptr<const wire::Completion> completion);

@@ -44,6 +44,12 @@ bool HeldLeases::may_read(const Digest& blob, bool graph) const {
   return graph ? graphs_.contains(blob) : inputs_.contains(blob);
 }
 
+std::set<JobId> HeldLeases::jobs() const {
+  std::set<JobId> jobs;
+  for (const auto& [fence, held] : leases_) jobs.insert(fence.job);
+  return jobs;
+}
+
 std::optional<LiveProgress> HeldLeases::job_progress(const wire::AttemptProgress& progress) {
   const auto found = leases_.find(progress.fence);
   if (found == leases_.end()) return std::nullopt;

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -21,6 +22,7 @@ class HeldLeases {
   /// Progress of an attempt as progress of its job; nullopt for a lease that is not held.
   std::optional<LiveProgress> job_progress(const wire::AttemptProgress& progress);
   size_t size() const { return leases_.size(); }
+  std::set<JobId> jobs() const;
 
  private:
   struct Held {

@@ -64,6 +64,8 @@ Awaitable<void> SchedulerStream::follow_leader() {
       leader = co_await database_.run([](sql::Store& store) { return store.current_leader(); });
     } catch (const http::RequestFailed&) {
       // PostgreSQL is away; the link, if there is one, may still be good.
+    } catch (const std::exception& error) {  // refused there, for want of memory say: no reason to follow no more
+      spdlog::warn("the leading scheduler cannot be looked up: {}", error.what());
     }
     if (leader && !leader->address.empty() && !stopped_ && (!link_ || leader->epoch != epoch_))
       co_await connect(*leader);

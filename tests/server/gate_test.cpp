@@ -271,6 +271,21 @@ TEST_CASE(
     CHECK(worker.inbox->wait<wire::CompletionResults>()->results.front().code == "stale_fence");
     CHECK(world.store->job(world.renter, lease.fence.job)->state == JobState::Running);
   }
+  SECTION("another box cannot end the attempt, though it guesses the whole fence") {
+    BoxId other;
+    const Peer thief = world.connect(world.enrol(other));
+    thief.link->send(World::hello());
+    REQUIRE(thief.inbox->wait<wire::Welcome>());
+    thief.link->send(wire::Failures{{{lease.fence, "device_error", "forged"}}});
+    wire::Completion completion;
+    completion.fence = lease.fence;
+    completion.kept.push_back(inline_output("y", "forged"));
+    thief.link->send(wire::Completions{{completion}});
+    CHECK(thief.inbox->wait<wire::CompletionResults>()->results.front().code == "stale_fence");
+    CHECK(world.store->job(world.renter, lease.fence.job)->state == JobState::Running);
+    worker.link->send(wire::Completions{{completion}});
+    CHECK(worker.inbox->wait<wire::CompletionResults>()->results.front().accepted);
+  }
   SECTION("an output whose bytes never came, or are not its hash, is not accepted") {
     wire::Completion completion;
     completion.fence = lease.fence;
@@ -353,4 +368,30 @@ TEST_CASE("who is not an enrolled worker of this release is refused") {
     worker.link->send(World::hello());
     CHECK(worker.inbox->wait<wire::Refusal>()->code == "box_refused");
   }
+}
+
+TEST_CASE("an upload begun anew through one server and ended through another is hashed from what is stored") {
+  std::string pattern = "/var/tmp/quarry-blobs-test.XXXXXX";  // on a disk: uploads need a gigabyte free
+  const fs::path directory = mkdtemp(pattern.data());
+  server::BlobStore here(directory), there(directory);
+  const std::string file = "true prefix, and the rest";
+  const Digest digest = sha256(file);
+  const auto part = [&](server::BlobStore& blobs, uint64_t offset, std::string_view text) {
+    auto upload = blobs.begin(server::BlobKind::Tensor, "owner", digest, offset, file.size());
+    REQUIRE(upload.ok());
+    REQUIRE((*upload)->append(std::as_bytes(std::span(text))).ok());
+    return std::move(*upload);
+  };
+  const auto rest = std::string_view(file).substr(11);
+  part(here, 0, "true prefix");
+  SECTION("what was replaced meanwhile is not taken for what it replaced") {
+    part(there, 0, "evil prefix");
+    CHECK(part(here, 11, rest)->commit(nullptr).problem().code == "hash_mismatch");
+    CHECK(!here.exists(server::BlobKind::Tensor, digest));
+  }
+  SECTION("what was not is stored") {
+    CHECK(part(here, 11, rest)->commit(nullptr).ok());
+    CHECK(here.exists(server::BlobKind::Tensor, digest));
+  }
+  fs::remove_all(directory);
 }
