@@ -55,6 +55,24 @@ class BodyMemory {
   std::atomic<size_t> used{0};
 };
 
+/// Counts a body as it comes: what a slow client has only announced is no memory, and must not keep others out.
+class CountedBody final : public http::BodyReader {
+ public:
+  CountedBody(http::BodyReader& body, BodyMemory::Share& share) : body_(body), share_(share) {}
+  Awaitable<size_t> read(std::span<std::byte> into) override {
+    const size_t got = co_await body_.read(into);
+    if (!share_.take(got))
+      throw http::RequestFailed{
+          503, {"overloaded", "too many large requests at once", "", "try again after the stated time"}, 1};
+    co_return got;
+  }
+  std::optional<uint64_t> length() const override { return body_.length(); }
+
+ private:
+  http::BodyReader& body_;
+  BodyMemory::Share& share_;
+};
+
 class InFlight {
  public:
   explicit InFlight(std::atomic<int64_t>& count) : count_(count) { ++count_; }
@@ -145,10 +163,8 @@ struct Api::State {
 
   Awaitable<std::optional<http::Response>> read_body(const Route& route, Call& call, BodyMemory::Share& share) {
     if (route.body != Body::Json && route.body != Body::Graph) co_return std::nullopt;
-    const size_t limit = route.body == Body::Json ? kMaxJsonBytes : kMaxGraphBytes;
-    if (!share.take(static_cast<size_t>(std::min<uint64_t>(call.request.body->length().value_or(limit), limit))))
-      co_return http::problem_response(
-          503, {"overloaded", "too many large requests at once", "", "try again after the stated time"}, 1);
+    const size_t json_limit = route.scope.empty() ? kMaxOpenJsonBytes : kMaxJsonBytes;
+    const size_t limit = route.body == Body::Json ? json_limit : kMaxGraphBytes;
     const std::string* type = call.request.field("content-type");
     const bool json = type != nullptr && type->starts_with("application/json");
     const bool cbor = route.body == Body::Graph && type != nullptr && type->starts_with("application/cbor");
@@ -156,7 +172,8 @@ struct Api::State {
       co_return refusal(
           {"media_type", "the body's Content-Type is not one taken here", "",
            route.body == Body::Graph ? "send application/json or application/cbor" : "send application/json"});
-    call.body = co_await http::read_all(*call.request.body, limit);
+    CountedBody counted(*call.request.body, share);
+    call.body = co_await http::read_all(counted, limit);
     co_return std::nullopt;
   }
 

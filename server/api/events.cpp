@@ -62,6 +62,14 @@ struct EventStream {
     }
   }
 
+  /// Whether the last event that the client has is the job's last one: nothing comes after it.
+  Awaitable<bool> is_over() {
+    const auto rows = co_await service.database.run([who = account, id = job, last = sequence](sql::Store& store) {
+      return last > 0 ? store.job_events_after(who, id, last - 1, 1) : std::vector<sql::EventRow>{};
+    });
+    co_return !rows.empty() && rows.front().sequence == sequence && ends_stream(rows.front().kind);
+  }
+
   Awaitable<void> send_progress(http::BodyWriter& writer) {
     const auto progress = changes->take_progress();
     if (!progress) co_return;
@@ -74,6 +82,7 @@ struct EventStream {
   }
 
   Awaitable<void> run(http::BodyWriter& writer) {
+    if (co_await is_over()) co_return;
     auto spoken = std::chrono::steady_clock::now();
     std::chrono::steady_clock::time_point reread{};
     while (!writer.stopping()) {

@@ -92,6 +92,9 @@ class ParsedBody final : public BodyReader {
       const size_t produced = decode(into);
       total_ += produced;
       if (produced > 0 || done()) co_return produced;
+      // What is left now is no body: a chunk's size line or the trailers, which Beast would await without end.
+      if (transport_.buffer.size() > server::kMaxHeadBytes)
+        throw RequestFailed{400, {"http_malformed", "a chunk's size line or the trailers are over 16 kB", "", ""}};
       if (!co_await transport_.fill(next_deadline())) throw stopped_coming();
     }
   }

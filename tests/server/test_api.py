@@ -92,6 +92,8 @@ class Api(unittest.TestCase):
     def test_a_body_that_is_too_large_or_of_another_type_is_refused(self):
         self.refused("POST", "/v1/quotes", b"{" + b" " * (9 << 20), headers={"Content-Type": "application/json"}, status=413,
                      code="body_too_large")
+        self.refused("POST", "/v1/boxes:claim", {"claim_code": "x" * (64 << 10), "request_pem": "x"}, status=413, key=None,
+                     code="body_too_large")
         self.refused("POST", "/v1/quotes", b"job: 1", headers={"Content-Type": "text/yaml"}, status=415, code="media_type")
 
     # --- tensors ---
@@ -401,6 +403,8 @@ class Api(unittest.TestCase):
         rest = self.call("GET", f"/v1/jobs/{job}/events", headers={"Last-Event-ID": first}).body.decode()
         self.assertNotIn("job.queued", rest)
         self.assertIn("job.cancelled", rest)
+        last = [line[4:] for line in text.splitlines() if line.startswith("id: ")][-1]
+        self.assertEqual(self.call("GET", f"/v1/jobs/{job}/events", headers={"Last-Event-ID": last}).body, b"")
         self.refused("GET", f"/v1/jobs/{job}/events", headers={"Last-Event-ID": "x"}, status=400, code="bad_header")
 
     # --- account, usage, boxes ---

@@ -143,6 +143,24 @@ class FrontDoor(unittest.TestCase):
                 self.assertEqual(read_answer(sock)[0], 400)
                 self.assertTrue(is_closed(sock))
 
+    def test_a_chunks_size_line_or_trailers_without_end_are_refused_and_not_kept(self):
+        for start in (b"1;", b"0\r\nX-A: "):
+            with self.subTest(start), self.server.raw() as sock:
+                sock.sendall(b"POST /v1/boxes:claim HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+                             b"Transfer-Encoding: chunked\r\n\r\n" + start + b"a" * 100_000)
+                self.assertEqual(read_answer(sock)[0], 400)
+
+    def test_large_bodies_that_are_announced_and_do_not_come_keep_nobody_out(self):
+        head = (b"POST /v1/graphs HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nAuthorization: Bearer " +
+                self.server.keys["stranger"].encode() + b"\r\nExpect: 100-continue\r\nContent-Length: 134217728\r\n\r\n")
+        waiting = [self.server.raw() for _ in range(5)]  # together more than the server holds of bodies
+        for sock in waiting:
+            sock.sendall(head)
+            self.assertTrue(sock.recv(1024).startswith(b"HTTP/1.1 100 Continue\r\n"))
+        self.assertEqual(self.server.request("POST", "/v1/boxes", {"name": "box"}).status, 201)
+        for sock in waiting:
+            sock.close()
+
     def test_expect_continue_is_answered_before_the_body(self):
         key = self.server.keys["renter"].encode()
         with self.server.raw() as sock:
