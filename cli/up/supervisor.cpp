@@ -36,6 +36,11 @@ std::string last_lines(const std::filesystem::path& file, size_t count) {
   return text;
 }
 
+bool told_to_stop() {
+  sigset_t pending;
+  return sigpending(&pending) == 0 && (sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1);
+}
+
 /// The child's side between fork and exec: only calls that are safe there.
 [[noreturn]] void become(const std::vector<char*>& arguments, int output, int log, pid_t parent) {
   setpgid(0, 0);                     // Ctrl-C in the terminal is for the supervisor alone
@@ -107,6 +112,7 @@ Result<std::string> Supervisor::start(ChildSpec spec) {
   std::string text;
   for (const Instant deadline = clock_.now() + kReadyTimeout; clock_.now() < deadline;) {
     tend([](const std::string&, const std::string&) {});  // those that this one needs may die meanwhile
+    if (told_to_stop()) return fail("was not ready yet when it was told to stop");
     pollfd ready{output, POLLIN, 0};
     if (poll(&ready, 1, kTendEveryMs) <= 0) continue;
     char chunk[512];

@@ -15,7 +15,8 @@
 
 namespace quarry::cli {
 
-inline constexpr std::chrono::milliseconds kReadyTimeout{30'000};
+/// A first start measures its device, on a machine that may be busy.
+inline constexpr std::chrono::milliseconds kReadyTimeout{120'000};
 inline constexpr std::chrono::milliseconds kStopTimeout{10'000};  ///< after SIGTERM, before SIGKILL
 inline constexpr std::chrono::milliseconds kFirstRestart{100};    ///< doubles with each crash in a row
 inline constexpr std::chrono::milliseconds kSlowestRestart{5'000};
@@ -39,6 +40,7 @@ class Supervisor {
   Supervisor& operator=(const Supervisor&) = delete;
 
   /// Starts a child and waits for its "ready" line; returns the rest of that line. A Problem quotes the end of its log.
+  /// A SIGINT or SIGTERM that the caller has blocked ends the wait.
   Result<std::string> start(ChildSpec spec);
 
   /// Reaps and restarts children that have died; `on_restart` is told their names. Call it about ten times a second.

@@ -55,6 +55,25 @@ TEST_CASE("a child that ends before it is ready is a problem that quotes its log
   CHECK(ready.problem().detail.find("no such port") != std::string::npos);
 }
 
+TEST_CASE("a child that does not become ready is not waited for once the caller is told to stop") {
+  const ChildScratch scratch;
+  const SystemClock clock;
+  sigset_t stop, before;
+  sigemptyset(&stop);
+  sigaddset(&stop, SIGTERM);
+  REQUIRE(sigprocmask(SIG_BLOCK, &stop, &before) == 0);
+  REQUIRE(raise(SIGTERM) == 0);
+  {
+    Supervisor supervisor(clock);
+    const auto ready = supervisor.start(scratch.shell("exec sleep 600"));
+    REQUIRE_FALSE(ready.ok());
+    CHECK(ready.problem().detail.find("told to stop") != std::string::npos);
+  }
+  const timespec at_once{};
+  REQUIRE(sigtimedwait(&stop, nullptr, &at_once) == SIGTERM);
+  REQUIRE(sigprocmask(SIG_SETMASK, &before, nullptr) == 0);
+}
+
 TEST_CASE("a child that is killed is started again, and stop ends it") {
   const ChildScratch scratch;
   const SystemClock clock;
