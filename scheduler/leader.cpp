@@ -10,6 +10,13 @@ namespace {
 constexpr size_t kLoadChunk = 10'000;     // events of one step while the queue is rebuilt
 constexpr size_t kMaxPlacements = 2'000;  // of one transaction
 constexpr auto kWorkingSleep = std::chrono::seconds(1);
+constexpr size_t kMessageBytes = 4 << 20;  // of one message with leases, about
+
+size_t size_of(const wire::Lease& lease) {
+  size_t bytes = lease.job_document.size();
+  for (const auto& [name, extents] : lease.inputs) bytes += name.size() + sizeof(wire::Extent) * extents.size();
+  return bytes;
+}
 
 // The queue was read last: what it has again no longer runs as the list of attempts says.
 void drop_requeued(Snapshot& snapshot) {
@@ -125,13 +132,22 @@ void Leader::send(const wire::SessionKey& session, wire::Message message) {
     send_.push_back({at->second.peer, std::move(message)});
 }
 
-// One message a server. A lease whose session no server has now is sent when the session comes back.
+// Few messages a server, none so large that it fills a link. A lease whose session no server has now is sent when the
+// session comes back.
 void Leader::send_leases(std::vector<wire::Lease> leases) {
-  std::map<PeerId, wire::Leases> by_peer;
-  for (auto& lease : leases)
-    if (const auto at = routes_.find(lease.session); at != routes_.end())
-      by_peer[at->second.peer].leases.push_back(std::move(lease));
-  for (auto& [peer, message] : by_peer) send_.push_back({peer, std::move(message)});
+  std::map<PeerId, std::pair<wire::Leases, size_t>> by_peer;
+  for (auto& lease : leases) {
+    const auto at = routes_.find(lease.session);
+    if (at == routes_.end()) continue;
+    auto& [message, bytes] = by_peer[at->second.peer];
+    bytes += size_of(lease);
+    message.leases.push_back(std::move(lease));
+    if (bytes < kMessageBytes) continue;
+    send_.push_back({at->second.peer, std::exchange(message, {})});
+    bytes = 0;
+  }
+  for (auto& [peer, rest] : by_peer)
+    if (!rest.first.leases.empty()) send_.push_back({peer, std::move(rest.first)});
 }
 
 void Leader::answer_placements(const std::vector<sql::Placement>& placements, std::vector<wire::Lease> leases) {

@@ -126,6 +126,31 @@ TEST_CASE(
   CHECK(town.world.job(job).state == JobState::Succeeded);
 }
 
+TEST_CASE("large leases for one server wait for each other instead of ending its link") {
+  Town town;
+  const std::vector boxes{town.world.first, town.world.second};  // 16 slots
+  wire::JobsReady ready;
+  for (int i = 0; i < 16; ++i) {
+    auto job = quarry::test::new_job(town.world.renter, town.world.random);
+    job.document.resize(wire::kMaxJobDocumentBytes, ' ');
+    job.inputs["x"].resize(20'000, {quarry::test::digest("x"), 0, 4});
+    REQUIRE(sql::fits_a_lease(job).ok());
+    ready.jobs.push_back(town.world.submit(job).ready.at(0));
+  }
+  Program scheduler(town.world.target, town.scheduler_tls);  // from now on sessions must be seen
+  int64_t epoch = 0;
+  do {  // once, but where the scheduler lost its lead meanwhile
+    town.server.disconnect();
+    town.server.beating.clear();
+    town.join(boxes);
+    CHECK(town.server.leader_epoch > epoch);
+    epoch = town.server.leader_epoch;
+    town.server.send(ready);
+    REQUIRE(town.server.run_until([&] { return town.server.leases.size() == 16 || town.server.left(); }));
+  } while (town.server.left() && epoch < 10);
+  CHECK(town.server.leases.size() == 16);
+}
+
 TEST_CASE("a session that falls silent is expired, and its job goes to another box") {
   Town town;
   Program scheduler(town.world.target, town.scheduler_tls);
