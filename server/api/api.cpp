@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "common/text.h"
 #include "server/api/keys.h"
 #include "server/limits.h"
 
@@ -181,8 +182,8 @@ struct Api::State {
   static std::optional<http::Response> take_key(const Route& route, Call& call) {
     const std::string* key = route.method == http::Method::Post ? call.request.field("idempotency-key") : nullptr;
     if (key == nullptr || route.scope.empty()) return std::nullopt;
-    if (key->empty() || key->size() > kMaxIdempotencyKeyBytes)
-      return refusal({"bad_header", "Idempotency-Key is not 1 to 255 bytes", "", "send a shorter key"});
+    if (key->empty() || key->size() > kMaxIdempotencyKeyBytes || !is_utf8(*key))
+      return refusal({"bad_header", "Idempotency-Key is not 1 to 255 bytes of UTF-8", "", "send another key"});
     Sha256 hash;
     hash.update(call.request.path + "\n");
     hash.update(call.body);

@@ -234,6 +234,7 @@ Awaitable<Result<JobPlan>> plan_job(Service& service, AccountId account, std::st
   plan.row.dtypes = plan.graph->dtypes;
   plan.row.first_step = stage.first_step;
   plan.row.steps = stage.steps;
+  if (auto status = sql::fits_a_lease(plan.row); !status) co_return rebased(std::move(status).problem(), base);
   co_return plan;
 }
 

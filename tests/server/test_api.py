@@ -286,6 +286,18 @@ class Api(unittest.TestCase):
                     self.assertTrue(answer.json["pointer"].startswith("/job"), answer)
                     self.assertEqual(self.state(), before)
 
+    def test_a_job_that_no_message_to_a_box_could_carry_is_refused(self):
+        names = [f"x{i}" for i in range(16_385)]
+        nodes = [{"op": "INPUT", "name": name, "dtype": "i32", "shape": []} for name in names]
+        for i in range(1, len(names)):
+            nodes.append({"op": "ADD", "src": [i, len(nodes) - 1 if i > 1 else 0]})
+        graph = self.server.put_graph({"version": 1, "nodes": nodes, "outputs": {"sum": len(nodes) - 1}})
+        start = self.server.put_tensors({"x": ("I32", [], bytes(4))})
+        job = {"version": 1, "seed": "0", "inputs": {name: {"file": start, "tensor": "x"} for name in names},
+               "stages": [{"graph": graph, "steps": 1}]}
+        for path in ("/v1/quotes", "/v1/jobs"):
+            self.refused("POST", path, {"job": job}, status=422, code="job_too_large", pointer="/job")
+
     def test_a_feed_takes_one_slice_a_step(self):
         graph = self.server.put_graph()
         fed = self.server.put_tensors({"f": ("I32", [2, 4], bytes(32))})
@@ -329,6 +341,11 @@ class Api(unittest.TestCase):
         first = self.call("POST", "/v1/boxes", {"name": "one"}, 201, headers={"Idempotency-Key": "box"}).json
         self.assertEqual(self.call("POST", "/v1/boxes", {"name": "one"}, 201, headers={"Idempotency-Key": "box"}).json, first)
         self.refused("POST", "/v1/boxes", {"name": "two"}, headers={"Idempotency-Key": "box"}, status=409, code="idempotency_key_reused")
+
+    def test_an_idempotency_key_that_cannot_be_stored_is_refused(self):
+        for path, body in (("/v1/jobs", {"job": self.server.job()}), ("/v1/boxes", {"name": "box"})):
+            for key in (b"\xff", "x" * 256):
+                self.refused("POST", path, body, headers={"Idempotency-Key": key}, status=400, code="bad_header")
 
     def test_a_batch_is_accepted_whole_or_not_at_all(self):
         good = {"job": self.server.job()}
