@@ -305,7 +305,9 @@ import numpy, quarry.remote, json
 quarry.remote.connect().run_job({json.dumps(counting_graph())}, {{"x": numpy.arange(64, dtype="int32")}}, steps={steps},
                                 carry={{"x": "x_next"}}, checkpoint_every=100000, progress={progress})
 """
-        process = subprocess.Popen([sys.executable, "-c", text], stderr=stderr, stdout=subprocess.PIPE)
+        # Whoever runs the tests in the background of a script has them ignore Ctrl-C, and their children with them.
+        process = subprocess.Popen(["env", "--default-signal=INT", sys.executable, "-c", text], stderr=stderr,
+                                   stdout=subprocess.PIPE)
         self.addCleanup(process.kill)
         return process
 

@@ -113,6 +113,8 @@ class Steps(unittest.TestCase):
         self.assertEqual(quarry.run(RANDOM, on="interpreter")["r"].shape, (4,))
 
     def test_an_interrupt_stops_a_long_run(self):
+        # In the background of a script it would be ignored.
+        self.addCleanup(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.default_int_handler))
         with self.assertRaises(KeyboardInterrupt):
             threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
             quarry.run(RANDOM, steps=2**31 - 2, on="interpreter")  # half an hour's
