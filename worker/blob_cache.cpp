@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <vector>
 
@@ -18,6 +19,16 @@ constexpr const char* kGraphs = "graphs";
 constexpr const char* kIncoming = "incoming";
 constexpr const char* kBootId = "boot_id";
 constexpr size_t kMaxBootIdBytes = 100;
+
+/// Takes the disk's room ahead of the bytes; false when there is none. A file system that cannot say finds out later.
+bool allocate(int file, uint64_t bytes) {
+  if (bytes == 0) return true;
+  int result = 0;
+  do {
+    result = ::fallocate(file, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes));
+  } while (result != 0 && errno == EINTR);
+  return result == 0 || (errno != ENOSPC && errno != EDQUOT);
+}
 
 }  // namespace
 
@@ -167,14 +178,19 @@ bool BlobCache::is_whole(const BlobKey& key, uint64_t bytes) const {
 }
 
 Result<std::unique_ptr<BlobWriter>> BlobCache::begin(const BlobKey& key, uint64_t total_bytes) {
-  if (!make_room(total_bytes))
-    return Problem{
-        "cache_full",
-        "the box's blob cache has no room for " + std::to_string(total_bytes) + " bytes beside what running jobs use",
-        "", "raise the worker's --cache-bytes"};
+  const Problem full{
+      "cache_full",
+      "the box's blob cache has no room for " + std::to_string(total_bytes) + " bytes beside what running jobs use", "",
+      "raise the worker's --cache-bytes, or free its disk"};
+  if (!make_room(total_bytes)) return full;
   const std::string path = directory_ + "/" + kIncoming + "/" + std::to_string(next_incoming_++);
   FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!file.valid()) return system_problem("cannot create a file in the blob cache");
+  while (!allocate(file.get(), total_bytes)) {
+    if (remove_oldest()) continue;
+    ::unlink(path.c_str());
+    return full;
+  }
   used_bytes_ += total_bytes;
   return std::unique_ptr<BlobWriter>(new BlobWriter(*this, key, total_bytes, path, std::move(file)));
 }
@@ -187,6 +203,14 @@ bool BlobCache::make_room(uint64_t bytes) {
     if (entries_.at(key).pins == 0) remove(key);
   }
   return used_bytes_ <= limit_bytes_ - bytes;
+}
+
+bool BlobCache::remove_oldest() {
+  const auto oldest =
+      std::find_if(ages_.begin(), ages_.end(), [&](const BlobKey& key) { return entries_.at(key).pins == 0; });
+  if (oldest == ages_.end()) return false;
+  remove(BlobKey(*oldest));
+  return true;
 }
 
 void BlobCache::remove(const BlobKey& key) {

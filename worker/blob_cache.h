@@ -80,7 +80,8 @@ class BlobCache {
 
   /// Only what still lies there as long as it was: an entry whose file somebody removed or cut is to be fetched again.
   std::optional<BlobPin> find(const BlobKey& key);
-  /// Makes room for total_bytes and reserves it. "cache_full": what is pinned leaves too little.
+  /// Makes room for total_bytes, on a disk that others fill too, and reserves it. "cache_full": what is pinned leaves
+  /// too little.
   Result<std::unique_ptr<BlobWriter>> begin(const BlobKey& key, uint64_t total_bytes);
   /// Forgets an entry that turned out to be bad; a pinned one goes with its last pin.
   void discard(const BlobKey& key);
@@ -105,6 +106,7 @@ class BlobCache {
   void load_entries(bool graphs);
   bool is_whole(const BlobKey& key, uint64_t bytes) const;
   bool make_room(uint64_t bytes);
+  bool remove_oldest();
   void remove(const BlobKey& key);
   void unpin(const BlobKey& key);
   BlobPin insert(const BlobKey& key, uint64_t bytes);

@@ -1,6 +1,10 @@
+#include <sched.h>
+#include <sys/mount.h>
+
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "tests/worker/support.h"
 
@@ -46,6 +50,31 @@ TEST_CASE("a blob is found again, also by the next process") {
   REQUIRE(file.ok());
   REQUIRE(read_exactly(file->get(), 0, read).ok());
   CHECK(read == bytes);
+}
+
+TEST_CASE("on a disk that is fuller than the bound expects, cached blobs make room and pinned ones stay") {
+  const TemporaryDirectory directory;
+  std::thread([&] {  // a mount that only this thread sees, and that goes with it
+    const bool mounted = ::unshare(CLONE_NEWNS) == 0 &&
+                         ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                         ::mount("tmpfs", directory.path().c_str(), "tmpfs", 0, "size=1m") == 0;
+    if (!mounted) {
+      WARN("only root may mount here");
+      return;
+    }
+    const auto cache = open(directory.path(), 100 << 20);
+    const auto pinned = put(*cache, blob(300'000, 1));
+    for (int i = 2; i < 10; ++i) put(*cache, blob(300'000, i));
+    CHECK(cache->find(key_of(blob(300'000, 9))));
+    CHECK_FALSE(cache->find(key_of(blob(300'000, 2))));
+    CHECK(cache->find(pinned.key()));
+    const auto writer = cache->begin({sha256("too large"), false}, 900'000);
+    REQUIRE_FALSE(writer.ok());
+    CHECK(writer.problem().code == "cache_full");
+    CHECK(files_below(directory.path() + "/incoming") == 0);
+    CHECK(cache->used_bytes() == 300'000);
+  })
+      .join();
 }
 
 TEST_CASE("small blobs are bounded by their number, the least recently used go first, also at the next start") {
