@@ -16,17 +16,18 @@ struct Helper {
 };
 
 constexpr Helper kHelpers[] = {
-    // x / 0 = 0 and lowest / -1 = lowest, without ever dividing by either.
+    // x / 0 = 0 and lowest / -1 = lowest, without ever dividing by either. The divisor is no select(): LLVM 14 divides
+    // by both of its sides, and takes a vector of constants, as an IOTA's lanes are, for undefined if one of them is 0.
     {"q_div", R"(static $T$V q_div_$T$V($T$V a, $T$V b) {
   const $M$V zero = convert_$M$V(b == ($T$V)(0)), minus = convert_$M$V(b == ($T$V)(-1));
-  $T$V q = a / select(b, ($T$V)(1), convert_$M$V(zero | minus));
+  $T$V q = a / (b + (zero & ($M$V)(1)) + ((minus & ($M$V)(1)) << ($M$V)(1)));
   q = select(q, as_$T$V(convert_$U$V(($U$V)(0) - as_$U$V(a))), minus);
   return select(q, ($T$V)(0), zero);
 }
 )"},
     {"q_udiv", R"(static $T$V q_udiv_$T$V($T$V a, $T$V b) {
   const $M$V zero = convert_$M$V(b == ($T$V)(0));
-  return select(convert_$T$V(a / select(b, ($T$V)(1), zero)), ($T$V)(0), zero);
+  return select(convert_$T$V(a / (b + convert_$T$V(zero & ($M$V)(1)))), ($T$V)(0), zero);
 }
 )"},
     // A wrapping product by squaring; a negative exponent divides 1 by it.

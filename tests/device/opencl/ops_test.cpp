@@ -212,6 +212,21 @@ TEST_CASE("RAND, IOTA and STEP are the interpreter's") {
   check_same(integers, {}, DType::I32, 0, "RAND i32");
 }
 
+TEST_CASE("integers that the compiler knows, zeros among them, divide like any others") {
+  for (const DType dtype : {DType::I8, DType::U8, DType::I32, DType::I64}) {
+    for (const int64_t size : {1, 4, 8, 16, 32}) {
+      Builder b;
+      const int64_t shape[] = {size};
+      const NodeId counted = b.cast(b.iota(DType::I32, shape, 0), dtype);
+      const NodeId shifted = b.binary(Op::Sub, counted, b.constant_f64(dtype, shape, 2));
+      b.output("by itself", b.binary(Op::Div, counted, counted));
+      b.output("by -2, -1, 0, ...", b.binary(Op::Div, counted, shifted));
+      b.output("power", b.binary(Op::Pow, counted, shifted));
+      check_same(b, {}, dtype, 0, std::string(graph::name(dtype)));
+    }
+  }
+}
+
 TEST_CASE("contractions of odd sizes, transposed and not, equal the interpreter") {
   struct Sizes {
     int64_t m, k, n;
