@@ -34,9 +34,12 @@ std::string_view folder(BlobKind kind) {
   return "";
 }
 
+Problem no_space() {
+  return {"no_space", "the service has no room for these bytes now", "", "try again later"};
+}
+
 Problem storage_problem(const char* what) {
-  if (errno == ENOSPC || errno == EDQUOT)
-    return {"no_space", "the service has no room for these bytes now", "", "try again later"};
+  if (errno == ENOSPC || errno == EDQUOT) return no_space();
   return {"storage_error", std::string("the bytes could not be stored: ") + what, "", "try again later"};
 }
 
@@ -135,6 +138,13 @@ struct BlobStore::State {
     return root / "uploads" / (owner + "." + std::string(folder(kind)) + "." + to_hex(digest));
   }
 
+  bool has_space(uint64_t bytes) const {
+    struct statvfs info {};
+    if (::statvfs(root.c_str(), &info) != 0) return false;
+    const uint64_t free_bytes = static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
+    return free_bytes > kKeepFreeBytes && free_bytes - kKeepFreeBytes >= bytes;
+  }
+
   /// Gives a synced temporary file its final name, durably.
   Status publish(const fs::path& from, BlobKind kind, const Digest& digest) const {
     const fs::path to = path(kind, digest);
@@ -186,6 +196,8 @@ class FileUpload final : public Upload {
 
   uint64_t offset() const override { return offset_; }
   Status append(std::span<const std::byte> bytes) override {
+    // Asked for each part: an upload may not say its length, and many may have begun while there was room for each.
+    if (!store_.has_space(bytes.size())) return no_space();
     if (!write_all(file_.get(), bytes)) {
       Problem problem = storage_problem("write");
       // A part that was half written is cut off, so that offset and hash stay in step.
@@ -276,8 +288,7 @@ std::optional<std::vector<std::byte>> BlobStore::read_all(BlobKind kind, const D
 
 Status BlobStore::put(BlobKind kind, const Digest& digest, std::span<const std::byte> bytes) {
   if (exists(kind, digest)) return {};
-  if (!has_space(bytes.size()))
-    return Problem{"no_space", "the service has no room for these bytes now", "", "try again later"};
+  if (!has_space(bytes.size())) return no_space();
   std::string temporary = (state_->root / "uploads" / "put.XXXXXX").string();
   FileHandle file(::mkostemp(temporary.data(), O_CLOEXEC));
   if (!file.open()) return storage_problem("create");
@@ -292,8 +303,7 @@ Status BlobStore::put(BlobKind kind, const Digest& digest, std::span<const std::
 Result<std::unique_ptr<Upload>> BlobStore::begin(BlobKind kind, const std::string& owner, const Digest& digest,
                                                  uint64_t offset, uint64_t total) {
   const fs::path path = state_->upload_path(kind, owner, digest);
-  if (!has_space(total - std::min(total, offset)))
-    return Problem{"no_space", "the service has no room for these bytes now", "", "try again later"};
+  if (!has_space(total - std::min(total, offset))) return no_space();
   if (!fs::exists(path) && state_->uploads_of(owner) >= kMaxUploadsPerAccount)
     return Problem{"too_many_uploads", "there are " + std::to_string(kMaxUploadsPerAccount) + " unfinished uploads", "",
                    "finish some of them; unfinished ones are dropped after a day"};
@@ -337,10 +347,7 @@ void BlobStore::drop_old_uploads() const {
 }
 
 bool BlobStore::has_space(uint64_t bytes) const {
-  struct statvfs info {};
-  if (::statvfs(state_->root.c_str(), &info) != 0) return false;
-  const uint64_t free_bytes = static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
-  return free_bytes > kKeepFreeBytes && free_bytes - kKeepFreeBytes >= bytes;
+  return state_->has_space(bytes);
 }
 
 }  // namespace quarry::server

@@ -11,8 +11,10 @@
 namespace quarry::server {
 
 namespace {
-constexpr size_t kMaxWaitingParts = 64;
-}
+constexpr size_t kMaxWaitingParts = 64;  ///< of all blobs of a link, of 1 MiB each: a worker sends 16 at once
+/// Several completions' worth (wire/fields.h), and some 25 MB. A link may last for years.
+constexpr size_t kMaxDelivered = 200'000;
+}  // namespace
 
 BlobTransfer::BlobTransfer(boost::asio::io_context& io, std::shared_ptr<wire::Link> link, std::string owner,
                            Database& database, WorkPool& work, BlobStore& blobs, Metrics& metrics)
@@ -84,10 +86,18 @@ void BlobTransfer::take_part(wire::BlobPut put) {
   metrics_.blob_bytes_from_workers += put.bytes.size();
   Receiving& receiving = receiving_[blob];
   receiving.waiting.push_back(std::move(put));
-  if (receiving.waiting.size() > kMaxWaitingParts) link_->close();  // a worker sends 16 at once
+  if (++waiting_parts_ > kMaxWaitingParts) link_->close();
   if (std::exchange(receiving.busy, true)) return;
   boost::asio::co_spawn(
       io_, [self = shared_from_this(), blob] { return self->drain(blob); }, boost::asio::detached);
+}
+
+void BlobTransfer::remember_delivered(const Digest& blob) {
+  if (!delivered_.insert(blob).second) return;
+  deliveries_.push_back(blob);
+  if (deliveries_.size() <= kMaxDelivered) return;
+  delivered_.erase(deliveries_.front());
+  deliveries_.pop_front();
 }
 
 /// Stores the waiting parts of one blob in their order.
@@ -96,10 +106,11 @@ Awaitable<void> BlobTransfer::drain(Digest blob) {
   while (!receiving.waiting.empty()) {
     const auto put = std::make_shared<const wire::BlobPut>(std::move(receiving.waiting.front()));
     receiving.waiting.pop_front();
+    --waiting_parts_;
     if (put->offset == 0) receiving.failed = false;
     if (receiving.failed) continue;  // its error was sent with the part that failed
     const Result<bool> stored = co_await store_part(receiving, put);
-    if (stored && *stored) delivered_.insert(blob);
+    if (stored && *stored) remember_delivered(blob);
     if (!stored || *stored) receiving.upload.reset();
     receiving.failed = !stored;
     link_->send(wire::BlobAck{put->request, stored && *stored, stored ? "" : stored.problem().code});

@@ -42,6 +42,7 @@ class BlobTransfer : public std::enable_shared_from_this<BlobTransfer> {
   };
   Awaitable<Source> find(const wire::BlobGet& get);
   Awaitable<void> drain(Digest blob);
+  void remember_delivered(const Digest& blob);
   Awaitable<Result<bool>> store_part(Receiving& receiving, std::shared_ptr<const wire::BlobPut> put);
 
   boost::asio::io_context& io_;
@@ -52,7 +53,9 @@ class BlobTransfer : public std::enable_shared_from_this<BlobTransfer> {
   BlobStore& blobs_;
   Metrics& metrics_;
   std::map<Digest, Receiving> receiving_;
+  size_t waiting_parts_ = 0;
   std::set<Digest> delivered_;
+  std::deque<Digest> deliveries_;  ///< the same in their order: the oldest are forgotten first
   /// The blob being fetched, kept open between its parts.
   std::pair<std::pair<Digest, bool>, Source> last_source_{};
 };
