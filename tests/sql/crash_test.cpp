@@ -117,7 +117,7 @@ struct ForgottenLease {
     auto& cluster = Postgres::shared().cluster();
     REQUIRE(world.execute("alter system set wal_writer_delay = '10s'").empty());
     REQUIRE(world.execute("select pg_reload_conf()").empty());
-    for (int attempt = 0; attempt < 20 && !forgotten; ++attempt) {
+    for (int attempt = 0; attempt < 100 && !forgotten; ++attempt) {
       job = world.submit_job();
       std::this_thread::sleep_for(20ms);
       lease = world.lease(job, 0, world.first);
