@@ -76,6 +76,7 @@ struct Gate::State final : GateHost {
     const auto found = sessions_.find(session.up().session.id);
     if (found == sessions_.end() || found->second.get() != &session) return;  // another link of the session took over
     sessions_.erase(found);
+    seen_.erase(session.up().session);  // said after SessionDown, a last heartbeat would make it reachable again
     metrics_.worker_sessions = static_cast<int64_t>(sessions_.size());
     scheduler_->send(wire::SessionDown{session.up().session});
   }

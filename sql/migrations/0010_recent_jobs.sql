@@ -12,13 +12,20 @@ $$;
 
 -- Submissions hold the lock shared from before they look at `recent` until their commit: whoever may still insert a job below the new
 -- value is waited for, and whoever comes later sees the new value and pulls it down. The ten seconds only make that rare. A job that is
--- open for five minutes is passed by; at most `most` of them, so that a long queue is not copied.
+-- open for five minutes is passed by; at most `most` of them, so that a long queue is not copied. Who waits for the lock keeps submissions
+-- waiting too, so it gives up soon where a server has stopped in the middle of one: the next look raises it.
 create function raise_recent(most int) returns void language plpgsql as $$
 declare
   was uuid;
   reached uuid;
 begin
-  perform pg_advisory_xact_lock(4242002);
+  begin
+    perform set_config('lock_timeout', '100ms', true);
+    perform pg_advisory_xact_lock(4242002);
+    perform set_config('lock_timeout', '0', true);
+  exception when lock_not_available then
+    return;
+  end;
   delete from old_job o where (select j.state from job j where j.id = o.job) >= 4;
   select recent into was from queue_floor;
   insert into old_job

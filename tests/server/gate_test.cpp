@@ -102,6 +102,8 @@ class World {
     listener_->stop();
     io_.stop();
     thread_.join();
+    slow_io_.stop();
+    if (slow_thread_.joinable()) slow_thread_.join();
     scheduler.link.reset();  // a link must not outlive its io_context
     fs::remove_all(directory_);
   }
@@ -124,6 +126,24 @@ class World {
     peer.link = promise.get_future().get();
     REQUIRE(peer.link);
     peer.link->start(into(peer.inbox));
+    return peer;
+  }
+  /// A worker that reads its Welcome, and nothing more until it may go on. Its link has a thread of its own.
+  Peer connect_slow_reader(const wire::TlsFiles& files, std::future<void> go_on) {
+    Peer peer;
+    std::promise<std::shared_ptr<wire::Link>> promise;
+    wire::connect(slow_io_, "127.0.0.1", application_->gate_port(), files, "server", 30'000,
+                  [&](Result<std::shared_ptr<wire::Link>> link) { promise.set_value(link.ok() ? *link : nullptr); });
+    slow_thread_ = std::thread([this] { slow_io_.run(); });
+    peer.link = promise.get_future().get();
+    REQUIRE(peer.link);
+    auto handlers = into(peer.inbox);
+    handlers.on_message = [inbox = peer.inbox, wait = go_on.share()](wire::Message message) {
+      const bool welcome = std::holds_alternative<wire::Welcome>(message);
+      inbox->add(std::move(message));
+      if (welcome) wait.wait();
+    };
+    peer.link->start(std::move(handlers));
     return peer;
   }
   static wire::Hello hello() {
@@ -196,6 +216,9 @@ class World {
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard_{io_.get_executor()};
   std::unique_ptr<wire::Listener> listener_;
   std::thread thread_;
+  boost::asio::io_context slow_io_{1};
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> slow_guard_{slow_io_.get_executor()};
+  std::thread slow_thread_;
   std::unique_ptr<server::Application> application_;
 };
 
@@ -343,6 +366,34 @@ TEST_CASE(
     const auto back = world.scheduler.inbox->wait<wire::SessionUp>();
     REQUIRE(back);
     CHECK(back->session == welcome->session);
+  }
+}
+
+TEST_CASE("leases that arrive faster than a worker reads wait for it, and its link stays") {
+  World world;
+  BoxId box;
+  const auto files = world.enrol(box);
+  std::promise<void> go_on;
+  const Peer worker = world.connect_slow_reader(files, go_on.get_future());
+  worker.link->send(World::hello());
+  const auto welcome = worker.inbox->wait<wire::Welcome>();
+  REQUIRE(welcome);
+  constexpr int kLeases = 24;  // of 4 MiB: more than a link may queue
+  for (int n = 0; n < kLeases; ++n) {
+    wire::Lease lease;
+    lease.fence = {welcome->incarnation, JobId{}, 0, welcome->session.epoch, n + 1};
+    lease.session = welcome->session.id;
+    lease.slice = welcome->slices.at(0).slice;
+    lease.job_document = std::string(4 << 20, ' ');
+    world.scheduler.link->send(wire::Leases{{lease}});
+    while (world.scheduler.link->queued_bytes() > 0) std::this_thread::sleep_for(1ms);
+  }
+  std::this_thread::sleep_for(100ms);  // until the last ones are routed; were it too short, less would be tried
+  go_on.set_value();
+  for (int n = 0; n < kLeases; ++n) {
+    const auto leases = worker.inbox->wait<wire::Leases>();
+    REQUIRE(leases);
+    CHECK(leases->leases.at(0).fence.attempt == n + 1);
   }
 }
 
