@@ -24,6 +24,14 @@ Status as_status(const json& job) {
   return Problem{"job_" + state, detail, "", "See `quarry job " + job.value("id", "last") + "`."};
 }
 
+/// What a command that waited for a job ends with. With --json the job has been printed, and nothing may follow it.
+Status watched(Context& context, const json& job) {
+  Status status = as_status(job);
+  if (status.ok() || !context.json) return status;
+  context.exit_code = ExitCode::Failed;
+  return {};
+}
+
 Result<json> fetch_quote(Context& context, ApiClient& client, const LocalJob& job) {
   QUARRY_TRY(send_parts(context, client, job));
   return client.post("/v1/quotes", {{"job", json::parse(graph::write_job(job.document))}});
@@ -58,11 +66,7 @@ Status submit(Context& context, const SubmitFlags& flags) {
     context.print_json(job);
   else
     std::cout << job_text(context.terminal, job);
-  if (auto status = as_status(job); !status.ok() && !context.json)
-    return status;
-  else if (!status.ok())
-    context.exit_code = ExitCode::Failed;
-  return {};
+  return watched(context, job);
 }
 
 Status list_jobs(Context& context, int limit) {
@@ -88,10 +92,10 @@ Status show_job(Context& context, const std::string& selector, bool watch) {
   if (context.json) {
     job["bill"] = bill;
     context.print_json(job);
-    return {};
+  } else {
+    std::cout << job_text(context.terminal, job) << "\n" << ledger_table(context.terminal, bill.at("lines"));
   }
-  std::cout << job_text(context.terminal, job) << "\n" << ledger_table(context.terminal, bill.at("lines"));
-  return {};
+  return watch ? watched(context, job) : Status();
 }
 
 Status cancel_job(Context& context, const std::string& selector) {

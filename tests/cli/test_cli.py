@@ -165,6 +165,13 @@ class CommandLine(unittest.TestCase):
         self.run_quarry("run", str(self.graph), "--input", f"x={bad}", code=3)
         self.run_quarry("submit", str(self.graph), "--input", f"x={bad}", code=3)
 
+    def test_only_who_watches_a_job_fails_with_it(self):
+        job = self.json_of("submit", *self.job_flags[:-4], "--steps", "10000000")["id"]
+        self.json_of("cancel", job)
+        self.assertEqual(self.json_of("job", job)["state"], "cancelled")
+        self.assertEqual(self.json_of("job", job, "--watch", code=1)["state"], "cancelled")
+        self.assertIn("was cancelled", self.run_quarry("job", job, "--watch", code=1).stderr)
+
     def test_started_again_it_finds_its_state_again(self):
         self.run_quarry("submit", *self.job_flags, "--watch")
         before = self.json_of("jobs")["jobs"], self.service.balance(), self.service.key
