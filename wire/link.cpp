@@ -31,11 +31,10 @@ class InputBuffer {
       std::memmove(bytes_.data(), bytes_.data() + begin_, end_ - begin_);
       end_ -= std::exchange(begin_, 0);
     }
-    const size_t goal = std::min(std::max(wanted_frame, end_ + kIdleReadBytes), std::max(2 * end_, kIdleReadBytes));
-    if (goal > bytes_.size() || (end_ == 0 && bytes_.size() > kCoalesceBytes)) {
-      bytes_.resize(std::max(goal, end_ + 1));
-      bytes_.shrink_to_fit();
-    }
+    if (end_ == 0 && bytes_.size() > kCoalesceBytes) bytes_ = std::vector<std::byte>(kIdleReadBytes);
+    // Only when it is full: a frame of 8 MiB comes in five hundred reads, and each growth copies what has come.
+    if (end_ == bytes_.size())
+      bytes_.resize(std::min(std::max(wanted_frame, end_ + kIdleReadBytes), std::max(2 * end_, kIdleReadBytes)));
     return asio::buffer(bytes_.data() + end_, bytes_.size() - end_);
   }
   void received(size_t bytes) { end_ += bytes; }
