@@ -7,14 +7,6 @@
 
 namespace quarry::scheduler {
 namespace asio = boost::asio;
-namespace {
-
-// Past it, messages wait here: a link that buffers four times as much is closed.
-constexpr size_t kSendAhead = wire::kMaxQueuedBytes / 4;
-constexpr size_t kMostUnsent = 10'000;
-constexpr auto kReadPause = std::chrono::milliseconds(10);
-
-}  // namespace
 
 Process::Process(asio::io_context& io, OpenStore open, const Clock& clock, const ProcessOptions& options)
     : io_(io), clock_(clock), options_(options), timer_(io) {
@@ -104,7 +96,6 @@ void Process::start_link(PeerId peer) {
                             if (!ours()) return;
                             spdlog::info("server {} left: {}", peer, reason);
                             links_.erase(peer);
-                            unsent_.erase(peer);
                             leader_->peer_gone(peer);
                             wake_soon();
                           }});
@@ -112,7 +103,6 @@ void Process::start_link(PeerId peer) {
 }
 
 void Process::close_links() {
-  unsent_.clear();
   for (const auto& [peer, link] : std::exchange(links_, {})) link->close();
 }
 
@@ -127,8 +117,7 @@ void Process::turn() {
   if (!leader_) return;
   Turn turn = leader_->turn(clock_.now());
   for (auto& outgoing : turn.send)
-    if (links_.contains(outgoing.peer)) unsent_[outgoing.peer].push_back(std::move(outgoing.message));
-  if (!send_unsent()) turn.wake = std::min(turn.wake, clock_.now() + kReadPause);
+    if (const auto at = links_.find(outgoing.peer); at != links_.end()) at->second->send_in_turn(outgoing.message);
   for (const PeerId peer : turn.close)
     if (const auto at = links_.find(peer); at != links_.end()) at->second->close();
   if (turn.work) {
@@ -141,21 +130,6 @@ void Process::turn() {
   timer_.async_wait([this](boost::system::error_code error) {
     if (!error) wake_soon();
   });
-}
-
-/// Each peer's messages in order, as far as it reads; false: some wait. Who reads none of them for long is let go.
-bool Process::send_unsent() {
-  for (auto at = unsent_.begin(); at != unsent_.end();) {
-    auto& [peer, messages] = *at;
-    wire::Link& link = *links_.at(peer);
-    for (; !messages.empty() && link.queued_bytes() < kSendAhead; messages.pop_front()) link.send(messages.front());
-    if (messages.size() > kMostUnsent) {
-      link.close();
-      messages.clear();
-    }
-    at = messages.empty() ? unsent_.erase(at) : std::next(at);
-  }
-  return unsent_.empty();
 }
 
 void Process::worked(int64_t term, std::optional<Answer> answer) {

@@ -4,7 +4,6 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -48,7 +47,6 @@ class Process {
   void close_links();
   void wake_soon();
   void turn();
-  bool send_unsent();
   void worked(int64_t term, std::optional<Answer> answer);
 
   boost::asio::io_context& io_;
@@ -60,7 +58,6 @@ class Process {
   std::optional<Leader> leader_;
   Instant load_began_;
   std::map<PeerId, std::shared_ptr<wire::Link>> links_;
-  std::map<PeerId, std::deque<wire::Message>> unsent_;  // to peers that have yet to read what was sent
   PeerId next_peer_ = 1;
   bool turn_posted_ = false, stopping_ = false;
   std::unique_ptr<wire::Listener> listener_;

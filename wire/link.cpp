@@ -18,9 +18,10 @@ namespace {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
-constexpr size_t kCoalesceBytes = 256 << 10;       // queued frames join one write up to this size
-constexpr size_t kIdleReadBytes = 16 << 10;        // one TLS record
-constexpr auto kLinger = std::chrono::seconds(2);  // for a closing side's last messages to arrive
+constexpr size_t kCoalesceBytes = 256 << 10;           // queued frames join one write up to this size
+constexpr size_t kQueuedInTurn = kMaxQueuedBytes / 4;  // past it, what is sent in turn waits; the rest is for others
+constexpr size_t kIdleReadBytes = 16 << 10;            // one TLS record
+constexpr auto kLinger = std::chrono::seconds(2);      // for a closing side's last messages to arrive
 
 /// Unread input: grows towards the frame that is arriving, never beyond twice what has come, so that a length alone
 /// costs nothing.
@@ -62,6 +63,7 @@ class TlsLink final : public Link {
                [self = self(), handlers = std::move(handlers)]() mutable { self->started(std::move(handlers)); });
   }
   void send(const Message& message) override;
+  void send_in_turn(const Message& message) override;
   void close() override;
   size_t queued_bytes() const override { return queued_bytes_; }
   const std::string& peer_name() const override { return peer_.name; }
@@ -73,6 +75,9 @@ class TlsLink final : public Link {
   void read();
   bool deliver_frames();  // false: the link ended
   void write();
+  void queue(std::vector<std::byte> frame);  // with mutex_ held, as the next two
+  void queue_waiting();
+  void start_writing();
   bool take_queued();  // moves the next write's bytes to output_; false: nothing is queued
   void linger();
   void finish(const std::string& reason);
@@ -89,8 +94,8 @@ class TlsLink final : public Link {
 
   std::atomic<bool> closing_ = false;
   std::atomic<size_t> queued_bytes_ = 0;
-  std::mutex mutex_;  // guards queue_ and writing_
-  std::deque<std::vector<std::byte>> queue_;
+  std::mutex mutex_;  // guards what follows
+  std::deque<std::vector<std::byte>> queue_, waiting_;
   bool writing_ = false;
 };
 
@@ -108,11 +113,30 @@ void TlsLink::send(const Message& message) {
   auto frames = encode_frames(message);
   const std::lock_guard lock(mutex_);
   if (closing_) return;
-  for (auto& frame : frames) {
-    queued_bytes_ += frame.size();
-    queue_.push_back(std::move(frame));
-  }
-  if (queued_bytes_ > kMaxQueuedBytes) {
+  for (auto& frame : frames) queue(std::move(frame));
+  start_writing();
+}
+
+void TlsLink::send_in_turn(const Message& message) {
+  auto frames = encode_frames(message);
+  const std::lock_guard lock(mutex_);
+  if (closing_) return;
+  for (auto& frame : frames) waiting_.push_back(std::move(frame));
+  queue_waiting();
+  start_writing();
+}
+
+void TlsLink::queue(std::vector<std::byte> frame) {
+  queued_bytes_ += frame.size();
+  queue_.push_back(std::move(frame));
+}
+
+void TlsLink::queue_waiting() {
+  for (; !waiting_.empty() && queued_bytes_ < kQueuedInTurn; waiting_.pop_front()) queue(std::move(waiting_.front()));
+}
+
+void TlsLink::start_writing() {
+  if (queued_bytes_ > kMaxQueuedBytes || waiting_.size() > kMaxWaitingFrames) {
     closing_ = true;
     asio::post(stream_->get_executor(), [self = self()] { self->finish("the peer reads too slowly"); });
   } else if (!std::exchange(writing_, true)) {
@@ -175,6 +199,7 @@ bool TlsLink::deliver_frames() {
 
 bool TlsLink::take_queued() {
   const std::lock_guard lock(mutex_);
+  queue_waiting();
   if (queue_.empty()) {
     writing_ = false;
     return false;
@@ -214,6 +239,7 @@ void TlsLink::finish(const std::string& reason) {
     closing_ = true;
     writing_ = true;  // nothing is written any more
     queue_.clear();
+    waiting_.clear();
     queued_bytes_ = 0;
   }
   end_reason_ = reason;

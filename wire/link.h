@@ -14,6 +14,7 @@
 namespace quarry::wire {
 
 inline constexpr size_t kMaxQueuedBytes = 64 << 20;
+inline constexpr size_t kMaxWaitingFrames = 10'000;
 
 /// PEM files: this side's certificate and key, and the CA that must have signed the peer's.
 struct TlsFiles {
@@ -30,6 +31,9 @@ class Link : public std::enable_shared_from_this<Link> {
   /// Starts reading; the handlers may be called from then on.
   virtual void start(Handlers handlers) = 0;
   virtual void send(const Message& message) = 0;
+  /// The same for what may be much at once: it waits here, in order, until the peer has read what came before. Of what
+  /// is sent this way, kMaxWaitingFrames may wait.
+  virtual void send_in_turn(const Message& message) = 0;
   virtual void close() = 0;
   virtual size_t queued_bytes() const = 0;
   /// From the peer's certificate, e.g. "box_..." or "server" (subject common name).

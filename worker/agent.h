@@ -102,7 +102,6 @@ class Agent {
   void fail(const wire::Fence& fence, const std::string& code, const std::string& detail);
   void send_soon();
   void send_answers();
-  void send_completions();
   void send_progress();
   void end_drain_if_idle();
 
@@ -130,7 +129,7 @@ class Agent {
       last_failures_;  ///< nobody answers a failure: said again on a new link of the session
   std::map<wire::Fence, wire::AttemptProgress> progress_;
   bool send_posted_ = false;
-  boost::asio::steady_timer progress_timer_, drain_limit_, room_in_link_;
+  boost::asio::steady_timer progress_timer_, drain_limit_;
 };
 
 }  // namespace quarry::worker

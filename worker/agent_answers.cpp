@@ -17,9 +17,6 @@ constexpr std::chrono::seconds kDrainRunning{5}, kDrainAnswers{5};
 /// More than the leases that can be in flight: nothing that still matters falls out.
 constexpr size_t kMaxLastFailures = 2'000;
 constexpr int kMaxRepeats = 3;
-/// A quarter of what a link may queue; blobs on their way up take as much.
-constexpr size_t kMaxQueuedAnswerBytes = wire::kMaxQueuedBytes / 4;
-constexpr std::chrono::milliseconds kRoomInLinkEvery{20};
 /// The typed failures that servers know (wire::AttemptFailure). Whatever else goes wrong on a box is its device's
 /// failure.
 constexpr std::array<std::string_view, 6> kTypedFailures{"cancelled",   "drained",       "executor_crashed",
@@ -109,28 +106,9 @@ void Agent::send_soon() {
 
 void Agent::send_answers() {
   // Without a link nothing is lost: session() says again what was not answered.
-  send_completions();
+  // Completions in turn: all at once after a long break can be more than a link may queue.
+  if (!completions_.empty()) gate_.send_in_turn(wire::Completions{std::exchange(completions_, {})});
   if (!failures_.empty()) gate_.send(wire::Failures{std::exchange(failures_, {})});
-}
-
-/// All at once after a long break could be more than a link may queue: then it would break again, and again.
-void Agent::send_completions() {
-  size_t sent = 0;
-  while (sent < completions_.size() && gate_.queued_bytes() < kMaxQueuedAnswerBytes) {
-    wire::Completions message;
-    for (uint64_t bytes = 0; sent < completions_.size() && bytes < wire::kMaxFrameBytes; ++sent) {
-      for (const auto* list : {&completions_[sent].kept, &completions_[sent].carried})
-        for (const wire::Produced& output : *list) bytes += output.inline_bytes ? output.bytes : 0;
-      message.completions.push_back(std::move(completions_[sent]));
-    }
-    gate_.send(message);
-  }
-  completions_.erase(completions_.begin(), completions_.begin() + static_cast<std::ptrdiff_t>(sent));
-  if (completions_.empty()) return;
-  room_in_link_.expires_after(kRoomInLinkEvery);
-  room_in_link_.async_wait([this](error_code error) {
-    if (!error) send_answers();
-  });
 }
 
 void Agent::handle(const wire::CompletionResults& message) {

@@ -38,8 +38,7 @@ Agent::Agent(boost::asio::io_context& io, AgentOptions options, BlobCache& cache
       uploader_([this](const wire::Message& message) { return gate_.send(message); }),
       ready_(options_.slices.size()),
       progress_timer_(io),
-      drain_limit_(io),
-      room_in_link_(io) {
+      drain_limit_(io) {
   for (size_t i = 0; i < options_.slices.size(); ++i)
     slices_.push_back(std::make_unique<Slice>(io, options_.slices[i], slice_handlers(i)));
 }

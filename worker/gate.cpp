@@ -48,6 +48,12 @@ void Gate::stop() {
   if (link_) std::exchange(link_, nullptr)->close();
 }
 
+bool Gate::send_in_turn(const wire::Message& message) {
+  if (!up_) return false;
+  link_->send_in_turn(message);
+  return true;
+}
+
 bool Gate::send(const wire::Message& message) {
   if (!up_) return false;
   link_->send(message);

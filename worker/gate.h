@@ -35,9 +35,8 @@ class Gate {
   void start();
   /// False, and nothing is sent, while there is no session on a link: the caller sends again from on_session.
   bool send(const wire::Message& message);
+  bool send_in_turn(const wire::Message& message);  ///< likewise; see wire::Link
   bool up() const { return up_; }
-  /// Sent and not on its way yet: past wire::kMaxQueuedBytes the link is given up.
-  size_t queued_bytes() const { return up_ ? link_->queued_bytes() : 0; }
   void stop();
 
  private:

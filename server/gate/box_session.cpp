@@ -17,9 +17,6 @@ namespace {
 constexpr std::chrono::seconds kHelloLimit{10};
 constexpr uint32_t kLeaseTtlMs = 10'000;  ///< the scheduler's lease of a session (docs/architecture.md)
 constexpr uint32_t kHeartbeatMs = 2'000;
-/// Past it, leases and cancels wait here until the worker has read: a link that buffers four times as much is closed.
-constexpr size_t kSendAhead = wire::kMaxQueuedBytes / 4;
-constexpr std::chrono::milliseconds kReadPause{20};
 constexpr std::chrono::milliseconds kRetry{500};  ///< when the database refuses or is away
 
 /// Work that a session starts from its thread and nobody waits for.
@@ -142,26 +139,11 @@ void BoxSession::lease(std::vector<wire::Lease> leases) {
     leases_.add(lease);
     host_.hub().changed(lease.fence.job);
   }
-  send_in_turn(wire::Leases{std::move(leases)});
+  link_->send_in_turn(wire::Leases{std::move(leases)});
 }
 
 void BoxSession::cancel(std::vector<wire::Fence> fences, const std::string& reason) {
-  send_in_turn(wire::Cancels{std::move(fences), reason});
-}
-
-void BoxSession::send_in_turn(wire::Message message) {
-  const bool first = unsent_.empty();
-  unsent_.push_back(std::move(message));
-  if (first) send_unsent();
-}
-
-void BoxSession::send_unsent() {
-  for (; !unsent_.empty() && link_->queued_bytes() < kSendAhead; unsent_.pop_front()) link_->send(unsent_.front());
-  if (unsent_.empty() || gone_) return;
-  auto timer = std::make_shared<asio::steady_timer>(host_.io(), kReadPause);
-  timer->async_wait([timer, weak = weak_from_this()](const boost::system::error_code& error) {
-    if (const auto self = weak.lock(); !error && self) self->send_unsent();
-  });
+  link_->send_in_turn(wire::Cancels{std::move(fences), reason});
 }
 
 void BoxSession::handle(wire::Progress progress) {

@@ -1,7 +1,6 @@
 // One worker's link, from its Hello to its end. Runs on the gate's thread.
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -62,9 +61,6 @@ class BoxSession : public std::enable_shared_from_this<BoxSession> {
   void retry(std::function<void()> again);
   void completed(const sql::CompletionOutcome& outcome);
   void failed(const wire::AttemptFailure& failure, const sql::FailureOutcome& outcome);
-  /// In order, as fast as the worker reads.
-  void send_in_turn(wire::Message message);
-  void send_unsent();
   /// Results of one turn of the loop leave in one message.
   void answer(wire::CompletionResult result);
 
@@ -75,7 +71,6 @@ class BoxSession : public std::enable_shared_from_this<BoxSession> {
   wire::SessionUp up_;
   HeldLeases leases_;
   std::vector<wire::CompletionResult> answers_;
-  std::deque<wire::Message> unsent_;
   bool greeted_ = false, open_ = false, gone_ = false;
 };
 
