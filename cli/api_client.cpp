@@ -368,16 +368,10 @@ Status ApiClient::events(const std::string& path, const std::function<bool(const
   return code == CURLE_OK ? refusal : state_->unreachable(code);
 }
 
-std::string percent_encoded(std::string_view text) {
-  static constexpr char kHex[] = "0123456789ABCDEF";
-  std::string out;
-  for (const unsigned char c : text) {
-    if (std::isalnum(c) || c == '-' || c == '.' || c == '_' || c == '~')
-      out += static_cast<char>(c);
-    else
-      out.append({'%', kHex[c >> 4], kHex[c & 15]});
-  }
-  return out;
+std::string percent_encoded(const std::string& text) {
+  const std::unique_ptr<char, decltype(&curl_free)> encoded(
+      curl_easy_escape(nullptr, text.data(), static_cast<int>(text.size())), curl_free);
+  return encoded ? encoded.get() : std::string();
 }
 
 Result<Digest> hash_file(const std::filesystem::path& path, const TransferProgress& progress) {

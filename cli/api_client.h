@@ -49,7 +49,7 @@ class ApiClient {
 };
 
 /// Text as one part of a URL's path.
-std::string percent_encoded(std::string_view text);
+std::string percent_encoded(const std::string& text);
 
 /// SHA-256 of a file, read in chunks.
 Result<Digest> hash_file(const std::filesystem::path& file, const TransferProgress& progress);

@@ -138,11 +138,10 @@ std::string line_chart(const Terminal& terminal, const std::vector<double>& valu
 }
 
 std::string clipped(const std::string& line, int columns) {
-  size_t end = 0;
-  for (int column = 0; end < line.size() && column < columns; ++column) do
-      ++end;
-    while (end < line.size() && (static_cast<unsigned char>(line[end]) & 0xc0) == 0x80);
-  return line.substr(0, end);
+  const auto begins_character = [](unsigned char byte) { return (byte & 0xc0) != 0x80; };
+  for (size_t at = 0; at < line.size(); ++at)
+    if (begins_character(line[at]) && columns-- <= 0) return line.substr(0, at);
+  return line;
 }
 
 void ProgressBar::show(uint64_t done, uint64_t total, std::string_view rate, std::string_view extra) {
