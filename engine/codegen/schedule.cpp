@@ -1,6 +1,6 @@
 // The heuristic: which axis the vector lanes run along, what is tiled in registers, how work is shared out. A
 // processor's choice is the least of a small cost model; its constants are cycles of an AVX-512 core, found by the
-// measurements in docs/performance.md.
+// measurements in docs/performance-diary.md.
 #include <algorithm>
 #include <cmath>
 #include <optional>
