@@ -253,7 +253,6 @@ Awaitable<http::Response> Api::handle(http::Request& request) {
   };
   try {
     Call call{request, found.arguments};
-    // Not one expression: g++ 12 copies the bytes of what a co_await inside ?: gives.
     http::Response response;
     if (found.route == nullptr)
       response = State::no_route(request, found);

@@ -87,8 +87,8 @@ Awaitable<http::Response> post_graph(Service& service, Call& call) {
 
 Awaitable<http::Response> get_graph(Service& service, Call& call) {
   const auto id = graph::parse_graph_id(call.arguments.at(0));
-  if (!id || !co_await service.catalog.has_graph(call.account, *id))
-    co_return refusal(graph_missing(call.arguments.at(0)));
+  if (!id) co_return refusal(graph_missing(call.arguments.at(0)));
+  if (!co_await service.catalog.has_graph(call.account, *id)) co_return refusal(graph_missing(call.arguments.at(0)));
   QUARRY_ANSWER_ASSIGN(const Form form, form_of(call.request));
   const Loaded loaded = co_await service.catalog.graph(*id);
   if (!loaded) co_return refusal(graph_missing(call.arguments.at(0)));

@@ -321,7 +321,8 @@ class TlsConnection final : public Connection {
     const bool keep =
         head.keep_alive && !response.close && !context_.stopping && !transport_.broken && body.rest_is_small();
     co_await send(response, request, keep);
-    co_return keep&& co_await drop_rest(body);
+    if (!keep) co_return false;
+    co_return co_await drop_rest(body);
   }
 
   Request make_request(const Head& head, ParsedBody& body) {

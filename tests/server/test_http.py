@@ -1,5 +1,6 @@
 """Raw sockets against the front door: what Beast alone would let pass, limits, time-outs, and what keep-alive promises."""
 
+import itertools
 import socket
 import ssl
 import sys
@@ -160,6 +161,24 @@ class FrontDoor(unittest.TestCase):
         self.assertEqual(self.server.request("POST", "/v1/boxes", {"name": "box"}).status, 201)
         for sock in waiting:
             sock.close()
+
+    def test_the_server_reads_no_further_once_it_has_refused_a_request_and_will_close(self):
+        length = 1 << 40
+        heads = [("no key", b"POST /v1/jobs HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % length),
+                 ("no route", b"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n" % length),
+                 ("a chunked body", b"POST /nowhere HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"),
+                 ("a body that waits for 100", b"POST /nowhere HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9\r\n")]
+        block = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+        for (name, head), last in itertools.product(heads, (b"\r\n", b"Connection: close\r\n\r\n")):
+            with self.subTest(name, last=last), self.server.raw() as sock:
+                sock.sendall(head + last)
+                self.assertIn(read_answer(sock)[0], (401, 404))
+                sent = 0
+                with self.assertRaises(OSError):  # what the sockets hold and what is dropped is a few megabytes
+                    while sent < 256 << 20:
+                        sock.sendall(block)
+                        sent += len(block)
+                self.assertLess(sent, 64 << 20)
 
     def test_expect_continue_is_answered_before_the_body(self):
         key = self.server.keys["renter"].encode()
