@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "common/loopback.h"
 #include "common/random_hex.h"
 
 namespace quarry::cli {
@@ -113,6 +114,7 @@ struct ApiClient::State {
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, kStallSeconds);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_TCP_NODELAY, 1L);
+    if (is_loopback_url(config.server)) curl_easy_setopt(curl, CURLOPT_PROXY, "");  // no proxy of the environment's
     if (!config.authority.empty()) curl_easy_setopt(curl, CURLOPT_CAINFO, config.authority.c_str());
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, collect_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, &response);

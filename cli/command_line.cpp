@@ -8,7 +8,10 @@
 #include <memory>
 #include <string_view>
 
+#include "cli/command_tree.h"
 #include "cli/commands.h"
+#include "cli/flags.h"
+#include "engine/graph/limits.h"
 
 namespace quarry::cli {
 namespace {
@@ -37,24 +40,18 @@ std::pair<CLI::App*, Flags*> add(CLI::App& app, Context& context, const char* na
   return {command, flags.get()};
 }
 
-/// An option that may be given many times and takes one value each time, so that a positional may follow it.
-CLI::Option* add_repeatable(CLI::App* command, const char* name, std::vector<std::string>& values, const char* help) {
-  return command->add_option(name, values, help)->allow_extra_args(false);
-}
-
 void add_job_flags(CLI::App* command, JobOptions& job) {
-  command->add_option("graph", job.graph_path, "graph file, JSON or CBOR (docs/graph-format.md)")
-      ->required()
-      ->check(CLI::ExistingFile);
+  command->add_option("graph", job.graph_path, "graph file, JSON or CBOR (docs/graph-format.md)")->required();
   add_repeatable(command, "--input,-i", job.inputs,
                  "NAME=FILE.safetensors[:TENSOR] or NAME=job_...:OUTPUT; also a carried input's start");
   add_repeatable(command, "--carry", job.carries, "INPUT=OUTPUT: after each step the input takes the output's value");
   add_repeatable(command, "--feed", job.feeds, "INPUT=FILE.safetensors[:TENSOR][,wrap]: one slice a step");
   add_repeatable(command, "--keep", job.keeps, "OUTPUT=last|each: what to keep (default: every output, last)");
-  command->add_option("--steps", job.steps, "how many steps to run (default 1)");
-  command->add_option("--first-step", job.first_step, "number of the first step (default 0)");
-  command->add_option("--seed", job.seed, "seed of RAND, 64 bits (default 0)");
-  command->add_option("--checkpoint-every", job.checkpoint_every,
+  constexpr int64_t kMost = graph::kMaxSteps;
+  add_number<int64_t>(command, "--steps", job.steps, 1, kMost, "how many steps to run (default 1)");
+  add_number<int64_t>(command, "--first-step", job.first_step, 0, kMost, "number of the first step (default 0)");
+  add_number<uint64_t>(command, "--seed", job.seed, 0, UINT64_MAX, "seed of RAND, 64 bits (default 0)");
+  add_number<int64_t>(command, "--checkpoint-every", job.checkpoint_every, 1, kMost,
                       "steps between durable states (default: chosen by the service)");
 }
 
@@ -62,14 +59,12 @@ void add_service_commands(CLI::App& app, Context& context) {
   auto [command, flags] = add<UpFlags>(app, context, "up", "the whole service on this machine, until Ctrl-C", up);
   command->add_option("--data-dir", flags->data_directory,
                       "where its state lives (default /var/lib/quarry for root, else ~/.local/share/quarry)");
-  command
-      ->add_option("--port", flags->port,
-                   "API port; the next three serve workers, scheduler and metrics; 0: free ones (default 8443)")
-      ->check(CLI::Range(0, 65532));
+  add_number<int>(command, "--port", flags->port, 0, 65532,
+                  "API port; the next three serve workers, scheduler and metrics; 0: free ones (default 8443)");
   add_repeatable(command, "--device", flags->devices, "only these devices (see `quarry devices`)");
   command->add_option("--credit", flags->credit, "dollars given once to the development account (default 100)");
   command->add_option("--price-per-pflop", flags->price_per_pflop, "dollars per PFLOP (default 0.0025)");
-  command->add_option("--slots", flags->slots, "jobs in flight per slice (default 512)")->check(CLI::Range(1, 1024));
+  add_number<int>(command, "--slots", flags->slots, 1, 1024, "jobs in flight per slice (default 512)");
 
   auto [demo, words] = add<std::string>(app, context, "demo",
                                         "the main job: learn letters from the word list, and invent words", run_demo);
@@ -84,6 +79,7 @@ void add_local_commands(CLI::App& app, Context& context) {
   run->add_option("--device,-d", options->device,
                   "see `quarry devices` (default: the first OpenCL device, else the interpreter)");
   run->add_option("--to", options->directory, "directory for the results (default: here)");
+  run->add_flag("--force", options->force, "write over results that are there");
 
   struct Inspect {
     std::string path;
@@ -94,7 +90,7 @@ void add_local_commands(CLI::App& app, Context& context) {
   auto [inspect, inspected] = add<Inspect>(
       *graph, context, "inspect", "a graph's id, inputs, outputs, work and memory",
       [](Context& c, const Inspect& flags) { return inspect_graph(c, flags.path, flags.carries, flags.feeds); });
-  inspect->add_option("graph", inspected->path, "graph file, JSON or CBOR")->required()->check(CLI::ExistingFile);
+  inspect->add_option("graph", inspected->path, "graph file, JSON or CBOR")->required();
   add_repeatable(inspect, "--carry", inspected->carries,
                  "INPUT=OUTPUT, as in submit: row updates of carried inputs are done in place");
   add_repeatable(inspect, "--feed", inspected->feeds, "INPUT that is fed");
@@ -116,7 +112,7 @@ void add_onnx_commands(CLI::App& app, Context& context) {
   inspected->action = "inspect";
   add_repeatable(inspect, "--shape", inspected->shapes, "NAME=2,3: the shape of an input that the model leaves open");
   for (auto [command, flags] : {std::pair(run, run_flags), std::pair(inspect, inspected)}) {
-    command->add_option("model", flags->model, "an ONNX file")->required()->check(CLI::ExistingFile);
+    command->add_option("model", flags->model, "an ONNX file")->required();
     command->add_option("--on", flags->on, "local (the default), interpreter, opencl:0, service, or https://host:port");
   }
 }
@@ -135,7 +131,7 @@ void add_job_commands(CLI::App& app, Context& context) {
   auto [jobs, count] = add<int>(app, context, "jobs", "your newest jobs",
                                 [](Context& c, const int& limit) { return list_jobs(c, limit); });
   *count = 20;
-  jobs->add_option("--limit", *count, "how many (default 20)")->check(CLI::Range(1, 200));
+  add_number<int>(jobs, "--limit", *count, 1, 200, "how many (default 20)");
 
   struct Show {
     std::string job = "last";
@@ -153,12 +149,16 @@ void add_job_commands(CLI::App& app, Context& context) {
   struct Get {
     std::string job = "last", directory = ".";
     std::vector<std::string> outputs;
+    bool force = false;
   };
-  auto [get, got] = add<Get>(app, context, "get", "fetches a job's results as safetensors files",
-                             [](Context& c, const Get& f) { return get_results(c, f.job, f.outputs, f.directory); });
+  auto [get, got] =
+      add<Get>(app, context, "get", "fetches a job's results as safetensors files", [](Context& c, const Get& f) {
+        return get_results(c, f.job, f.outputs, {f.directory, f.force});
+      });
   get->add_option("job", got->job, "job_..., or \"last\" (the default)");
   get->add_option("outputs", got->outputs, "which outputs (default: all)");
   get->add_option("--to", got->directory, "directory (default: here)");
+  get->add_flag("--force", got->force, "write over files that are there");
 }
 
 void add_account_commands(CLI::App& app, Context& context) {
@@ -171,6 +171,34 @@ void add_account_commands(CLI::App& app, Context& context) {
                [](Context& c, const Nothing&) { return show_usage(c); });
 }
 
+/// Commands about the command line itself.
+void add_help_commands(CLI::App& app) {
+  CLI::App* completion = app.add_subcommand("completion", "a script that completes commands and flags");
+  completion->require_subcommand(1);
+  for (const char* shell : {"bash", "zsh"})
+    completion->add_subcommand(shell, std::string("for ") + shell)->callback([&app, shell] {
+      std::cout << completion_script(app, shell);
+    });
+  app.add_subcommand("man", "the manual page: `quarry man | man -l -`")->callback([&app] {
+    std::cout << manual_page(app, QUARRY_VERSION, kFooter);
+  });
+}
+
+/// What a program reads or a person sees must have been written: a full disk fails the command.
+int flushed(int code) {
+  std::cout.flush();
+  if (std::cout.good() && std::fflush(stdout) == 0) return code;
+  std::cerr << "error: cannot write to standard output [cannot_write]\n";
+  return code == 0 ? static_cast<int>(ExitCode::Failed) : code;
+}
+
+int tell_usage(Context& context, const CLI::App& app, const CLI::ParseError& error, bool json) {
+  if (error.get_exit_code() == 0) return app.exit(error, std::cout, std::cerr);  // --help, --version
+  context.json = json;
+  context.fail({"usage", usage_error(app, error), "", "Run with --help for more information."});
+  return static_cast<int>(ExitCode::Usage);
+}
+
 int run_command_line(int argc, char** argv) {
   Context context;
   CLI::App app{"Quarry rents out floating-point work: jobs are graphs of twelve ops, priced before they run.",
@@ -180,6 +208,7 @@ int run_command_line(int argc, char** argv) {
   app.set_version_flag("--version", "quarry " QUARRY_VERSION);
   app.fallthrough();
   app.add_flag("--json", context.json, "print one JSON value on stdout, for programs");
+  app.add_flag("--exact", context.terminal.exact, "print all twelve decimals of every amount of money");
   app.add_option("--config", context.config_path, "configuration file (default ~/.config/quarry/config.json)");
   app.add_option("--server", context.server_flag, "the service, https://host:port");
   app.add_option("--api-key-file", context.api_key_file_flag, "a file that holds the API key");
@@ -189,17 +218,12 @@ int run_command_line(int argc, char** argv) {
   add_onnx_commands(app, context);
   add_job_commands(app, context);
   add_account_commands(app, context);
+  add_help_commands(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     const bool json = std::find(argv, argv + argc, std::string_view("--json")) != argv + argc;
-    if (json && error.get_exit_code() != 0) {
-      context.json = true;
-      context.fail({"usage", error.what(), "", "Run with --help for more information."});
-      return static_cast<int>(ExitCode::Usage);
-    }
-    const int code = app.exit(error, std::cout, std::cerr);
-    return code == 0 ? 0 : static_cast<int>(ExitCode::Usage);
+    return tell_usage(context, app, error, json);
   }
   return static_cast<int>(context.exit_code);
 }
@@ -209,5 +233,5 @@ int run_command_line(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   curl_global_init(CURL_GLOBAL_DEFAULT);
-  return quarry::cli::run_command_line(argc, argv);
+  return quarry::cli::flushed(quarry::cli::run_command_line(argc, argv));
 }

@@ -27,6 +27,7 @@ struct RunOptions {
   JobOptions job;
   std::string device;           ///< empty: the first OpenCL device, else the interpreter
   std::string directory = ".";  ///< for <output>.safetensors
+  bool force = false;           ///< write over files that are there
 };
 Status run_locally(Context& context, const RunOptions& options);
 Status inspect_graph(Context& context, const std::string& path, const std::vector<std::string>& carries,
@@ -54,8 +55,12 @@ Status submit(Context& context, const SubmitFlags& flags);
 Status list_jobs(Context& context, int limit);
 Status show_job(Context& context, const std::string& selector, bool watch);
 Status cancel_job(Context& context, const std::string& selector);
+struct ResultTarget {
+  std::string directory;
+  bool force = false;  ///< write over files that are there
+};
 Status get_results(Context& context, const std::string& selector, const std::vector<std::string>& outputs,
-                   const std::string& directory);
+                   const ResultTarget& to);
 
 // --- money and work: commands/account.cpp ---
 Status show_account(Context& context, bool ledger);

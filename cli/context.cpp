@@ -32,7 +32,7 @@ const std::map<std::string_view, ExitCode> kExitCodes{
     {"job_failed", ExitCode::Failed},
     {"job_cancelled", ExitCode::Failed},
     {"job_expired", ExitCode::Failed},
-    {"cannot_read", ExitCode::Failed},
+    {"file_exists", ExitCode::Failed},
     {"cannot_write", ExitCode::Failed},
     {"cannot_start", ExitCode::Failed},
     {"already_running", ExitCode::Failed},

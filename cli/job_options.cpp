@@ -2,6 +2,7 @@
 
 #include <fstream>
 #include <iterator>
+#include <type_traits>
 
 #include "cli/api_client.h"
 
@@ -18,6 +19,14 @@ Result<NameAndValue> split(const std::string& text, const char* flag, const char
     return Problem{"usage", std::string(flag) + " " + text + " is not of the form " + form, "",
                    "See `quarry submit --help`."};
   return NameAndValue{text.substr(0, equals), text.substr(equals + 1)};
+}
+
+/// Gives `name` its value. A name that has one was given twice, and neither value may win silently.
+template <class Value>
+Status set_once(std::map<std::string, Value>& values, const std::string& name, std::type_identity_t<Value> value,
+                const char* flag) {
+  if (values.try_emplace(name, std::move(value)).second) return {};
+  return Problem{"usage", std::string(flag) + " gives \"" + name + "\" twice", "", "Give each name once."};
 }
 
 /// "file.safetensors[:tensor]" or "job_...:output"; the tensor's name defaults to the input's. Names may hold colons:
@@ -52,13 +61,6 @@ Result<std::shared_ptr<const graph::NormalGraph>> load_graph(const std::filesyst
   return std::make_shared<const graph::NormalGraph>(graph::normalise(parsed.value()));
 }
 
-Result<std::filesystem::path> output_file(const std::filesystem::path& directory, const std::string& name) {
-  if (name.find('/') != std::string::npos || name.starts_with('.'))
-    return Problem{"cannot_write", "the output \"" + name + "\" has no safe file name", "",
-                   "Fetch it through the API, or give the graph's output another name."};
-  return directory / (name + ".safetensors");
-}
-
 Result<LocalJob> load_job(const JobOptions& options) {
   LocalJob job;
   QUARRY_ASSIGN(job.graph, load_graph(options.graph_path));
@@ -70,24 +72,26 @@ Result<LocalJob> load_job(const JobOptions& options) {
   if (options.checkpoint_every != 0) job.document.checkpoint_every = options.checkpoint_every;
   for (const auto& text : options.inputs) {
     QUARRY_ASSIGN(const NameAndValue given, split(text, "--input", "NAME=FILE[:TENSOR]"));
-    QUARRY_ASSIGN(job.document.inputs[given.name], parse_source(given, job.files));
+    QUARRY_ASSIGN(const graph::InputSource source, parse_source(given, job.files));
+    QUARRY_TRY(set_once(job.document.inputs, given.name, source, "--input"));
   }
   for (const auto& text : options.carries) {
     QUARRY_ASSIGN(const NameAndValue given, split(text, "--carry", "INPUT=OUTPUT"));
-    stage.carry[given.name] = given.value;
+    QUARRY_TRY(set_once(stage.carry, given.name, given.value, "--carry"));
   }
   for (const auto& text : options.feeds) {
     QUARRY_ASSIGN(NameAndValue given, split(text, "--feed", "INPUT=FILE[:TENSOR][,wrap]"));
     const bool wrap = given.value.ends_with(",wrap");
     if (wrap) given.value.resize(given.value.size() - 5);
     QUARRY_ASSIGN(const graph::InputSource source, parse_source(given, job.files));
-    stage.feed[given.name] = {source, wrap};
+    QUARRY_TRY(set_once(stage.feed, given.name, {source, wrap}, "--feed"));
   }
   for (const auto& text : options.keeps) {
     QUARRY_ASSIGN(const NameAndValue given, split(text, "--keep", "OUTPUT=last or OUTPUT=each"));
     if (given.value != "last" && given.value != "each")
       return Problem{"usage", "--keep " + text + ": keep \"last\" or \"each\"", "", ""};
-    stage.keep[given.name] = given.value == "each" ? graph::KeepSpec::Each : graph::KeepSpec::Last;
+    const auto keep = given.value == "each" ? graph::KeepSpec::Each : graph::KeepSpec::Last;
+    QUARRY_TRY(set_once(stage.keep, given.name, keep, "--keep"));
   }
   // What the flags made must read back as a job: one definition of what is allowed.
   QUARRY_ASSIGN(job.document, graph::parse_job(graph::write_job(job.document)));

@@ -32,9 +32,6 @@ struct LocalJob {
 /// A graph file in either wire form, in normal form.
 Result<std::shared_ptr<const graph::NormalGraph>> load_graph(const std::filesystem::path& path);
 
-/// DIRECTORY/NAME.safetensors; a Problem for an output whose file would lie elsewhere or be hidden.
-Result<std::filesystem::path> output_file(const std::filesystem::path& directory, const std::string& name);
-
 /// Reads the graph, hashes the files, and checks the whole against docs/graph-format.md.
 Result<LocalJob> load_job(const JobOptions& options);
 

@@ -1,4 +1,5 @@
 #include "cli/commands.h"
+#include "cli/output_files.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -98,8 +99,6 @@ Result<fs::path> write_output(const fs::path& directory, const std::string& name
 }
 
 Result<json> write_outputs(const RunOptions& options, const run::Program& program, run::Run& run) {
-  std::error_code error;
-  fs::create_directories(options.directory, error);
   const graph::Graph& graph = program.graph->graph;
   json written = json::array();
   for (const auto& keep : program.keep) {
@@ -129,7 +128,9 @@ Status run_locally(Context& context, const RunOptions& options) {
     QUARRY_ASSIGN(feeds[name], run::feed_count(graph, name, tensors[name].entry.dtype, tensors[name].entry.shape));
   }
   QUARRY_ASSIGN(const run::Program program, run::make_program(job.document, job.graph, feeds));
-  for (const auto& keep : program.keep) QUARRY_TRY(output_file(options.directory, keep.output));
+  std::vector<std::string> outputs;
+  for (const auto& keep : program.keep) outputs.push_back(keep.output);
+  QUARRY_TRY(prepare_outputs(options.directory, outputs, options.force));  // before anything is computed
 
   const std::string selector = choose_device(options.device);
   QUARRY_ASSIGN(const auto device, device::open_device(selector, {.cache_directory = cache_directory().string()}));

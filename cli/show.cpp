@@ -1,5 +1,6 @@
 #include "cli/show.h"
 
+#include <map>
 #include <nlohmann/json.hpp>
 
 namespace quarry::cli {
@@ -25,7 +26,16 @@ std::string quantity_text(const json& line) {
   const UInt128 count = parse_uint128(quantity).value_or(0);
   if (unit == "flop") return human_flops({count});
   if (unit == "byte") return human_bytes(static_cast<uint64_t>(count));
+  if (unit == "byte_hour") return human_bytes(static_cast<uint64_t>(count)) + "-hours";
   return quantity + " " + unit;
+}
+
+/// What a unit price is per, as the quote's "per" names it.
+std::string per_text(const json& line) {
+  static const std::map<std::string, std::string> kNames{{"pflop", "PFLOP"}, {"gib", "GiB"}, {"gib_hour", "GiB-hour"}};
+  const std::string per = text_of(line, "per");
+  const auto known = kNames.find(per);
+  return known == kNames.end() ? per : known->second;
 }
 
 }  // namespace
@@ -51,11 +61,11 @@ std::string quote_text(const Terminal& terminal, const json& quote) {
   std::vector<std::vector<std::string>> rows;
   for (const auto& line : quote.at("lines"))
     rows.push_back({text_of(line, "item"), quantity_text(line),
-                    human_money(text_of(line, "unit_price")) + "/" + text_of(line, "per"),
-                    human_money(text_of(line, "amount"))});
+                    terminal.money(text_of(line, "unit_price")) + "/" + per_text(line),
+                    terminal.money(text_of(line, "amount"))});
   std::string text = table(terminal, {"line", "quantity", "price", "amount"}, rows);
-  text += "total " + terminal.bold(human_money(text_of(quote, "total"))) + ", never more than " +
-          terminal.bold(human_money(text_of(quote, "limit")));
+  text += "total " + terminal.bold(terminal.money(text_of(quote, "total"))) + ", never more than " +
+          terminal.bold(terminal.money(text_of(quote, "limit")));
   if (const int64_t segments = integer(quote, "segments"); segments > 1)
     text += ", in " + std::to_string(segments) + " segments";
   return text + "\n";
@@ -67,10 +77,12 @@ std::string job_text(const Terminal& terminal, const json& job) {
     text += " (" + reason + ")";
   text += "\n  graph      " + text_of(job, "graph") + "\n  steps      " + std::to_string(integer(job, "steps_done")) +
           " of " + std::to_string(integer(job, "steps")) + "\n  work       " + flops_text(job, "metered_flops") +
-          " metered\n  spent      " + human_money(text_of(job, "spent")) + " of at most " +
-          human_money(text_of(job, "limit")) + "\n  submitted  " + time_text(job, "submitted_at");
+          " metered\n  spent      " + terminal.money(text_of(job, "spent")) + " of at most " +
+          terminal.money(text_of(job, "limit")) + "\n  submitted  " + time_text(job, "submitted_at");
   if (const auto ended = time_text(job, "ended_at"); !ended.empty()) text += ", ended " + ended;
   text += "\n";
+  if (const auto why = text_of(job, "why_waiting"); !why.empty()) text += "  waiting    " + terminal.yellow(why) + "\n";
+  if (const auto expires = time_text(job, "expires_at"); !expires.empty()) text += "  kept until " + expires + "\n";
   if (const auto failure = job.find("failure"); failure != job.end() && failure->is_object())
     text += "  failure    " + terminal.red(text_of(*failure, "detail")) + "\n";
   if (const auto outputs = job.find("outputs"); outputs != job.end())
@@ -85,7 +97,7 @@ std::string jobs_table(const Terminal& terminal, const json& jobs) {
   for (const auto& job : jobs)
     rows.push_back({text_of(job, "id"), terminal.state(text_of(job, "state")),
                     std::to_string(integer(job, "steps_done")) + "/" + std::to_string(integer(job, "steps")),
-                    flops_text(job, "metered_flops"), human_money(text_of(job, "spent")),
+                    flops_text(job, "metered_flops"), terminal.money(text_of(job, "spent")),
                     time_text(job, "submitted_at")});
   return table(terminal, {"job", "state", "steps", "metered", "spent", "submitted (UTC)"}, rows);
 }
@@ -94,7 +106,7 @@ std::string ledger_table(const Terminal& terminal, const json& lines) {
   std::vector<std::vector<std::string>> rows;
   for (const auto& line : lines)
     rows.push_back({time_text(line, "at"), text_of(line, "kind"), text_of(line, "book"),
-                    human_money(text_of(line, "amount")), text_of(line, "transfer")});
+                    terminal.money(text_of(line, "amount")), text_of(line, "transfer")});
   return table(terminal, {"time (UTC)", "what", "book", "amount", "transfer"}, rows);
 }
 
@@ -103,7 +115,7 @@ std::string usage_table(const Terminal& terminal, const json& segments) {
   for (const auto& segment : segments)
     rows.push_back({time_text(segment, "at"), text_of(segment, "job"), text_of(segment, "segment"),
                     text_of(segment, "steps"), flops_text(segment, "flops"), flops_text(segment, "metered_flops"),
-                    human_money(text_of(segment, "charge"))});
+                    terminal.money(text_of(segment, "charge"))});
   return table(terminal, {"time (UTC)", "job", "segment", "steps", "computed", "metered", "charge"}, rows);
 }
 

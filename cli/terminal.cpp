@@ -36,6 +36,29 @@ std::string format(const char* pattern, double value) {
   return text;
 }
 
+std::string format(const char* pattern, double value, int decimals) {
+  char text[64];
+  std::snprintf(text, sizeof text, pattern, decimals, value);
+  return text;
+}
+
+/// A decimal string rounded to two decimals by its digits: no amount passes through a double.
+std::string in_cents(const std::string& decimal) {
+  const auto dot = decimal.find('.');
+  if (dot == std::string::npos) return decimal + ".00";
+  std::string text = (decimal + "00").substr(0, dot + 3);
+  if (decimal.size() <= dot + 3 || decimal[dot + 3] < '5') return text;
+  for (size_t at = text.size(); at-- > 0;) {
+    if (text[at] == '.') continue;
+    if (text[at] != '9') {
+      ++text[at];
+      return text;
+    }
+    text[at] = '0';
+  }
+  return "1" + text;
+}
+
 std::string with_prefix(double value, double base, const std::vector<const char*>& units) {
   size_t unit = 0;
   while (value >= base && unit + 1 < units.size()) {
@@ -72,6 +95,25 @@ std::string Terminal::state(std::string_view name) const {
   if (name == "cancelled") return yellow(name);
   if (name == "running") return cyan(name);
   return std::string(name);
+}
+
+std::string Terminal::money(const std::string& decimal) const {
+  const bool negative = decimal.starts_with('-');
+  const std::string digits = negative ? decimal.substr(1) : decimal;
+  const std::string sign = negative ? "-$" : "$";
+  if (exact) return sign + digits;
+  // For people: cents from a dollar on, three digits below it, and a power of ten where zeros would have to be counted.
+  const double dollars = std::strtod(digits.c_str(), nullptr);
+  if (dollars == 0) return "$0.00";
+  if (dollars >= 1) return sign + in_cents(digits);
+  if (dollars >= 1e-4) {
+    std::string text = format("%.*f", dollars, std::max(2, 2 - static_cast<int>(std::floor(std::log10(dollars)))));
+    while (text.back() == '0' && text.find('.') + 3 < text.size()) text.pop_back();
+    return sign + text;
+  }
+  std::string text = format("%.*e", dollars, 1);
+  const auto exponent = text.find('e');
+  return sign + text.substr(0, exponent) + "e" + std::to_string(std::atoi(text.c_str() + exponent + 1));
 }
 
 std::string table(const Terminal& terminal, const std::vector<std::string>& header,
@@ -164,6 +206,12 @@ void ProgressBar::show(uint64_t done, uint64_t total, std::string_view rate, std
   shown_ = true;
 }
 
+void ProgressBar::rename(const std::string& what) {
+  if (what_ == what) return;
+  what_ = what;
+  started_ = std::chrono::steady_clock::now();
+}
+
 void ProgressBar::finish() {
   if (shown_) std::fputs("\r\x1b[K", stderr);
   shown_ = false;
@@ -184,14 +232,6 @@ std::string human_seconds(double seconds) {
   if (seconds < 60) return format("%.1f s", seconds);
   return std::to_string(static_cast<int>(seconds) / 60) + " min " + std::to_string(static_cast<int>(seconds) % 60) +
          " s";
-}
-
-std::string human_money(const std::string& decimal) {
-  std::string text = decimal;
-  const auto dot = text.find('.');
-  if (dot == std::string::npos) return "$" + text;
-  while (text.size() > dot + 3 && text.back() == '0') text.pop_back();
-  return text.starts_with('-') ? "-$" + text.substr(1) : "$" + text;
 }
 
 std::string grouped(uint64_t number) {

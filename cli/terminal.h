@@ -20,6 +20,11 @@ class Terminal {
   bool stderr_is_terminal() const { return err_terminal_; }
   int width() const { return width_; }
 
+  bool exact = false;  ///< amounts of money with all twelve decimals
+
+  /// An amount of dollars, given with twelve decimals: "$12.50", "$0.474", "$2.6e-8"; every digit where `exact` is set.
+  std::string money(const std::string& decimal) const;
+
   /// Text for stdout, styled when stdout is a terminal.
   std::string bold(std::string_view text) const { return styled(text, "1"); }
   std::string dim(std::string_view text) const { return styled(text, "2"); }
@@ -61,7 +66,8 @@ class ProgressBar {
   ProgressBar& operator=(const ProgressBar&) = delete;
   /// `rate` such as "71 steps/s", `extra` such as the money spent so far; both may be empty.
   void show(uint64_t done, uint64_t total, std::string_view rate, std::string_view extra);
-  void finish();  ///< clears the line
+  void rename(const std::string& what);  ///< what is done now; time left is counted anew
+  void finish();                         ///< clears the line
 
  private:
   const Terminal& terminal_;
@@ -73,8 +79,6 @@ class ProgressBar {
 std::string human_flops(Flops flops);       ///< "24.7 GFLOP"
 std::string human_bytes(uint64_t bytes);    ///< "1.0 GiB"
 std::string human_seconds(double seconds);  ///< "3.2 s", "4 min 10 s"
-std::string human_money(
-    const std::string& decimal);       ///< "$0.0000042": trailing zeros dropped, never fewer than two decimals
-std::string grouped(uint64_t number);  ///< "1,234,567"
+std::string grouped(uint64_t number);       ///< "1,234,567"
 
 }  // namespace quarry::cli

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "cli/interrupt.h"
 #include "cli/job_options.h"
 #include "cli/show.h"
 #include "common/money.h"
@@ -40,6 +42,10 @@ Result<json> watch_job(Context& context, ApiClient& client, const std::string& j
   const std::string path = "/v1/jobs/" + job_id;
   QUARRY_ASSIGN(json job, client.get(path));
   if (!has_ended(job)) {
+    const OnInterrupt interrupt("\nThe job goes on. `quarry job " + job_id +
+                                " --watch` follows it again, `quarry cancel " + job_id + "` ends it.\n");
+    if (const auto why = job.find("why_waiting"); why != job.end() && why->is_string())
+      std::cerr << context.terminal.dim_talk("waiting: " + why->get<std::string>()) << "\n";
     ProgressBar bar(context.terminal, "running");  // it is shown from the first progress on
     const auto started = std::chrono::steady_clock::now();
     const auto total = static_cast<uint64_t>(integer(job, "steps")),
@@ -49,13 +55,18 @@ Result<json> watch_job(Context& context, ApiClient& client, const std::string& j
       const json data = json::parse(event.data, nullptr, false);
       if (event.kind == "segment.accepted" && data.is_object())
         spent += Money::parse(data.value("charge", "0")).value_or(Money());
-      if ((event.kind == "job.progress" || event.kind == "segment.accepted") && data.is_object()) {
+      if (event.kind == "job.progress" && data.is_object() && data.value("phase", "running") == "compiling") {
+        bar.rename("compiling");
+        bar.show(static_cast<uint64_t>(integer(data, "done")), static_cast<uint64_t>(integer(data, "of")), "kernels",
+                 "");
+      } else if ((event.kind == "job.progress" || event.kind == "segment.accepted") && data.is_object()) {
         const auto done = static_cast<uint64_t>(integer(data, "steps_done"));
         const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
         char rate[48];
         std::snprintf(rate, sizeof rate, "%.0f steps/s",
                       static_cast<double>(done - std::min(done, before)) / std::max(seconds, 1e-3));
-        bar.show(done, total, rate, spent.pico() > 0 ? human_money(spent.to_string()) : "");
+        bar.rename("running");
+        bar.show(done, total, rate, spent.pico() > 0 ? context.terminal.money(spent.to_string()) : "");
       }
       return !ends_job(event.kind);
     }));

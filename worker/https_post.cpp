@@ -4,6 +4,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "common/loopback.h"
 #include "worker/enrol.h"
 
 namespace quarry::worker {
@@ -41,6 +42,7 @@ Result<std::string> post_json(const std::string& authority_certificate, const st
   curl_easy_setopt(c, CURLOPT_URL, url.c_str());
   curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "https");
   curl_easy_setopt(c, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+  if (is_loopback_url(url)) curl_easy_setopt(c, CURLOPT_PROXY, "");
   if (!authority_certificate.empty()) curl_easy_setopt(c, CURLOPT_CAINFO, authority_certificate.c_str());
   curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers.get());
   curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, static_cast<long>(body.size()));

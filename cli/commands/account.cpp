@@ -21,7 +21,7 @@ Status show_account(Context& context, bool ledger) {
     return {};
   }
   const json& balance = account.at("balance");
-  const auto money = [&](const char* book) { return human_money(balance.value(book, "0")); };
+  const auto money = [&](const char* book) { return context.terminal.money(balance.value(book, "0")); };
   std::cout << context.terminal.bold(account.value("name", "")) << "  " << context.terminal.dim(account.value("id", ""))
             << "\n"
             << "  available  " << money("available") << "\n  reserved   " << money("reserved") << "\n";
@@ -45,7 +45,7 @@ Status show_usage(Context& context) {
             << totals.value("segments", json("0")).dump() << " segments, "
             << human_flops({parse_uint128(totals.value("flops", "0")).value_or(0)}) << " computed, "
             << human_flops({parse_uint128(totals.value("metered_flops", "0")).value_or(0)}) << " metered, "
-            << context.terminal.bold(human_money(totals.value("charge", "0"))) << "\n";
+            << context.terminal.bold(context.terminal.money(totals.value("charge", "0"))) << "\n";
   return {};
 }
 

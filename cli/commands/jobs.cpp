@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/output_files.h"
 #include "cli/show.h"
 #include "cli/watch.h"
 
@@ -110,7 +111,7 @@ Status cancel_job(Context& context, const std::string& selector) {
 }
 
 Status get_results(Context& context, const std::string& selector, const std::vector<std::string>& wanted,
-                   const std::string& directory) {
+                   const ResultTarget& to) {
   QUARRY_ASSIGN(ApiClient* const client, context.client());
   QUARRY_ASSIGN(const std::string id, resolve_job(*client, selector));
   QUARRY_ASSIGN(const json results, client->get("/v1/jobs/" + id + "/results"));
@@ -125,11 +126,10 @@ Status get_results(Context& context, const std::string& selector, const std::vec
                    names.empty() ? "the job has no outputs yet" : "the job has no output \"" + *unknown + "\" yet", "",
                    "See `quarry job " + id + "`."};
   if (!wanted.empty()) names = wanted;
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
+  QUARRY_TRY(prepare_outputs(to.directory, names, to.force));
   json written = json::array();
   for (const auto& name : names) {
-    QUARRY_ASSIGN(const auto file, output_file(directory, name));
+    QUARRY_ASSIGN(const auto file, output_file(to.directory, name));
     ProgressBar bar(context.terminal, "fetching " + name);
     QUARRY_TRY(client->download("/v1/jobs/" + id + "/results/" + percent_encoded(name), file,
                                 [&](uint64_t done, uint64_t total) { bar.show(done, total, "", human_bytes(done)); }));

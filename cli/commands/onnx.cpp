@@ -14,11 +14,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Runs the package's own command line, or says in one line which module Python does not have.
-constexpr const char* kStart = R"(import json, sys
+/// Runs the package's own command line. A Python that lacks a module hands over to the next one that QUARRY_PYTHONS
+/// names; the last one says in one line what it lacks.
+constexpr const char* kStart = R"(import json, os, sys
 try:
     from quarry.onnx.__main__ import main
 except ImportError as error:
+    others = os.environ.pop("QUARRY_PYTHONS", "").split(":")
+    if others[0]:
+        os.environ["QUARRY_PYTHONS"] = ":".join(others[1:])
+        os.execvp(others[0], [others[0], "-c", os.environ["QUARRY_START"]] + sys.argv[1:])
     problem = {"code": "cannot_start", "detail": f"{sys.executable} cannot run quarry.onnx: {error}", "pointer": "",
                "action": "Install Debian's python3-numpy and python3-onnx and the quarry package (docs/python.md); "
                          "QUARRY_PYTHON names another Python."}
@@ -38,6 +43,21 @@ std::string package_of_build_tree() {
   return package.string() + ":" + module.string();
 }
 
+/// The Pythons to try, in order: the one that QUARRY_PYTHON names and no other, else that of an active virtual
+/// environment, Debian's, and the first on the PATH.
+std::vector<std::string> pythons() {
+  const char* chosen = std::getenv("QUARRY_PYTHON");
+  if (chosen && *chosen) return {chosen};
+  std::vector<std::string> found;
+  const char* environment = std::getenv("VIRTUAL_ENV");
+  if (environment && *environment) found.push_back(std::string(environment) + "/bin/python3");
+  found.push_back("/usr/bin/python3");
+  std::error_code error;
+  std::erase_if(found, [&](const std::string& python) { return !fs::exists(python, error); });
+  found.push_back("python3");
+  return found;
+}
+
 void set_variable(const char* name, const std::string& value) {
   if (!value.empty()) setenv(name, value.c_str(), 1);
 }
@@ -45,6 +65,9 @@ void set_variable(const char* name, const std::string& value) {
 }  // namespace
 
 Status run_onnx(Context& context, const OnnxFlags& flags) {
+  std::error_code error;
+  if (!fs::exists(flags.model, error))
+    return Problem{"cannot_read", "cannot read " + flags.model, "", "Check the path and its permissions."};
   const bool configured = !context.config_path.empty() || !context.server_flag.empty() ||
                           !context.authority_flag.empty() || !context.api_key_file_flag.empty();
   if (configured) {  // else the package finds the same file and variables itself
@@ -57,8 +80,12 @@ Status run_onnx(Context& context, const OnnxFlags& flags) {
     const char* given = std::getenv("PYTHONPATH");
     set_variable("PYTHONPATH", given && *given ? std::string(given) + ":" + folders : folders);
   }
-  const char* chosen = std::getenv("QUARRY_PYTHON");
-  std::vector<std::string> words{chosen && *chosen ? chosen : "python3", "-c", kStart, flags.action, flags.model};
+  std::string others;
+  const std::vector<std::string> candidates = pythons();
+  for (size_t i = 1; i < candidates.size(); ++i) others += (i > 1 ? ":" : "") + candidates[i];
+  set_variable("QUARRY_PYTHONS", others);
+  set_variable("QUARRY_START", kStart);
+  std::vector<std::string> words{candidates.front(), "-c", kStart, flags.action, flags.model};
   for (const std::string& input : flags.inputs) words.insert(words.end(), {"--input", input});
   for (const std::string& shape : flags.shapes) words.insert(words.end(), {"--shape", shape});
   if (!flags.output.empty()) words.insert(words.end(), {"--output", flags.output});

@@ -143,7 +143,7 @@ Status run_demo(Context& context, const std::string& list) {
               << terminal.bold("Bill") << "  " << terminal.dim(id) << "\n"
               << usage_table(terminal, bill.at("segments")) << "\n"
               << ledger_table(terminal, bill.at("lines")) << "charged "
-              << terminal.bold(human_money(bill.value("spent", "0"))) << "\n";
+              << terminal.bold(terminal.money(bill.value("spent", "0"))) << "\n";
   }
   if (std::abs(loss / optimum - 1) > 0.02)
     return Problem{"job_failed", "the learned loss is more than 2 % from the optimum", "",

@@ -18,9 +18,19 @@ TEST_CASE("figures are shown in the unit a person would use") {
 }
 
 TEST_CASE("money drops trailing zeros but never below cents, and keeps every digit that counts") {
-  CHECK(human_money("12.500000000000") == "$12.50");
-  CHECK(human_money("0.000000000001") == "$0.000000000001");
-  CHECK(human_money("-3.000000000000") == "-$3.00");
+  const Terminal terminal;
+  CHECK(terminal.money("12.500000000000") == "$12.50");
+  CHECK(terminal.money("0.000000000001") == "$1.0e-12");
+  CHECK(terminal.money("0.000000025501") == "$2.6e-8");
+  CHECK(terminal.money("0.000000000000") == "$0.00");
+  CHECK(terminal.money("0.473700000000") == "$0.474");
+  CHECK(terminal.money("0.002500000000") == "$0.0025");
+  CHECK(terminal.money("9.995000000000") == "$10.00");
+  CHECK(terminal.money("99999999999999999999999999.995000000000") == "$100000000000000000000000000.00");
+  CHECK(terminal.money("-3.000000000000") == "-$3.00");
+  Terminal exact;
+  exact.exact = true;
+  CHECK(exact.money("-0.000000025501") == "-$0.000000025501");
 }
 
 TEST_CASE("a table aligns numbers to the right and words to the left, whatever bytes they are made of") {

@@ -3,9 +3,11 @@
 import json
 import os
 import pty
+import signal
 import struct
 import subprocess
 import sys
+import time
 import unittest
 from pathlib import Path
 
@@ -35,6 +37,12 @@ class CommandLine(unittest.TestCase):
 
     def json_of(self, *arguments, code=0):
         return json.loads(self.run_quarry("--json", *arguments, code=code).stdout)
+
+    @staticmethod
+    def caught(pid):
+        """The line of /proc that says which signals the process handles, once SIGINT is among them; else nothing."""
+        line = next(line for line in Path(f"/proc/{pid}/status").read_bytes().splitlines() if line.startswith(b"SigCgt"))
+        return line if int(line.split()[1], 16) >> (signal.SIGINT - 1) & 1 else b""
 
     def totals(self, path):
         return list(struct.unpack("<10i", tensor_bytes(Path(path).read_bytes())))
@@ -88,9 +96,9 @@ class CommandLine(unittest.TestCase):
 
     def test_with_json_every_refusal_is_one_json_value(self):
         self.assertEqual(self.json_of("submit", code=2)["error"]["code"], "usage")
-        self.assertIn("nope.json", self.json_of("quote", "nope.json", code=2)["error"]["detail"])
+        self.assertIn("nope.json", self.json_of("quote", "nope.json", code=3)["error"]["detail"])
         name = os.fsdecode(b"x=bad\xff.safetensors")  # a file's name is bytes, and need not be UTF-8
-        self.assertEqual(self.json_of("run", str(self.graph), "--input", name, code=1)["error"]["code"], "cannot_read")
+        self.assertEqual(self.json_of("run", str(self.graph), "--input", name, code=3)["error"]["code"], "cannot_read")
         self.assertEqual(self.json_of("run", str(self.graph), "--keep", os.fsdecode(b"\xff=last"), code=2)["error"]["code"], "usage")
 
     def test_a_server_that_is_no_https_address_is_named_as_such(self):
@@ -112,6 +120,33 @@ class CommandLine(unittest.TestCase):
         self.json_of("get", job["id"], "--to", str(directory))
         self.assertEqual({file.name for file in directory.iterdir()}, {"a b.safetensors", "é?#%.safetensors"})
         self.assertIn('"c"', self.run_quarry("get", job["id"], "a b", "c", "--to", str(directory), code=4).stderr)
+        self.assertIn("--force", self.run_quarry("get", job["id"], "a b", "--to", str(directory), code=1).stderr)
+        self.run_quarry("get", job["id"], "a b", "--to", str(directory), "--force")
+
+    def test_ctrl_c_while_watching_says_that_the_job_goes_on(self):
+        job = self.json_of("submit", *self.job_flags[:-4], "--steps", "10000000")["id"]
+        command = [str(QUARRY), "--config", str(self.service.config), "job", job, "--watch"]
+        watching = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        while self.json_of("job", job)["state"] == "queued" or b"SigCgt" not in self.caught(watching.pid):
+            time.sleep(0.05)
+        watching.send_signal(signal.SIGINT)
+        self.assertIn(f"quarry cancel {job}", watching.communicate(timeout=60)[1])
+        self.assertEqual(watching.returncode, 130)
+        self.assertIn(self.json_of("job", job)["state"], ("queued", "running"))
+        self.json_of("cancel", job)
+
+    def test_no_proxy_is_asked_for_this_machine(self):
+        for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+            self.run_quarry("account", environment={name: "http://127.0.0.1:1"})
+
+    def test_people_get_units_and_programs_every_digit(self):
+        quote = self.run_quarry("quote", *self.job_flags).stdout
+        self.assertIn("-hours", quote)
+        self.assertNotIn("byte_hour", quote)
+        self.assertRegex(quote, r"total \S*\$\d\.\de-\d")
+        total = self.json_of("quote", *self.job_flags)["total"]
+        self.assertRegex(total, r"^0\.\d{12}$")
+        self.assertIn(f"total ${total}", self.run_quarry("--exact", "quote", *self.job_flags).stdout)
 
     def test_a_local_run_writes_nothing_outside_its_directory(self):
         graph = counting_graph(4)
