@@ -3,10 +3,12 @@
 #include <linux/sched.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <cstring>
+#include <csignal>
+#include <cstdint>
 #include <memory>
 
 #include "worker/sandbox.h"
@@ -50,7 +52,6 @@ constexpr const char* kProcesses[] = {"fork",
                                       "set_tid_address",
                                       "rseq",
                                       "arch_prctl",
-                                      "prctl",
                                       "gettid",
                                       "getpid",
                                       "getppid",
@@ -108,7 +109,7 @@ constexpr const char* kInheritedSocket[] = {"sendmsg", "recvmsg", "shutdown", "g
 
 class Filter {
  public:
-  Filter() : context_(::seccomp_init(SCMP_ACT_ERRNO(EPERM)), &::seccomp_release) {}
+  explicit Filter(uint32_t otherwise) : context_(::seccomp_init(otherwise), &::seccomp_release) {}
   bool ok() const { return ok_ && context_ != nullptr; }
 
   template <size_t N>
@@ -118,7 +119,9 @@ class Filter {
   void allow(const char* name, std::initializer_list<scmp_arg_cmp> conditions) {
     rule(SCMP_ACT_ALLOW, name, conditions);
   }
-  void answer(int error, const char* name) { rule(SCMP_ACT_ERRNO(static_cast<uint32_t>(error)), name, {}); }
+  void answer(int error, const char* name, std::initializer_list<scmp_arg_cmp> conditions = {}) {
+    rule(SCMP_ACT_ERRNO(static_cast<uint32_t>(error)), name, conditions);
+  }
   bool load() { return ok() && ::seccomp_load(context_.get()) == 0; }
 
  private:
@@ -132,41 +135,67 @@ class Filter {
   bool ok_ = true;
 };
 
-scmp_arg_cmp argument(unsigned index, scmp_compare compare, uint64_t value, uint64_t second = 0) {
-  return {index, compare, value, second};
+/// Compares the lower 32 bits of an argument. The kernel takes an ioctl's request, a socket's family and a prctl's
+/// option as 32 bits and ignores the rest of the register, so a comparison of all 64 could be passed by setting a high
+/// bit (CVE-2019-10063).
+scmp_arg_cmp equals(unsigned index, uint32_t value) {
+  return {index, SCMP_CMP_MASKED_EQ, UINT32_MAX, value};
+}
+/// None of these bits is set.
+scmp_arg_cmp lacks(unsigned index, uint32_t bits) {
+  return {index, SCMP_CMP_MASKED_EQ, bits, 0};
 }
 
-/// Everything but TIOCSTI and TIOCLINUX, which type into the terminal that stderr may be.
-void allow_ioctl(Filter& filter) {
-  filter.allow("ioctl", {argument(1, SCMP_CMP_LT, TIOCSTI)});
-  filter.allow("ioctl", {argument(1, SCMP_CMP_GT, TIOCLINUX)});
-  filter.allow("ioctl", {argument(1, SCMP_CMP_EQ, TIOCGWINSZ)});
-  filter.allow("ioctl", {argument(1, SCMP_CMP_EQ, FIONREAD)});
+/// Requests that type into a terminal or take it over: stderr may be the terminal of the person who started the agent.
+constexpr uint32_t kTerminalRequests[] = {TIOCSTI, TIOCLINUX, TIOCSCTTY, TIOCCONS, TIOCSETD};
+
+/// What drivers, compilers and the C library ask of prctl. An executor may not give up its death signal, which ends it
+/// with its agent, nor let others trace it.
+void allow_prctl(Filter& filter) {
+  constexpr uint32_t kOptions[] = {PR_SET_NAME,         PR_GET_NAME,       PR_GET_DUMPABLE,    PR_GET_NO_NEW_PRIVS,
+                                   PR_SET_NO_NEW_PRIVS, PR_GET_SECCOMP,    PR_CAPBSET_READ,    PR_GET_PDEATHSIG,
+                                   PR_SET_TIMERSLACK,   PR_GET_TIMERSLACK, PR_SET_THP_DISABLE, PR_GET_THP_DISABLE,
+                                   PR_SET_VMA};
+  for (const uint32_t option : kOptions) filter.allow("prctl", {equals(0, option)});
+  filter.allow("prctl", {equals(0, PR_SET_PDEATHSIG), equals(1, SIGKILL)});
 }
 
 /// Threads and child processes, but no new namespaces. clone3's flags lie in memory where a filter cannot see them, so
 /// it "does not exist": the C library then uses clone.
 void allow_clone(Filter& filter) {
-  constexpr uint64_t kNewNamespaces =
+  constexpr uint32_t kNewNamespaces =
       CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
-  filter.allow("clone", {argument(0, SCMP_CMP_MASKED_EQ, kNewNamespaces, 0)});
+  filter.allow("clone", {lacks(0, kNewNamespaces)});
   filter.answer(ENOSYS, "clone3");
 }
 
-}  // namespace
+/// A filter of its own: one filter cannot both allow a system call and refuse some of its arguments. The kernel asks
+/// all filters and obeys the strictest.
+bool refuse_terminal_requests() {
+  Filter filter(SCMP_ACT_ALLOW);
+  for (const uint32_t request : kTerminalRequests) filter.answer(EPERM, "ioctl", {equals(1, request)});
+  return filter.load();
+}
 
-SandboxLayer filter_system_calls() {
-  Filter filter;
+bool allow_listed_calls() {
+  Filter filter(SCMP_ACT_ERRNO(EPERM));
   filter.allow_all(kFiles);
   filter.allow_all(kMemory);
   filter.allow_all(kProcesses);
   filter.allow_all(kTime);
   filter.allow_all(kInheritedSocket);
-  filter.allow("socket", {argument(0, SCMP_CMP_EQ, AF_UNIX)});
-  filter.allow("socketpair", {argument(0, SCMP_CMP_EQ, AF_UNIX)});
-  allow_ioctl(filter);
+  filter.allow("socket", {equals(0, AF_UNIX)});
+  filter.allow("socketpair", {equals(0, AF_UNIX)});
+  filter.allow("ioctl", {});
+  allow_prctl(filter);
   allow_clone(filter);
-  const bool loaded = filter.load();
+  return filter.load();
+}
+
+}  // namespace
+
+SandboxLayer filter_system_calls() {
+  const bool loaded = refuse_terminal_requests() && allow_listed_calls();
   return {"system call filter", loaded, loaded ? "" : "libseccomp or the kernel refused it"};
 }
 
