@@ -13,34 +13,14 @@
 #include <vector>
 
 #include "common/result.h"
+#include "engine/device/memory.h"
+#include "engine/device/properties.h"
 #include "engine/lower/kernel.h"
 #include "engine/meter/memory_layout.h"
 
 namespace quarry::device {
 
-struct Properties {
-  std::string name;           ///< "interpreter", "pthread-AMD EPYC", ...
-  std::string backend;        ///< "interpreter", "opencl"
-  std::string driver;         ///< vendor and version of driver and compiler: part of every binary's cache key
-  uint64_t memory_bytes = 0;  ///< what one run may have: its values lie in one allocation
-  uint64_t max_allocation_bytes = 0;
-  uint32_t compute_units = 0;
-  bool is_gpu = false;
-};
-
-/// Device memory. Freed with its last owner, which must not outlive the Device.
-class Buffer {
- public:
-  virtual ~Buffer() = default;
-  virtual uint64_t bytes() const = 0;
-};
-
-struct BufferRange {
-  Buffer* buffer = nullptr;
-  uint64_t offset = 0;  ///< in bytes; a multiple of kBufferAlignment
-  uint64_t bytes = 0;
-};
-inline constexpr uint64_t kBufferAlignment = meter::kBufferAlignment;
+static_assert(kBufferAlignment == meter::kBufferAlignment);  // where memory plans place values
 
 /// A compiled kernel, bound to the device that compiled it.
 class Executable {

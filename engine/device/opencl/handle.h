@@ -25,7 +25,7 @@ class Handle {
   ~Handle() {
     if (object_ != nullptr) release(object_);
   }
-  T get() const { return object_; }
+  const T& get() const { return object_; }
 
  private:
   T object_ = nullptr;

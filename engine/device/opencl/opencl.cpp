@@ -5,7 +5,7 @@
 #include <cstdlib>
 
 #include "common/text.h"
-#include "engine/device/opencl/opencl_device.h"
+#include "engine/device/opencl/driver.h"
 
 namespace quarry::device {
 
@@ -73,14 +73,17 @@ std::vector<DeviceInfo> list_opencl_devices() {
   return devices;
 }
 
-Result<std::unique_ptr<Device>> open_opencl_device(std::string_view selector, const OpenOptions& options) {
+Result<std::unique_ptr<Driver>> open_opencl_driver(std::string_view selector, const OpenOptions& options) {
   // PoCL keeps files of its own, by default under $HOME, which a worker may not have.
   if (!options.cache_directory.empty()) setenv("POCL_CACHE_DIR", (options.cache_directory + "/pocl").c_str(), 0);
   const std::vector<Found> found = find_devices();
   const size_t colon = selector.find(':');
   const std::string_view which = colon == std::string_view::npos ? "" : selector.substr(colon + 1);
-  if (const Found* one = select(found, which))
-    return opencl::OpenClDevice::open(one->device, one->info.properties, options);
+  if (const Found* one = select(found, which)) {
+    const bool gives_binaries = one->info.properties.is_gpu;
+    return opencl::OpenClDriver::open(one->device, one->info.properties, options,
+                                      gives_binaries ? opencl::KeepBinaries::Yes : opencl::KeepBinaries::No);
+  }
   std::string known;
   for (const Found& one : found)
     known += (known.empty() ? "" : ", ") + one.info.selector + " (" + one.info.properties.name + ")";

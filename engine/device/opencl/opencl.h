@@ -7,6 +7,7 @@
 
 #include "common/result.h"
 #include "engine/device/device.h"
+#include "engine/device/driver.h"
 
 namespace quarry::device {
 
@@ -14,6 +15,6 @@ namespace quarry::device {
 std::vector<DeviceInfo> list_opencl_devices();
 
 /// `selector`: "opencl" (the first device), "opencl:1" (by number), "opencl:name-part".
-Result<std::unique_ptr<Device>> open_opencl_device(std::string_view selector, const OpenOptions& options);
+Result<std::unique_ptr<Driver>> open_opencl_driver(std::string_view selector, const OpenOptions& options);
 
 }  // namespace quarry::device

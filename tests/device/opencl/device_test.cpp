@@ -6,9 +6,8 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "engine/device/opencl/compiler.h"
 #include "engine/device/opencl/declarations.h"
-#include "tests/device/opencl/first_device.h"
+#include "engine/device/opencl/opencl.h"
 #include "tests/device/opencl/graph_runner.h"
 
 namespace quarry::test {
@@ -78,30 +77,6 @@ TEST_CASE(
   CHECK(directory.count(".bin") == (device->properties().is_gpu ? 1 : 0));
 }
 
-TEST_CASE("a binary is found on disk by the next process, and a damaged one is rebuilt") {
-  const Directory directory;
-  const std::string source =
-      "__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void kernel0(__global int* x) { x[0] = 1; }";
-  const FirstDevice first_device;
-  const auto next_process = [&] {
-    device::opencl::Compiler compiler(first_device.context.get(), first_device.id, "test", directory.path(),
-                                      device::opencl::KeepBinaries::Yes);
-    CHECK(compiler.compile(source).ok());
-  };
-  next_process();
-  CHECK(directory.count(".bin") == 1);
-  const auto first = directory.written(".bin");
-  next_process();
-  CHECK(directory.written(".bin") == first);
-  for (const auto& file : std::filesystem::directory_iterator(directory.path())) {
-    if (file.path().extension() == ".bin") std::filesystem::resize_file(file.path(), 10);
-  }
-  next_process();
-  for (const auto& file : std::filesystem::directory_iterator(directory.path())) {
-    if (file.path().extension() == ".bin") CHECK(std::filesystem::file_size(file.path()) > 10);
-  }
-}
-
 TEST_CASE(
     "a kernel brings the declarations of the functions that it calls, at the widths that it names, and no others") {
   const std::string declared = device::opencl::declarations_for(
@@ -116,10 +91,8 @@ TEST_CASE(
 }
 
 TEST_CASE("a kernel that the driver refuses is reported with the line of its own source") {
-  const FirstDevice first_device;
-  device::opencl::Compiler compiler(first_device.context.get(), first_device.id, "test", "",
-                                    device::opencl::KeepBinaries::No);
-  const auto refused = compiler.compile("__kernel void kernel0(__global int* x) {\n  x[0] = nobody_knows_it;\n}\n");
+  const auto driver = device::open_opencl_driver("opencl", {}).value();
+  const auto refused = driver->build("__kernel void kernel0(__global int* x) {\n  x[0] = nobody_knows_it;\n}\n");
   REQUIRE(!refused.ok());
   CHECK(refused.problem().code == "compile_failed");
   CHECK(refused.problem().detail.find("2:10") != std::string::npos);

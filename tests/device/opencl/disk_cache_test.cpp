@@ -1,5 +1,5 @@
 // The bound of the folder of compiled kernels. A program of its own: CTest gives it a PoCL folder that it may empty.
-#include "engine/device/opencl/disk_cache.h"
+#include "engine/device/compiled/disk_cache.h"
 
 #include <unistd.h>
 
@@ -38,14 +38,14 @@ TEST_CASE("a cache over its bound loses what was used longest ago: files of ours
       names += fs::exists(root / name) ? std::string(names.empty() ? "" : " ") + name : "";
     return names;
   };
-  device::opencl::trim_cache(root, 5'000);
+  device::trim_cache(root, 5'000);
   CHECK(left() == "new.cl old.cl pocl/AB/old pocl/AB/touched");
-  device::opencl::trim_cache(root, 4'999);
+  device::trim_cache(root, 4'999);
   CHECK(left() == "new.cl pocl/AB/touched");
-  device::opencl::trim_cache(root, 0);
+  device::trim_cache(root, 0);
   CHECK(left() == "");
   fs::remove_all(root);
-  device::opencl::trim_cache(root, 0);  // nothing there is nothing to do
+  device::trim_cache(root, 0);  // nothing there is nothing to do
 }
 
 TEST_CASE("the size of a cache is looked at once in ten minutes, by whichever process comes first") {
@@ -53,13 +53,13 @@ TEST_CASE("the size of a cache is looked at once in ten minutes, by whichever pr
   fs::create_directories(root);
   const auto write = [&] { std::ofstream(root / "kernel.cl") << std::string(1'000, 'x'); };
   write();
-  device::opencl::trim_cache_now_and_then(root, 500);
+  device::trim_cache_now_and_then(root, 500);
   CHECK_FALSE(fs::exists(root / "kernel.cl"));
   write();
-  device::opencl::trim_cache_now_and_then(root, 500);
+  device::trim_cache_now_and_then(root, 500);
   CHECK(fs::exists(root / "kernel.cl"));
   fs::last_write_time(root / "trimmed", fs::file_time_type::clock::now() - std::chrono::minutes(11));
-  device::opencl::trim_cache_now_and_then(root, 500);
+  device::trim_cache_now_and_then(root, 500);
   CHECK_FALSE(fs::exists(root / "kernel.cl"));
   fs::remove_all(root);
 }
@@ -80,7 +80,7 @@ TEST_CASE("kernels that are loaded run on when the cache is emptied, and others 
   const Tensor expected = twice(*open("interpreter"), x);
   CHECK(twice(*device, x) == expected);
   REQUIRE_FALSE(fs::is_empty(root));
-  device::opencl::trim_cache(root, 0);
+  device::trim_cache(root, 0);
   const fs::recursive_directory_iterator left(root);
   CHECK(std::none_of(fs::begin(left), fs::end(left),
                      [](const fs::directory_entry& one) { return one.is_regular_file(); }));

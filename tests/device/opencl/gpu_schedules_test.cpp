@@ -4,18 +4,13 @@
 #include <cstring>
 
 #include "engine/codegen/codegen.h"
-#include "engine/device/opencl/compiler.h"
+#include "engine/device/opencl/opencl.h"
 #include "engine/lower/lower.h"
-#include "tests/device/opencl/first_device.h"
 #include "tests/device/opencl/graph_runner.h"
 
 namespace quarry::test {
 
-using device::opencl::Compiler;
-using device::opencl::Context;
-using device::opencl::KernelHandle;
-using device::opencl::Memory;
-using device::opencl::Queue;
+using device::Argument;
 using graph::Builder;
 using graph::DType;
 using graph::NodeId;
@@ -24,51 +19,34 @@ using Shape = std::vector<int64_t>;
 
 namespace {
 
-// Just enough OpenCL to run one program of f32 buffers.
-class BareDevice {
- public:
-  BareDevice() { queue_ = Queue(clCreateCommandQueue(first_.context.get(), first_.id, 0, nullptr)); }
-
-  Tensor run(const codegen::Program& program, const std::vector<Tensor>& reads, size_t result_bytes) {
-    Compiler compiler(first_.context.get(), first_.id, "test", "", device::opencl::KeepBinaries::No);
-    auto built = compiler.compile(program.source);
-    if (!built.ok()) FAIL(built.problem().detail << "\n" << program.source);
-    Memory result = buffer(Tensor(result_bytes)), scratch = buffer(Tensor(program.scratch_bytes + 1));
-    std::vector<Memory> inputs;
-    for (const Tensor& read : reads) inputs.push_back(buffer(read));
-    for (const codegen::Entry& entry : program.entries) {
-      KernelHandle kernel(clCreateKernel((*built)->get(), entry.name.c_str(), nullptr));
-      cl_uint place = 0;
-      const auto add = [&](const Memory& memory) {
-        const cl_mem object = memory.get();
-        const cl_long offset = 0;
-        clSetKernelArg(kernel.get(), place++, sizeof object, &object);
-        clSetKernelArg(kernel.get(), place++, sizeof offset, &offset);
-      };
-      add(entry.writes_scratch ? scratch : result);
-      if (entry.reads_scratch) add(scratch);
-      for (const Memory& input : inputs) {
-        if (!entry.reads_scratch) add(input);
-      }
-      const size_t items = entry.work_items, local = entry.local;
-      REQUIRE(clEnqueueNDRangeKernel(queue_.get(), kernel.get(), 1, nullptr, &items, &local, 0, nullptr, nullptr) ==
-              CL_SUCCESS);
+Tensor run(const codegen::Program& program, const std::vector<Tensor>& reads, size_t result_bytes) {
+  const auto driver = device::open_opencl_driver("opencl", {}).value();
+  const auto built = driver->build(program.source);
+  if (!built.ok()) FAIL(built.problem().detail << "\n" << program.source);
+  const auto result = driver->allocate(result_bytes).value(), scratch = driver->allocate(program.scratch_bytes).value();
+  std::vector<std::shared_ptr<device::Buffer>> inputs;
+  for (const Tensor& read : reads) {
+    inputs.push_back(driver->allocate(read.size()).value());
+    REQUIRE(driver->copy_in({inputs.back().get(), 0, read.size()}, read).ok());
+  }
+  for (const codegen::Entry& shape : program.entries) {
+    const auto entry = (*built)->entry(shape.name).value();
+    std::vector<Argument> arguments;
+    const auto add = [&](const std::shared_ptr<device::Buffer>& buffer) {
+      arguments.push_back(Argument::address(buffer.get()));
+      arguments.push_back(Argument::number(int64_t{0}));
+    };
+    add(shape.writes_scratch ? scratch : result);
+    if (shape.reads_scratch) add(scratch);
+    for (const auto& input : inputs) {
+      if (!shape.reads_scratch) add(input);
     }
-    Tensor bytes(result_bytes);
-    REQUIRE(clEnqueueReadBuffer(queue_.get(), result.get(), CL_TRUE, 0, result_bytes, bytes.data(), 0, nullptr,
-                                nullptr) == CL_SUCCESS);
-    return bytes;
+    REQUIRE(driver->launch(*entry, {0, shape.work_items / shape.local, shape.local}, arguments).ok());
   }
-
- private:
-  Memory buffer(Tensor bytes) {
-    return Memory(clCreateBuffer(first_.context.get(), CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, bytes.size(),
-                                 bytes.data(), nullptr));
-  }
-
-  FirstDevice first_;
-  Queue queue_;
-};
+  Tensor bytes(result_bytes);
+  REQUIRE(driver->copy_out(bytes, {result.get(), 0, result_bytes}).ok());
+  return bytes;
+}
 
 // Small whole numbers, so that sums are exact in any order.
 Tensor whole_numbers(size_t elements) {
@@ -98,7 +76,7 @@ std::string check_gpu_schedule(Builder& builder) {
   const std::string text = to_string(schedule);
   INFO(text);
   const Tensor expected = run_graph(*open("interpreter"), graph, inputs).begin()->second;
-  CHECK(BareDevice().run(codegen::generate(nest, schedule, gpu), reads, expected.size()) == expected);
+  CHECK(run(codegen::generate(nest, schedule, gpu), reads, expected.size()) == expected);
   return text;
 }
 

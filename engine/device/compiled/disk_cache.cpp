@@ -1,10 +1,10 @@
-#include "engine/device/opencl/disk_cache.h"
+#include "engine/device/compiled/disk_cache.h"
 
 #include <algorithm>
 #include <fstream>
 #include <vector>
 
-namespace quarry::device::opencl {
+namespace quarry::device {
 
 namespace fs = std::filesystem;
 
@@ -77,4 +77,4 @@ void trim_cache_now_and_then(const fs::path& directory, uint64_t most_bytes) {
   trim_cache(directory, most_bytes);
 }
 
-}  // namespace quarry::device::opencl
+}  // namespace quarry::device

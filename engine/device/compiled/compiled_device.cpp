@@ -1,0 +1,120 @@
+#include "engine/device/compiled/compiled_device.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "engine/device/compiled/pieces.h"
+#include "engine/lower/lower.h"
+
+namespace quarry::device {
+
+/// The launches that compute one stored value.
+class CompiledExecutable : public Executable {
+ public:
+  struct Launch {
+    codegen::Entry shape;
+    std::shared_ptr<Entry> entry;
+  };
+  uint64_t scratch_bytes() const override { return scratch; }
+
+  std::vector<Launch> launches;
+  uint64_t scratch = 0;  ///< the parts of a split reduction
+  int64_t result_element_bytes = 1, scratch_element_bytes = 1;
+  std::vector<int64_t> read_element_bytes;
+};
+
+namespace {
+
+constexpr size_t kMostCompiled = 4096;
+
+// In the order of codegen::Entry: each buffer with its offset in elements, then the scalars that the entry reads.
+std::vector<Argument> arguments_of(const CompiledExecutable& executable, const codegen::Entry& shape,
+                                   const BufferRange& result, std::span<const BufferRange> reads,
+                                   const BufferRange& scratch, const LaunchScalars& scalars) {
+  std::vector<Argument> arguments;
+  const auto add = [&](const BufferRange& range, int64_t element_bytes) {
+    arguments.push_back(Argument::address(range.buffer));
+    arguments.push_back(Argument::number(static_cast<int64_t>(range.offset / static_cast<uint64_t>(element_bytes))));
+  };
+  if (shape.writes_scratch) {
+    add(scratch, executable.scratch_element_bytes);
+  } else {
+    add(result, executable.result_element_bytes);
+  }
+  if (shape.reads_scratch) {
+    add(scratch, executable.scratch_element_bytes);
+  } else {
+    for (size_t i = 0; i < reads.size(); ++i) add(reads[i], executable.read_element_bytes[i]);
+  }
+  if (shape.reads_step) arguments.push_back(Argument::number(scalars.step));
+  if (shape.reads_seed) arguments.push_back(Argument::number(scalars.seed));
+  return arguments;
+}
+
+}  // namespace
+
+CompiledDevice::CompiledDevice(std::unique_ptr<Driver> driver, std::string cache_directory)
+    : driver_(std::move(driver)), modules_(*driver_, std::move(cache_directory)) {}
+
+Result<std::shared_ptr<Buffer>> CompiledDevice::allocate(uint64_t bytes) {
+  const uint64_t most = properties().max_allocation_bytes;
+  if (bytes <= most) return driver_->allocate(bytes);
+  return Problem{
+      "out_of_memory",
+      "an allocation of " + std::to_string(bytes) + " bytes is over this device's limit of " + std::to_string(most), "",
+      ""};
+}
+
+Status CompiledDevice::copy_in(BufferRange to, std::span<const std::byte> from) {
+  return from.empty() ? Status() : driver_->copy_in(to, from);
+}
+
+Status CompiledDevice::copy_out(std::span<std::byte> to, BufferRange from) {
+  return to.empty() ? Status() : driver_->copy_out(to, from);
+}
+
+Status CompiledDevice::copy(BufferRange to, BufferRange from) {
+  return to.bytes == 0 ? Status() : driver_->copy(to, from);
+}
+
+Status CompiledDevice::zero(BufferRange range) {
+  return range.bytes == 0 ? Status() : driver_->zero(range);
+}
+
+Result<std::shared_ptr<Executable>> CompiledDevice::compile(const lower::Kernel& kernel, uint64_t most_scratch_bytes) {
+  const CompiledKey key{kernel.graph->id, kernel.result, kernel.row_update.has_value(), most_scratch_bytes};
+  if (auto found = compiled_.find(key); found != compiled_.end()) return std::shared_ptr<Executable>(found->second);
+  const lower::LoopNest nest = lower::lower_kernel(kernel);
+  codegen::Target target = driver_->capabilities().target;
+  target.most_scratch_bytes = most_scratch_bytes;
+  const codegen::Program program = codegen::generate(nest, target);
+  auto executable = std::make_shared<CompiledExecutable>();
+  executable->result_element_bytes = graph::byte_size(nest.result);
+  for (const lower::Read& read : nest.reads) executable->read_element_bytes.push_back(graph::byte_size(read.dtype));
+  if (!program.entries.empty()) {
+    executable->scratch = program.scratch_bytes;
+    executable->scratch_element_bytes = graph::byte_size(nest.accumulator);
+    QUARRY_ASSIGN(const std::shared_ptr<Module> module, modules_.module(program.source));
+    for (const codegen::Entry& shape : program.entries) {
+      QUARRY_ASSIGN(auto entry, module->entry(shape.name));
+      executable->launches.push_back({shape, std::move(entry)});
+    }
+  }
+  if (compiled_.size() >= kMostCompiled) compiled_.clear();
+  compiled_.emplace(key, executable);
+  return std::shared_ptr<Executable>(std::move(executable));
+}
+
+Status CompiledDevice::launch(Executable& kernel, BufferRange result, std::span<const BufferRange> reads,
+                              BufferRange scratch, const LaunchScalars& scalars) {
+  const auto& executable = static_cast<const CompiledExecutable&>(kernel);
+  assert(reads.size() == executable.read_element_bytes.size());
+  for (const CompiledExecutable::Launch& launch : executable.launches) {
+    const std::vector<Argument> arguments = arguments_of(executable, launch.shape, result, reads, scratch, scalars);
+    for (const Groups& groups : pieces_of(launch.shape, properties()))
+      QUARRY_TRY(driver_->launch(*launch.entry, groups, arguments));
+  }
+  return {};
+}
+
+}  // namespace quarry::device

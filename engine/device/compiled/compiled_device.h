@@ -1,0 +1,43 @@
+// A device over a driver. What every vendor's device does alike is here: kernels are lowered, scheduled and written as
+// text, the text is compiled through a cache on disk, and a kernel's launches get their arguments and are kept short.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "engine/device/compiled/module_cache.h"
+#include "engine/device/device.h"
+#include "engine/device/driver.h"
+
+namespace quarry::device {
+
+class CompiledExecutable;
+
+class CompiledDevice final : public Device {
+ public:
+  /// `cache_directory` may be empty: nothing is kept on disk.
+  CompiledDevice(std::unique_ptr<Driver> driver, std::string cache_directory);
+
+  const Properties& properties() const override { return driver_->capabilities().properties; }
+  Result<std::shared_ptr<Buffer>> allocate(uint64_t bytes) override;
+  Status copy_in(BufferRange to, std::span<const std::byte> from) override;
+  Status copy_out(std::span<std::byte> to, BufferRange from) override;
+  Status copy(BufferRange to, BufferRange from) override;
+  Status zero(BufferRange range) override;
+  Result<std::shared_ptr<Executable>> compile(const lower::Kernel& kernel, uint64_t most_scratch_bytes) override;
+  Status launch(Executable& kernel, BufferRange result, std::span<const BufferRange> reads, BufferRange scratch,
+                const LaunchScalars& scalars) override;
+  Status wait() override { return driver_->wait(); }
+
+ private:
+  using CompiledKey = std::tuple<Digest, graph::NodeId, bool, uint64_t>;  ///< graph, result, in place, most scratch
+
+  std::unique_ptr<Driver> driver_;
+  ModuleCache modules_;
+  std::map<CompiledKey, std::shared_ptr<CompiledExecutable>> compiled_;
+};
+
+}  // namespace quarry::device

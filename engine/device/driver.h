@@ -1,0 +1,85 @@
+// What a compiled device needs of a vendor's driver: memory, code and launches of one opened device or slice. A driver
+// knows no graph and no loop nest; compiled/ turns kernels into text and launches, once for all drivers.
+//
+// Threading: one thread at a time per Driver. Work is queued in order; copy_in, copy, zero and launch return before
+// they finish, copy_out and wait block. Failure: Problems with the codes of device.h. Everything that a driver hands
+// out must not outlive it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/result.h"
+#include "engine/codegen/codegen.h"
+#include "engine/device/memory.h"
+#include "engine/device/properties.h"
+
+namespace quarry::device {
+
+struct Capabilities {
+  Properties properties;
+  codegen::Target target;
+  std::string compiler;             ///< compiler and flags: with the properties and the text a binary's cache key
+  const char* text_suffix = ".cl";  ///< of the files in which texts are kept beside their binaries
+};
+
+/// One kernel of a module, ready to be launched. Keeps its module.
+class Entry {
+ public:
+  virtual ~Entry() = default;
+};
+
+/// Loaded code.
+class Module {
+ public:
+  virtual ~Module() = default;
+  virtual Result<std::shared_ptr<Entry>> entry(const std::string& name) = 0;
+  /// What Driver::load takes in another process of the same capabilities. Empty where the driver keeps binaries itself.
+  virtual std::vector<char> binary() const = 0;
+};
+
+/// One argument of a launch: the address of a buffer, or a number.
+struct Argument {
+  Buffer* buffer = nullptr;  ///< if not null, the argument is its address
+  uint64_t bits = 0;
+  uint32_t bytes = 8;
+
+  static Argument address(Buffer* buffer) { return {buffer, 0, 8}; }
+  template <class T>
+  static Argument number(T value) {
+    static_assert(sizeof value <= sizeof(uint64_t));
+    Argument argument{nullptr, 0, sizeof value};
+    std::memcpy(&argument.bits, &value, sizeof value);
+    return argument;
+  }
+};
+
+/// The groups of work-items that one launch runs: [first, first + count) of those that the text was written for.
+struct Groups {
+  uint64_t first = 0, count = 0;
+  uint32_t items = 1;  ///< work-items in a group
+};
+
+class Driver {
+ public:
+  virtual ~Driver() = default;
+  virtual const Capabilities& capabilities() const = 0;
+  virtual Result<std::shared_ptr<Buffer>> allocate(uint64_t bytes) = 0;
+  virtual Status copy_in(BufferRange to, std::span<const std::byte> from) = 0;  ///< `from` may be reused on return
+  virtual Status copy_out(std::span<std::byte> to, BufferRange from) = 0;
+  virtual Status copy(BufferRange to, BufferRange from) = 0;
+  virtual Status zero(BufferRange range) = 0;
+  /// "compile_failed" carries the compiler's log.
+  virtual Result<std::shared_ptr<Module>> build(const std::string& text) = 0;
+  /// Refuses bytes that are no binary of Module::binary() for these capabilities.
+  virtual Result<std::shared_ptr<Module>> load(std::span<const char> binary) = 0;
+  virtual Status launch(Entry& entry, const Groups& groups, std::span<const Argument> arguments) = 0;
+  virtual Status wait() = 0;
+};
+
+}  // namespace quarry::device
