@@ -49,10 +49,16 @@ class ByteSource {
   virtual Status read(uint64_t offset, std::span<std::byte> out) = 0;
 };
 
+/// Called as the kernels of a program are compiled, before each one and after the last. Return false to stop:
+/// prepare() then fails with "cancelled". Some drivers compile a kernel wholly only when it is launched first, that is
+/// in the program's first step.
+using CompileObserver = std::function<bool(size_t compiled, size_t of)>;
+
 struct StepReport {
   int64_t step;        ///< just finished
   int64_t steps_done;  ///< of this call
   int64_t steps_total;
+  int64_t launches_done = 0;  ///< of the step after them, which has begun
 };
 /// Called as steps are known to be finished, about ten times a second and at the end of advance(), also inside a long
 /// step (whose report then repeats the step before it). Return false to stop between launches: the run is then spent
@@ -84,6 +90,7 @@ class Run {
 
 /// Plans memory and compiles every kernel; refuses a plan over `memory_limit_bytes` before anything runs
 /// ("memory_bound_exceeded").
-Result<std::unique_ptr<Run>> prepare(device::Device& device, Program program, uint64_t memory_limit_bytes);
+Result<std::unique_ptr<Run>> prepare(device::Device& device, Program program, uint64_t memory_limit_bytes,
+                                     const CompileObserver& observer = {});
 
 }  // namespace quarry::run

@@ -63,7 +63,7 @@ class StepLoop final : public Run {
   StepLoop(device::Device& device, Program program, meter::MemoryLayout plan)
       : device_(device), program_(std::move(program)), graph_(program_.graph->graph), plan_(std::move(plan)) {}
 
-  Status load(const std::vector<lower::Kernel>& kernels, uint64_t memory_limit_bytes);
+  Status load(const std::vector<lower::Kernel>& kernels, uint64_t memory_limit_bytes, const CompileObserver& observer);
 
   Status set_input(const std::string& name, std::shared_ptr<ByteSource> source) override;
   Result<bool> advance(int64_t from, int64_t count, const Observer& observer) override;
@@ -74,14 +74,15 @@ class StepLoop final : public Run {
 
  private:
   using Executables = std::vector<std::shared_ptr<device::Executable>>;
-  Result<Executables> compile(const std::vector<lower::Kernel>& kernels, uint64_t most_scratch_bytes);
+  Result<Executables> compile(const std::vector<lower::Kernel>& kernels, uint64_t most_scratch_bytes,
+                              const CompileObserver& observer);
   Status allocate(const Executables& executables, uint64_t memory_limit_bytes);
   void bind(const std::vector<lower::Kernel>& kernels, const Executables& executables);
   Status check_advance(int64_t from, int64_t count) const;
   Status load_value(NodeId input, BufferRange to, ByteSource& source);
   Status feed_slices(int64_t step);
   Result<bool> run_step(int64_t step, Pacer& pacer, const Observer& observer);
-  Result<bool> catch_up(Pacer& pacer, const Observer& observer);
+  Result<bool> catch_up(Pacer& pacer, const Observer& observer, int64_t launches_done);
   Status check_values() const;
   Result<std::vector<std::byte>> fetch(BufferRange range);
   BufferRange range(NodeId node, int parity) const {
@@ -110,23 +111,29 @@ class StepLoop final : public Run {
 
 // ---- before the first step
 
-Status StepLoop::load(const std::vector<lower::Kernel>& kernels, uint64_t memory_limit_bytes) {
+Status StepLoop::load(const std::vector<lower::Kernel>& kernels, uint64_t memory_limit_bytes,
+                      const CompileObserver& observer) {
   // Launches may use half of the workspace: the rest is for the rings of kept outputs.
   const uint64_t spare_bytes = memory_limit_bytes - plan_.bytes();
-  QUARRY_ASSIGN(const Executables executables, compile(kernels, std::min(plan_.workspace_bytes(), spare_bytes) / 2));
+  const uint64_t most_scratch_bytes = std::min(plan_.workspace_bytes(), spare_bytes) / 2;
+  QUARRY_ASSIGN(const Executables executables, compile(kernels, most_scratch_bytes, observer));
   QUARRY_TRY(allocate(executables, memory_limit_bytes));
   bind(kernels, executables);
   return reset(program_.seed);
 }
 
-Result<StepLoop::Executables> StepLoop::compile(const std::vector<lower::Kernel>& kernels,
-                                                uint64_t most_scratch_bytes) {
+Result<StepLoop::Executables> StepLoop::compile(const std::vector<lower::Kernel>& kernels, uint64_t most_scratch_bytes,
+                                                const CompileObserver& observer) {
   const auto start = Pacer::Clock::now();
   Executables executables;
+  const auto goes_on = [&] { return !observer || observer(executables.size(), kernels.size()); };
   for (const lower::Kernel& kernel : kernels) {
+    if (!goes_on()) break;
     QUARRY_ASSIGN(auto executable, device_.compile(kernel, most_scratch_bytes));
     executables.push_back(std::move(executable));
   }
+  if (executables.size() < kernels.size() || !goes_on())
+    return Problem{"cancelled", "stopped while the kernels were compiled", "", ""};
   timings_.kernels = kernels.size();
   timings_.compile = Pacer::Clock::now() - start;
   return executables;
@@ -262,7 +269,7 @@ Result<bool> StepLoop::advance(int64_t from, int64_t count, const Observer& obse
     if (!goes_on) return false;
   }
   QUARRY_TRY(kept_each_.flush());
-  QUARRY_ASSIGN(const bool goes_on, catch_up(pacer, observer));
+  QUARRY_ASSIGN(const bool goes_on, catch_up(pacer, observer, 0));
   timings_.steps += Pacer::Clock::now() - start;
   spent_ = !goes_on;
   return goes_on;
@@ -277,7 +284,7 @@ Result<bool> StepLoop::run_step(int64_t step, Pacer& pacer, const Observer& obse
     const bool is_last = steps_done_ + 1 == steps_total_ && &launch == &bound.launches.back();
     // What ends the last step is waited for once, by advance().
     if (pacer.launched(Pacer::Clock::now()) && !is_last) {
-      QUARRY_ASSIGN(const bool goes_on, catch_up(pacer, observer));
+      QUARRY_ASSIGN(const bool goes_on, catch_up(pacer, observer, &launch - bound.launches.data() + 1));
       if (!goes_on) return false;
     }
   }
@@ -301,10 +308,10 @@ Status StepLoop::feed_slices(int64_t step) {
   return {};
 }
 
-Result<bool> StepLoop::catch_up(Pacer& pacer, const Observer& observer) {
+Result<bool> StepLoop::catch_up(Pacer& pacer, const Observer& observer, int64_t launches_done) {
   QUARRY_TRY(device_.wait());
   pacer.waited(Pacer::Clock::now());
-  return !observer || observer({next_step_ - 1, steps_done_, steps_total_});
+  return !observer || observer({next_step_ - 1, steps_done_, steps_total_, launches_done});
 }
 
 // ---- after the steps
@@ -338,12 +345,13 @@ Result<std::vector<std::byte>> StepLoop::kept(const std::string& output) {
 
 }  // namespace
 
-Result<std::unique_ptr<Run>> prepare(device::Device& device, Program program, uint64_t memory_limit_bytes) {
+Result<std::unique_ptr<Run>> prepare(device::Device& device, Program program, uint64_t memory_limit_bytes,
+                                     const CompileObserver& observer) {
   QUARRY_TRY(validate(program));
   const std::vector<lower::Kernel> kernels = lower::partition(program.graph, program.carry);
   QUARRY_ASSIGN(auto plan, plan_memory(program, memory_limit_bytes));
   auto run = std::make_unique<StepLoop>(device, std::move(program), std::move(plan));
-  QUARRY_TRY(run->load(kernels, memory_limit_bytes));
+  QUARRY_TRY(run->load(kernels, memory_limit_bytes, observer));
   return std::unique_ptr<Run>(std::move(run));
 }
 

@@ -268,6 +268,40 @@ TEST_CASE("an observer sees the last step and may stop the run between launches"
   CHECK(run->advance(500, 1, {}).problem().code == "run_stopped");
 }
 
+TEST_CASE("an observer sees every kernel compiled and may stop before each") {
+  const auto device = interpreter();
+  std::vector<std::pair<size_t, size_t>> seen;
+  const auto run = prepare(*device, training_program(4), kPlenty, [&](size_t compiled, size_t of) {
+                     seen.emplace_back(compiled, of);
+                     return true;
+                   }).value();
+  const size_t kernels = run->timings().kernels;
+  REQUIRE(kernels > 1);
+  REQUIRE(seen.size() == kernels + 1);
+  for (size_t i = 0; i < seen.size(); ++i) CHECK(seen[i] == std::pair{i, kernels});
+
+  for (size_t stop_at = 0; stop_at <= kernels; ++stop_at) {
+    const auto stopped =
+        prepare(*device, training_program(4), kPlenty, [&](size_t compiled, size_t) { return compiled < stop_at; });
+    REQUIRE_FALSE(stopped.ok());
+    CHECK(stopped.problem().code == "cancelled");
+  }
+}
+
+TEST_CASE("an observer hears how far the first step has come") {
+  const auto device = interpreter();
+  auto run = prepare(*device, training_program(4), kPlenty).value();
+  set_batches(*run);
+  REQUIRE(run->set_input("w", source(kStart)).ok());
+  REQUIRE(run->set_input("before", source(kStart)).ok());
+  std::vector<StepReport> reports;
+  REQUIRE(run->advance(0, 4, [&](const StepReport& report) { return reports.push_back(report), true; }).value());
+  CHECK(reports.front().steps_done == 0);  // the first wait comes after the first launch
+  CHECK(reports.front().launches_done == 1);
+  CHECK(reports.back().steps_done == 4);
+  CHECK(reports.back().launches_done == 0);
+}
+
 TEST_CASE("reset makes a run fresh for other inputs and another seed") {
   const auto device = interpreter();
   const Outcome expected = in_one_go(*device, 4);
