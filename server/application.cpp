@@ -93,6 +93,7 @@ struct Application::State {
     settings.gate_port = gate.port();
     http.emplace(http_options(options, random), [this](http::Request& request) { return api.handle(request); });
     metrics.connections = [this] { return http->connections(); };
+    metrics.job_watchers = [this] { return hub.watchers(); };
     metrics_listener.emplace(options.metrics_listen.host, options.metrics_listen.port, metrics);
     housekeeping.emplace(blobs, *pool, options.times.housekeeping);
   }

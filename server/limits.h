@@ -49,9 +49,13 @@ struct TimeLimits {
   std::chrono::milliseconds housekeeping{60'000};  ///< between two looks for what is to be removed
 };
 inline constexpr uint64_t kMinBodyBytesPerSecond = 1'000;
-inline constexpr size_t kLingerBytes =
-    1 << 20;  ///< read and dropped after an early refusal, so that the answer arrives
-inline constexpr std::chrono::seconds kLingerTime{2};
+/// The rest of a refused body that is read and dropped so that the connection can be kept.
+inline constexpr size_t kDroppedBytes = 1 << 20;
+/// Read and dropped, undeciphered, before a connection closes: a client that first sends its whole body must still find
+/// the answer. Over kMaxJsonBytes, so that one who sends a little too much learns it.
+inline constexpr size_t kLingerBytes = 16 << 20;
+inline constexpr std::chrono::seconds kLingerGap{2};    ///< between two reads of it
+inline constexpr std::chrono::seconds kLingerTime{10};  ///< for all of it
 inline constexpr std::chrono::minutes kQuoteLifetime{15};
 inline constexpr std::chrono::milliseconds kKeyCacheTime{1'000};  ///< how long a revoked key may still work here
 

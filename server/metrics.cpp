@@ -51,6 +51,8 @@ std::string Metrics::text() const {
   counter("quarry_worker_received_bytes_total", "Blob bytes received from workers.", blob_bytes_from_workers);
   gauge("quarry_http_requests_in_flight", "Requests being answered.", requests_in_flight);
   gauge("quarry_http_connections", "Open HTTPS connections.", connections ? static_cast<int64_t>(connections()) : 0);
+  gauge("quarry_job_watchers", "Requests that wait for a job, and its event streams.",
+        job_watchers ? static_cast<int64_t>(job_watchers()) : 0);
   gauge("quarry_event_streams", "Open server-sent event streams.", event_streams);
   gauge("quarry_worker_sessions", "Box sessions whose link is here.", worker_sessions);
   gauge("quarry_scheduler_connected", "1 while the stream to the leading scheduler is up.", scheduler_connected);

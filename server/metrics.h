@@ -23,7 +23,7 @@ class Metrics {
   std::atomic<uint64_t> bytes_uploaded{0}, bytes_downloaded{0}, blob_bytes_to_workers{0}, blob_bytes_from_workers{0};
   std::atomic<int64_t> requests_in_flight{0}, event_streams{0}, worker_sessions{0}, scheduler_connected{0};
   /// Read when the text is made.
-  std::function<size_t()> connections;
+  std::function<size_t()> connections, job_watchers;
 
   std::string text() const;
 

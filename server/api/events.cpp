@@ -41,7 +41,7 @@ struct EventStream {
   AccountId account;
   JobId job;
   int64_t sequence;  ///< of the last event sent
-  std::shared_ptr<Hub::Subscription> changes;
+  std::unique_ptr<Hub::Subscription> changes;
   std::shared_ptr<StreamCount> count;
 
   /// Sends what the outbox has beyond `sequence`; true once the job's last event is out.

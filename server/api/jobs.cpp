@@ -120,7 +120,7 @@ Awaitable<http::Response> job_answer(Service& service, const sql::JobRow& job, i
 /// before anything was read, so that a change between the two wakes the wait; nullptr without one.
 Awaitable<std::optional<sql::JobRow>> job_at_its_end(Service& service, AccountId account, JobId id,
                                                      std::chrono::seconds wait,
-                                                     std::shared_ptr<Hub::Subscription> changes) {
+                                                     std::unique_ptr<Hub::Subscription> changes) {
   const auto until = std::chrono::steady_clock::now() + wait;
   for (;;) {
     auto job = co_await service.database.run([account, id](sql::Store& store) { return store.job(account, id); });
@@ -141,7 +141,7 @@ Awaitable<http::Response> post_job(Service& service, Call& call) {
   QUARRY_ANSWER_ASSIGN(const bool with_results, wants_inline_results(call.request));
   QUARRY_ANSWER_ASSIGN(JobPlan plan, co_await plan_submitted(service, call.account, call.body, ""));
   const JobId id = plan.row.id;
-  const auto changes = wait.count() > 0 ? service.hub.subscribe(id) : nullptr;
+  auto changes = wait.count() > 0 ? service.hub.subscribe(id) : nullptr;
   JsonWriter json;
   write_job(json, queued_row(plan, service.clock.wall()), &plan.outputs, std::nullopt);
   sql::Submission submission = submission_of(call);
@@ -150,7 +150,7 @@ Awaitable<http::Response> post_job(Service& service, Call& call) {
   http::Response submitted = co_await submit(service, std::move(submission));
   if (wait.count() == 0 || submitted.status != 201) co_return submitted;
   call.release_body();
-  const auto job = co_await job_at_its_end(service, call.account, id, wait, changes);
+  const auto job = co_await job_at_its_end(service, call.account, id, wait, std::move(changes));
   if (!job) co_return submitted;  // a repeated submit: the job is the first one's
   co_return co_await job_answer(service, *job, 201, with_results);
 }
@@ -198,8 +198,8 @@ Awaitable<http::Response> get_job(Service& service, Call& call) {
   if (!id) co_return refusal(job_missing(call.arguments.at(0)));
   QUARRY_ANSWER_ASSIGN(const std::chrono::seconds wait, wait_of(call.request));
   QUARRY_ANSWER_ASSIGN(const bool with_results, wants_inline_results(call.request));
-  const auto changes = wait.count() > 0 ? service.hub.subscribe(*id) : nullptr;
-  const auto job = co_await job_at_its_end(service, call.account, *id, wait, changes);
+  auto changes = wait.count() > 0 ? service.hub.subscribe(*id) : nullptr;
+  const auto job = co_await job_at_its_end(service, call.account, *id, wait, std::move(changes));
   if (!job) co_return refusal(job_missing(call.arguments.at(0)));
   co_return co_await job_answer(service, *job, 200, with_results);
 }

@@ -106,7 +106,7 @@ class ParsedBody final : public BodyReader {
   /// Whether the rest may be read and dropped so that the connection can be kept.
   bool rest_is_small() const {
     return done() ||
-           (!send_continue_ && head_.content_length && *head_.content_length - total_ <= server::kLingerBytes);
+           (!send_continue_ && head_.content_length && *head_.content_length - total_ <= server::kDroppedBytes);
   }
 
  private:
@@ -408,14 +408,17 @@ class TlsConnection final : public Connection {
 
   /// Ends TLS, then reads and drops a little, so that a peer which still sends gets the answer and not a reset.
   Awaitable<void> say_goodbye() {
-    transport_.deadline->set_after(server::kLingerTime);
+    idle_ = true;  // a server that stops need not wait for this
+    const auto until = std::chrono::steady_clock::now() + server::kLingerTime;
+    transport_.deadline->set_after(server::kLingerGap);
     co_await transport_.stream.async_shutdown(kAwait);  // its outcome changes nothing: the connection ends
     auto& socket = transport_.stream.next_layer();
     error_code ignored;
     socket.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
-    transport_.deadline->set_after(server::kLingerTime);
     std::vector<std::byte> scratch(kReadBytes);
     for (size_t dropped = 0; dropped < server::kLingerBytes;) {
+      transport_.deadline->set(
+          std::min<Deadline::TimePoint>(until, std::chrono::steady_clock::now() + server::kLingerGap));
       auto [error, got] = co_await socket.async_read_some(asio::buffer(scratch), kAwait);
       if (error) break;
       dropped += got;

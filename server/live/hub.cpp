@@ -1,5 +1,6 @@
 #include "server/live/hub.h"
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -10,8 +11,20 @@ namespace quarry::server {
 
 namespace asio = boost::asio;
 
-class Hub::Watcher final : public Hub::Subscription, public std::enable_shared_from_this<Hub::Watcher> {
+class Hub::Watcher final : public Hub::Subscription {
  public:
+  Watcher(Hub& hub, JobId job) : hub_(hub), job_(job) {
+    std::lock_guard lock(hub_.mutex_);
+    hub_.watchers_.emplace(job_, this);
+  }
+  ~Watcher() override {
+    std::lock_guard lock(hub_.mutex_);  // notify() holds it too, so it never wakes a watcher that is being destroyed
+    const auto [first, last] = hub_.watchers_.equal_range(job_);
+    hub_.watchers_.erase(std::find_if(first, last, [this](const auto& entry) { return entry.second == this; }));
+  }
+  Watcher(const Watcher&) = delete;
+  Watcher& operator=(const Watcher&) = delete;
+
   Awaitable<void> wait(std::chrono::milliseconds limit) override {
     const auto executor = co_await asio::this_coro::executor;
     {
@@ -48,20 +61,16 @@ class Hub::Watcher final : public Hub::Subscription, public std::enable_shared_f
   }
 
  private:
+  Hub& hub_;
+  const JobId job_;
   std::mutex mutex_;
   std::shared_ptr<asio::steady_timer> timer_;
   bool woken_ = false, changed_ = false, ended_ = false;
   std::optional<LiveProgress> progress_;
 };
 
-std::shared_ptr<Hub::Subscription> Hub::subscribe(JobId job) {
-  auto watcher = std::make_shared<Watcher>();
-  std::lock_guard lock(mutex_);
-  // Dead watchers of the same job go when a new one comes; those of other jobs when they are notified.
-  const auto [first, last] = watchers_.equal_range(job);
-  for (auto it = first; it != last;) it = it->second.expired() ? watchers_.erase(it) : std::next(it);
-  watchers_.emplace(job, watcher);
-  return watcher;
+std::unique_ptr<Hub::Subscription> Hub::subscribe(JobId job) {
+  return std::make_unique<Watcher>(*this, job);
 }
 
 void Hub::notify(JobId job, const std::optional<LiveProgress>& progress, bool ended) {
@@ -69,14 +78,7 @@ void Hub::notify(JobId job, const std::optional<LiveProgress>& progress, bool en
   if (progress) progress_[job] = *progress;
   if (ended) progress_.erase(job);
   const auto [first, last] = watchers_.equal_range(job);
-  for (auto it = first; it != last;) {
-    if (const auto watcher = it->second.lock()) {
-      watcher->wake(progress, ended);
-      ++it;
-    } else {
-      it = watchers_.erase(it);
-    }
-  }
+  for (auto it = first; it != last; ++it) it->second->wake(progress, ended);
 }
 
 void Hub::changed(JobId job) {
@@ -93,6 +95,11 @@ std::optional<LiveProgress> Hub::current(JobId job) const {
   std::lock_guard lock(mutex_);
   const auto found = progress_.find(job);
   return found == progress_.end() ? std::nullopt : std::optional(found->second);
+}
+
+size_t Hub::watchers() const {
+  std::lock_guard lock(mutex_);
+  return watchers_.size();
 }
 
 }  // namespace quarry::server

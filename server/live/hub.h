@@ -23,7 +23,8 @@ struct LiveProgress {
 
 class Hub {
  public:
-  /// One watcher of one job, used by one coroutine.
+  /// One watcher of one job, used by one coroutine. The hub knows it until it is destroyed, which must be before the
+  /// hub is.
   class Subscription {
    public:
     virtual ~Subscription() = default;
@@ -34,20 +35,21 @@ class Hub {
     virtual std::optional<LiveProgress> take_progress() = 0;  ///< the newest not yet taken
   };
 
-  std::shared_ptr<Subscription> subscribe(JobId job);
+  std::unique_ptr<Subscription> subscribe(JobId job);
   /// Something durable happened to the job.
   void changed(JobId job);
   void progress(JobId job, LiveProgress progress);
   /// No attempt of it runs here any more.
   void ended(JobId job);
   std::optional<LiveProgress> current(JobId job) const;
+  size_t watchers() const;  ///< subscriptions that exist now
 
  private:
   class Watcher;
   void notify(JobId job, const std::optional<LiveProgress>& progress, bool ended);
 
   mutable std::mutex mutex_;
-  std::unordered_multimap<JobId, std::weak_ptr<Watcher>> watchers_;
+  std::unordered_multimap<JobId, Watcher*> watchers_;
   std::unordered_map<JobId, LiveProgress>
       progress_;  ///< of attempts running through this server: bounded by its leases
 };

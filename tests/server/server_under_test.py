@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 import subprocess
+import time
 from pathlib import Path
 
 import jsonschema
@@ -130,6 +131,23 @@ class Server:
         finally:
             if connection is None:
                 own.close()
+
+    def metrics(self):
+        """The figures of /metrics by name, labels included."""
+        own = http.client.HTTPConnection("127.0.0.1", self.facts["metrics_port"], timeout=PATIENCE_SECONDS)
+        try:
+            own.request("GET", "/metrics")
+            lines = own.getresponse().read().decode().splitlines()
+        finally:
+            own.close()
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if not line.startswith("#"))}
+
+    def eventually(self, holds, what):
+        """Waits until holds() is true."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not holds():
+            assert time.monotonic() < until, what
+            time.sleep(0.05)
 
     def raw(self):
         """A TLS socket to the API, for bytes that no HTTP library would send."""

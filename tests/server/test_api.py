@@ -424,6 +424,22 @@ class Api(unittest.TestCase):
         self.assertEqual(self.call("GET", f"/v1/jobs/{job}/events", headers={"Last-Event-ID": last}).body, b"")
         self.refused("GET", f"/v1/jobs/{job}/events", headers={"Last-Event-ID": "x"}, status=400, code="bad_header")
 
+    def test_nobody_is_remembered_who_has_waited_for_a_job_that_nothing_happens_to(self):
+        job = self.call("POST", "/v1/jobs", {"job": self.server.job()}, 201).json["id"]
+        streams = [self.server.raw() for _ in range(5)]
+        for sock in streams:
+            sock.sendall(f"GET /v1/jobs/{job}/events HTTP/1.1\r\nHost: a\r\n"
+                         f"Authorization: Bearer {self.server.keys['renter']}\r\n\r\n".encode())
+            while b"job.queued" not in sock.recv(65536):
+                pass
+        for any_job in ("job_00000000-0000-7000-8000-000000000000", job):
+            self.server.request("GET", f"/v1/jobs/{any_job}?wait=1")
+        self.assertEqual(self.server.metrics()["quarry_job_watchers"], 5)
+        for sock in streams:
+            sock.close()
+        self.server.eventually(lambda: self.server.metrics()["quarry_job_watchers"] == 0, "a watcher is kept")
+        self.assertEqual(self.server.metrics()["quarry_event_streams"], 0)
+
     # --- account, usage, boxes ---
 
     def test_the_ledger_sums_to_the_balance(self):
