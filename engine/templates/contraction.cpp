@@ -1,0 +1,321 @@
+#include "engine/templates/contraction.h"
+
+#include <algorithm>
+
+#include "engine/tile/pipeline.h"
+
+namespace quarry::templates {
+
+using graph::DType;
+using tile::Body;
+using tile::ExprId;
+using tile::Program;
+
+namespace {
+
+constexpr int64_t kBlockK = 64;                                   ///< 128 bytes of 16-bit elements: one swizzle
+constexpr int64_t kGroupRows = 64;                                ///< of a warpgroup
+constexpr int kProducerRegisters = 40, kConsumerRegisters = 232;  ///< of 65,536 in all with two consumers
+constexpr size_t kMostBatches = 3;                                ///< a map has 5 axes
+
+int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+/// Whether the operand is contiguous along m or n, not along k.
+bool is_transposed(const OperandView& view, int64_t rows, int64_t k) {
+  return k > 1 ? view.k_stride != 1 : rows > 1 && view.row_stride == 1;
+}
+
+class Contraction {
+ public:
+  Contraction(const ContractionProblem& problem, const ContractionSchedule& schedule)
+      : problem_(problem), schedule_(schedule), arena_(program_.arena) {}
+
+  std::optional<Program> run() {
+    if (!takes()) return std::nullopt;
+    declare();
+    if (staged_) declare_staging();
+    add_roles();
+    if (!tile::verify(program_).empty()) return std::nullopt;
+    return std::move(program_);
+  }
+
+ private:
+  bool takes() const {
+    const bool narrow = problem_.operand == DType::BF16 || problem_.operand == DType::F16;
+    const bool stores =
+        problem_.result == DType::F32 || problem_.result == DType::BF16 || problem_.result == DType::F16;
+    if (!narrow || !stores || problem_.batches.size() > kMostBatches) return false;
+    if (problem_.m < 1 || problem_.n < 1 || problem_.k < 1) return false;
+    const auto& [parts, block_m, block_n, stages, raster_rows] = schedule_;
+    return parts >= 1 && (block_m == 64 || block_m == 128) && block_n >= 8 && block_n <= 256 && block_n % 8 == 0 &&
+           stages >= 2 && raster_rows >= 1 && problem_.left.argument > 0 && problem_.right.argument > 0;
+  }
+
+  int groups() const { return static_cast<int>(schedule_.block_m / kGroupRows); }
+  int64_t batches() const {
+    int64_t product = 1;
+    for (int64_t extent : problem_.batches) product *= extent;
+    return product;
+  }
+
+  void declare() {
+    program_.name = "contraction";
+    program_.warps = 4 * (1 + groups());
+    const int arguments = std::max(problem_.left.argument, problem_.right.argument) + 1;
+    program_.arguments.push_back({"result", problem_.result, problem_.result_elements});
+    for (int i = 1; i < arguments; ++i) {
+      const OperandView& view = i == problem_.left.argument ? problem_.left : problem_.right;
+      program_.arguments.push_back({"read" + std::to_string(i - 1), problem_.operand, view.elements});
+    }
+    batch_ = program_.new_range(batches());
+    tiles_m_ = ceil_div(problem_.m, schedule_.block_m);
+    tiles_n_ = ceil_div(problem_.n, schedule_.block_n);
+    m_ = program_.new_range(tiles_m_);
+    n_ = program_.new_range(tiles_n_);
+    part_ = program_.new_range(schedule_.parts);
+    steps_ = ceil_div(ceil_div(problem_.k, kBlockK), schedule_.parts);
+    pipeline_.emplace(program_, "stages", schedule_.stages, 4 * groups());
+    left_ = operand("a", problem_.left, problem_.m, schedule_.block_m);
+    right_ = operand("b", problem_.right, problem_.n, schedule_.block_n);
+    const char* row = problem_.operand == DType::BF16 ? "wgmma.m64k16.bf16" : "wgmma.m64k16.f16";
+    program_.fragments.push_back({"c", tile::matrix_row(row), schedule_.block_n});
+    staged_ = can_stage();
+  }
+
+  struct Side {
+    int memory, map;
+    bool transposed;
+    int64_t boxes;  ///< of one stage
+  };
+
+  Side operand(const char* name, const OperandView& view, int64_t rows, int64_t block) {
+    Side side{.memory = 0,
+              .map = static_cast<int>(program_.maps.size()),
+              .transposed = is_transposed(view, rows, problem_.k),
+              .boxes = 1};
+    tile::TensorMap map{.argument = view.argument, .dtype = problem_.operand, .offset = view.offset};
+    map.extents = side.transposed ? std::vector{rows, problem_.k} : std::vector{problem_.k, rows};
+    map.strides = {side.transposed ? view.row_stride : view.k_stride,
+                   side.transposed ? view.k_stride : view.row_stride};
+    map.box = {kBlockK, side.transposed ? kBlockK : block};
+    // The stride of an axis of one element does not matter, so it is what the engine wants.
+    if (map.extents[0] == 1) map.strides[0] = 1;
+    if (map.extents[1] == 1) map.strides[1] = 8;
+    add_batches(map, view.batch_strides);
+    if (side.transposed) side.boxes = ceil_div(block, kBlockK);
+    side.memory = pipeline_->memory(name, problem_.operand, side.transposed ? kBlockK * side.boxes : block, kBlockK,
+                                    tile::Swizzle::B128);
+    program_.maps.push_back(std::move(map));
+    return side;
+  }
+
+  void add_batches(tile::TensorMap& map, const std::vector<int64_t>& strides) const {
+    for (size_t i = problem_.batches.size(); i-- > 0;) {  // innermost first
+      map.extents.push_back(problem_.batches[i]);
+      map.strides.push_back(problem_.batches[i] == 1 ? 8 : strides[i]);
+      map.box.push_back(1);
+    }
+  }
+
+  // Coordinates of the batch axes, innermost first, behind the first two.
+  void add_batch_coordinates(std::vector<ExprId>& coordinates) {
+    ExprId rest = program_.range(batch_);
+    for (size_t i = problem_.batches.size(); i-- > 0;) {
+      coordinates.push_back(i == 0 ? rest : arena_.mod(rest, problem_.batches[i]));
+      rest = arena_.div(rest, problem_.batches[i]);
+    }
+  }
+
+  // The tile leaves by the TMA engine if rows of the result are contiguous and start at multiples of 16 bytes.
+  bool can_stage() const {
+    const int64_t size = graph::byte_size(problem_.result), columns = 128 / size;
+    if (problem_.n_stride != 1 || schedule_.block_n % columns != 0) return false;
+    const auto whole = [&](int64_t stride) { return stride * size % 16 == 0; };
+    return whole(problem_.result_offset) && (problem_.m == 1 || whole(problem_.m_stride)) &&
+           std::ranges::all_of(problem_.result_batch_strides, whole);
+  }
+
+  void declare_staging() {
+    const int64_t size = graph::byte_size(problem_.result), columns = 128 / size;
+    staging_ = static_cast<int>(program_.memories.size());
+    program_.memories.push_back({"out", problem_.result, kGroupRows, columns, tile::Swizzle::B128, 2 * groups()});
+    tile::TensorMap map{.argument = 0, .dtype = problem_.result, .offset = problem_.result_offset};
+    map.extents = {problem_.n, problem_.m};
+    map.strides = {1, problem_.m == 1 ? 16 / size : problem_.m_stride};
+    map.box = {columns, kGroupRows};
+    for (size_t i = problem_.batches.size(); i-- > 0;) {
+      map.extents.push_back(problem_.batches[i]);
+      map.strides.push_back(problem_.batches[i] == 1 ? 16 / size : problem_.result_batch_strides[i]);
+      map.box.push_back(1);
+    }
+    out_map_ = static_cast<int>(program_.maps.size());
+    program_.maps.push_back(std::move(map));
+  }
+
+  void add_roles() {
+    const bool moves = groups() == 2;  // registers move between warpgroups only where they are short
+    Body fills = {tiles(producer())};
+    program_.body.push_back({tile::Role{"producer", 0, 4, moves ? kProducerRegisters : 0, true, -1, std::move(fills)}});
+    group_ = program_.new_range(groups());
+    Body work = {tiles(consumer())};
+    if (staged_) work.push_back({tile::StoreWait{0, true}});
+    program_.body.push_back(
+        {tile::Role{"consumer", 4, 4 * groups(), moves ? kConsumerRegisters : 0, false, group_, std::move(work)}});
+  }
+
+  tile::Statement tiles(Body body) const {
+    return {tile::Tiles{batch_, m_, n_, part_, batches(), tiles_m_, tiles_n_, schedule_.parts, schedule_.raster_rows,
+                        std::move(body)}};
+  }
+
+  // k of the step, in elements.
+  ExprId depth(int step) {
+    const ExprId first = arena_.multiply(program_.range(part_), steps_);
+    return arena_.multiply(arena_.add(first, program_.range(step)), kBlockK);
+  }
+
+  Body producer() {
+    const int step = program_.new_range(steps_);
+    std::vector<tile::Fill> boxes;
+    add_boxes(boxes, left_, m_, schedule_.block_m, step);
+    add_boxes(boxes, right_, n_, schedule_.block_n, step);
+    Body body;
+    pipeline_->fill(body, std::move(boxes));
+    return {{tile::For{step, steps_, false, std::move(body)}}};
+  }
+
+  void add_boxes(std::vector<tile::Fill>& boxes, const Side& side, int tile_range, int64_t block, int step) {
+    const ExprId row = arena_.multiply(program_.range(tile_range), block);
+    for (int64_t box = 0; box < side.boxes; ++box) {
+      const ExprId along = arena_.shift(row, box * kBlockK);
+      tile::Fill fill{side.memory, box * kBlockK, side.map, {}};
+      fill.coordinates = side.transposed ? std::vector{along, depth(step)} : std::vector{depth(step), row};
+      add_batch_coordinates(fill.coordinates);
+      boxes.push_back(std::move(fill));
+    }
+  }
+
+  Body consumer() {
+    const int step = program_.new_range(steps_);
+    const ExprId row = arena_.multiply(program_.range(group_), kGroupRows);
+    std::vector<tile::Mma> products;
+    for (int64_t slice = 0; slice < kBlockK / 16; ++slice) {
+      const ExprId k = arena_.integer(slice);
+      products.push_back(
+          {0, {left_.memory, row, k, left_.transposed}, {right_.memory, arena_.integer(0), k, right_.transposed}});
+    }
+    Body turn;
+    pipeline_->consume(turn, step, std::move(products));
+    Body body = {{tile::Zero{0}}, {tile::For{step, steps_, false, std::move(turn)}}};
+    pipeline_->drain(body);
+    Body end = staged_ ? staged_epilogue() : direct_epilogue();
+    if (schedule_.parts == 1) {
+      std::ranges::move(end, std::back_inserter(body));
+    } else {
+      body.push_back({join(std::move(end))});
+    }
+    return body;
+  }
+
+  tile::JoinParts join(Body body) {
+    ExprId number = arena_.add(arena_.multiply(program_.range(batch_), tiles_m_), program_.range(m_));
+    number = arena_.add(arena_.multiply(number, tiles_n_), program_.range(n_));
+    number = arena_.add(arena_.multiply(number, groups()), program_.range(group_));
+    return {
+        0, program_.range(part_), schedule_.parts, number, batches() * tiles_m_ * tiles_n_ * groups(), std::move(body)};
+  }
+
+  ExprId rounded() {
+    const ExprId element = arena_.load(DType::F32, tile::kAccumulator, arena_.integer(0), tile::kNoExpr);
+    return problem_.result == DType::F32 ? element : arena_.cast(problem_.result, element);
+  }
+  // First row of this warpgroup, in elements of m.
+  ExprId first_row() {
+    return arena_.add(arena_.multiply(program_.range(m_), schedule_.block_m),
+                      arena_.multiply(program_.range(group_), kGroupRows));
+  }
+
+  Body staged_epilogue() {
+    const int64_t columns = program_.memories[static_cast<size_t>(staging_)].columns;
+    const int64_t pieces = schedule_.block_n / columns;
+    const int piece = program_.new_range(pieces);
+    const ExprId first = arena_.multiply(program_.range(piece), columns);
+    const ExprId slot = arena_.add(arena_.multiply(program_.range(group_), 2), arena_.mod(program_.range(piece), 2));
+    std::vector<ExprId> coordinates = {arena_.add(arena_.multiply(program_.range(n_), schedule_.block_n), first),
+                                       first_row()};
+    add_batch_coordinates(coordinates);
+    // Two slots take turns within a tile. An odd number of pieces would meet its own last one in the next tile.
+    const int unread = pieces % 2 == 0 ? 1 : 0;
+    tile::Elements elements{.fragment = 0,
+                            .row_range = program_.new_range(kGroupRows),
+                            .column_range = program_.new_range(columns),
+                            .first = first,
+                            .count = columns,
+                            .value = rounded(),
+                            .memory = staging_,
+                            .slot = slot};
+    Body body = {{tile::StoreWait{unread, false}},
+                 {tile::GroupSync{}},
+                 {elements},
+                 {tile::ProxyFence{}},
+                 {tile::GroupSync{}},
+                 {tile::StoreTile{staging_, slot, out_map_, coordinates}}};
+    return {{tile::For{piece, pieces, true, std::move(body)}}};
+  }
+
+  Body direct_epilogue() {
+    const int row_range = program_.new_range(kGroupRows), column_range = program_.new_range(schedule_.block_n);
+    const ExprId row = arena_.add(first_row(), program_.range(row_range));
+    const ExprId column =
+        arena_.add(arena_.multiply(program_.range(n_), schedule_.block_n), program_.range(column_range));
+    ExprId index = arena_.add(arena_.multiply(row, problem_.m_stride), arena_.multiply(column, problem_.n_stride));
+    std::vector<ExprId> batch;
+    add_batch_coordinates(batch);
+    for (size_t i = 0; i < batch.size(); ++i) {
+      const int64_t stride = problem_.result_batch_strides[batch.size() - 1 - i];
+      index = arena_.add(index, arena_.multiply(batch[i], stride));
+    }
+    const ExprId inside = arena_.both(arena_.between(row, 0, problem_.m), arena_.between(column, 0, problem_.n));
+    return {{tile::Elements{.fragment = 0,
+                            .row_range = row_range,
+                            .column_range = column_range,
+                            .first = arena_.integer(0),
+                            .count = schedule_.block_n,
+                            .value = rounded(),
+                            .argument = 0,
+                            .index = arena_.shift(index, problem_.result_offset),
+                            .condition = inside}}};
+  }
+
+  const ContractionProblem& problem_;
+  const ContractionSchedule& schedule_;
+  Program program_;
+  lower::Arena& arena_;
+  std::optional<tile::Pipeline> pipeline_;
+  int batch_ = 0, m_ = 0, n_ = 0, part_ = 0, group_ = 0, staging_ = -1, out_map_ = -1;
+  int64_t tiles_m_ = 0, tiles_n_ = 0, steps_ = 0;
+  Side left_{}, right_{};
+  bool staged_ = false;
+};
+
+}  // namespace
+
+std::string to_string(const ContractionSchedule& schedule) {
+  return std::to_string(schedule.block_m) + "x" + std::to_string(schedule.block_n) + " stages " +
+         std::to_string(schedule.stages) + " raster " + std::to_string(schedule.raster_rows) + " parts " +
+         std::to_string(schedule.parts);
+}
+
+std::optional<Program> contraction(const ContractionProblem& problem, const ContractionSchedule& schedule) {
+  return Contraction(problem, schedule).run();
+}
+
+int64_t work_items(const ContractionProblem& problem, const ContractionSchedule& schedule) {
+  int64_t items = ceil_div(problem.m, schedule.block_m) * ceil_div(problem.n, schedule.block_n) * schedule.parts;
+  for (int64_t extent : problem.batches) items *= extent;
+  return items;
+}
+
+}  // namespace quarry::templates

@@ -1,0 +1,181 @@
+#include "tests/templates/contraction_case.h"
+
+#include <bit>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <random>
+
+#include "engine/graph/number.h"
+#include "engine/tile/evaluate.h"
+#include "engine/tile/interpret.h"
+
+namespace quarry::test {
+
+using graph::DType;
+using templates::ContractionProblem;
+using templates::OperandView;
+
+namespace {
+
+int64_t padded(int64_t extent) {
+  return (extent + 7) / 8 * 8;
+}
+
+OperandView view_of(int argument, int64_t rows, int64_t k, bool contiguous_along_k,
+                    const std::vector<int64_t>& batches) {
+  OperandView view{.argument = argument};
+  view.row_stride = contiguous_along_k ? padded(k) : 1;
+  view.k_stride = contiguous_along_k ? 1 : padded(rows);
+  int64_t stride = contiguous_along_k ? rows * padded(k) : k * padded(rows);
+  view.batch_strides.resize(batches.size());
+  for (size_t i = batches.size(); i-- > 0;) {
+    view.batch_strides[i] = stride;
+    stride *= batches[i];
+  }
+  view.elements = stride;
+  return view;
+}
+
+int64_t offset_in(const std::vector<int64_t>& strides, const std::vector<int64_t>& batches, int64_t batch) {
+  int64_t offset = 0;
+  for (size_t i = batches.size(); i-- > 0;) {
+    offset += batch % batches[i] * strides[i];
+    batch /= batches[i];
+  }
+  return offset;
+}
+
+struct Buffers {
+  std::vector<std::byte> result, left, right;
+};
+
+// Poison in what no element of the operand covers: reading it would show.
+std::vector<std::byte> random_operand(const OperandView& view, DType dtype, int64_t rows, int64_t k,
+                                      const std::vector<int64_t>& batches, int64_t batch_count,
+                                      std::mt19937_64& random) {
+  std::vector<std::byte> bytes(static_cast<size_t>(view.elements * 2), std::byte{0xff});
+  std::normal_distribution<double> normal;
+  for (int64_t batch = 0; batch < batch_count; ++batch) {
+    const int64_t base = offset_in(view.batch_strides, batches, batch);
+    for (int64_t row = 0; row < rows; ++row) {
+      for (int64_t i = 0; i < k; ++i) {
+        const double value = normal(random) * (random() % 16 == 0 ? 64 : 1);
+        tile::store_bits(dtype, bytes.data(), base + row * view.row_stride + i * view.k_stride,
+                         graph::from_double(dtype, value));
+      }
+    }
+  }
+  return bytes;
+}
+
+std::vector<uint32_t> rows_of(const OperandView& view, DType dtype, const std::vector<std::byte>& bytes, int64_t base,
+                              int64_t rows, int64_t k, int64_t depth) {
+  std::vector<uint32_t> values(static_cast<size_t>(rows * depth));
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t i = 0; i < k; ++i) {
+      values[static_cast<size_t>(row * depth + i)] =
+          static_cast<uint32_t>(tile::load_bits(dtype, bytes.data(), base + row * view.row_stride + i * view.k_stride));
+    }
+  }
+  return values;
+}
+
+// The sums of one batch, part by part, as the row adds them.
+std::vector<float> sums(const ContractionProblem& problem, int64_t parts, const std::vector<uint32_t>& left,
+                        const std::vector<uint32_t>& right, int64_t depth) {
+  const auto& row = tile::matrix_rows()[static_cast<size_t>(
+      tile::matrix_row(problem.operand == DType::BF16 ? "wgmma.m64k16.bf16" : "wgmma.m64k16.f16"))];
+  const int64_t part_depth = depth / parts;
+  std::vector<float> total(static_cast<size_t>(problem.m * problem.n));
+  for (int64_t part = 0; part < parts; ++part) {
+    std::vector<uint32_t> a, b;
+    for (int64_t i = 0; i < problem.m; ++i) {
+      const auto at = left.begin() + i * depth + part * part_depth;
+      a.insert(a.end(), at, at + part_depth);
+    }
+    for (int64_t i = 0; i < problem.n; ++i) {
+      const auto at = right.begin() + i * depth + part * part_depth;
+      b.insert(b.end(), at, at + part_depth);
+    }
+    std::vector<float> sum(total.size());
+    tile::multiply(row, problem.m, problem.n, part_depth, a.data(), b.data(), sum.data());
+    for (size_t i = 0; i < sum.size(); ++i) total[i] += sum[i];
+  }
+  return total;
+}
+
+}  // namespace
+
+std::string to_string(const Form& form) {
+  std::string text = std::string(graph::name(form.operand)) + " " + form.layout + " " + std::to_string(form.m) + "x" +
+                     std::to_string(form.n) + "x" + std::to_string(form.k) + " -> " +
+                     std::string(graph::name(form.result)) + (form.result_transposed ? " transposed" : "");
+  for (int64_t batch : form.batches) text += " batch " + std::to_string(batch);
+  return text;
+}
+
+ContractionProblem problem_of(const Form& form) {
+  ContractionProblem problem{
+      .operand = form.operand, .result = form.result, .batches = form.batches, .m = form.m, .n = form.n, .k = form.k};
+  problem.left = view_of(1, form.m, form.k, form.layout[0] == 'N', form.batches);
+  problem.right = view_of(2, form.n, form.k, form.layout[1] == 'T', form.batches);
+  problem.m_stride = form.result_transposed ? 1 : form.n;
+  problem.n_stride = form.result_transposed ? form.m : 1;
+  int64_t stride = form.m * form.n;
+  problem.result_batch_strides.resize(form.batches.size());
+  for (size_t i = form.batches.size(); i-- > 0;) {
+    problem.result_batch_strides[i] = stride;
+    stride *= form.batches[i];
+  }
+  problem.result_elements = stride;
+  return problem;
+}
+
+void check_contraction(const Form& form, const templates::ContractionSchedule& schedule, int64_t blocks,
+                       uint64_t seed) {
+  INFO(to_string(form) << ", " << to_string(schedule) << ", " << blocks << " blocks, seed " << seed);
+  const ContractionProblem problem = problem_of(form);
+  auto program = templates::contraction(problem, schedule);
+  REQUIRE(program.has_value());
+  int64_t batches = 1;
+  for (int64_t extent : form.batches) batches *= extent;
+  std::mt19937_64 random(seed);
+  Buffers buffers;
+  buffers.left = random_operand(problem.left, form.operand, form.m, form.k, form.batches, batches, random);
+  buffers.right = random_operand(problem.right, form.operand, form.n, form.k, form.batches, batches, random);
+  buffers.result.assign(static_cast<size_t>(problem.result_elements * graph::byte_size(form.result)), std::byte{0xff});
+  const std::span<std::byte> arguments[] = {buffers.result, buffers.left, buffers.right};
+  REQUIRE(tile::interpret(*program, arguments, {blocks, seed}) == "");
+
+  const int64_t steps = (form.k + 63) / 64;
+  const int64_t depth = (steps + schedule.parts - 1) / schedule.parts * schedule.parts * 64;
+  size_t differ = 0, beyond = 0;
+  for (int64_t batch = 0; batch < batches; ++batch) {
+    const int64_t left_base = offset_in(problem.left.batch_strides, form.batches, batch);
+    const int64_t right_base = offset_in(problem.right.batch_strides, form.batches, batch);
+    const auto left = rows_of(problem.left, form.operand, buffers.left, left_base, form.m, form.k, depth);
+    const auto right = rows_of(problem.right, form.operand, buffers.right, right_base, form.n, form.k, depth);
+    const std::vector<float> expected = sums(problem, schedule.parts, left, right, depth);
+    const int64_t base = offset_in(problem.result_batch_strides, form.batches, batch);
+    for (int64_t i = 0; i < form.m; ++i) {
+      for (int64_t j = 0; j < form.n; ++j) {
+        const float sum = expected[static_cast<size_t>(i * form.n + j)];
+        const uint64_t bits =
+            tile::load_bits(form.result, buffers.result.data(), base + i * problem.m_stride + j * problem.n_stride);
+        differ += bits != graph::cast_bits(DType::F32, form.result, std::bit_cast<uint32_t>(sum));
+        double exact = 0, magnitudes = 0;
+        for (int64_t k = 0; k < form.k; ++k) {
+          const double product = graph::to_double(form.operand, left[static_cast<size_t>(i * depth + k)]) *
+                                 graph::to_double(form.operand, right[static_cast<size_t>(j * depth + k)]);
+          exact += product;
+          magnitudes += std::abs(product);
+        }
+        beyond += std::abs(double{sum} - exact) > static_cast<double>(form.k + 64) * 0x1p-23 * magnitudes;
+      }
+    }
+  }
+  CHECK(differ == 0);
+  CHECK(beyond == 0);
+}
+
+}  // namespace quarry::test
