@@ -10,13 +10,18 @@
 
 namespace quarry::codegen {
 
+enum class Dialect : uint8_t { OpenCl, Cuda, Hip };
+
 /// What of a device decides how a kernel is written.
 struct Target {
+  Dialect dialect = Dialect::OpenCl;
   bool is_gpu = false;
   uint32_t compute_units = 1;
   uint32_t group_size = 256;  ///< work-items a group, GPUs only
   int native_lanes = 16;      ///< f32 lanes of a processor's vector registers: 16, 8 or 4
   bool has_f64 = true;
+  uint32_t shared_bytes = 32 << 10;                 ///< memory that the work-items of a group share
+  uint32_t subgroup = 32;                           ///< work-items that run in lock step, GPUs only
   uint64_t most_scratch_bytes = uint64_t{8} << 20;  ///< for the parts of a split reduction
 };
 
@@ -42,7 +47,8 @@ std::string to_string(const Schedule& schedule);
 Schedule choose_schedule(const lower::LoopNest& nest, const Target& target);
 
 /// One launch of a program. Arguments, in order: the result's buffer and its offset in elements (i64); for each read
-/// the same; the step (i32) if reads_step; the seed (u64) if reads_seed.
+/// the same; the step (i32) if reads_step; the seed (u64) if reads_seed; in CUDA and HIP, where a launch has no offset,
+/// the number of the first group (u32), so that a long launch can be cut.
 struct Entry {
   std::string name;
   uint64_t work_items = 0;  ///< in all, a multiple of local

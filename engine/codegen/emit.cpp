@@ -3,6 +3,7 @@
 #include <bit>
 #include <cassert>
 
+#include "engine/codegen/dialects/dialect.h"
 #include "engine/codegen/values.h"
 
 namespace quarry::codegen {
@@ -45,6 +46,7 @@ class Emitter {
         nest_(scheduled.nest),
         operations_(helpers, target),
         values_(scheduled, operations_, !fits_int(scheduled)),
+        has_first_group_(text_of(target.dialect).has_first_group),
         to_scratch_(to_scratch) {}
 
   // The kernel's text; fills in the entry's sizes.
@@ -60,7 +62,7 @@ class Emitter {
       values_.line(read + " += " + read + "_offset;");
     }
     if (scheduled_.group > 1)
-      values_.line("__local " + accumulator_type(1) + " shared[" + std::to_string(scheduled_.group) + "];");
+      values_.line("SHARED " + accumulator_type(1) + " shared[" + std::to_string(scheduled_.group) + "];");
     open_tiles();
     bind_lanes();
     decode_tile();
@@ -81,31 +83,32 @@ class Emitter {
   DType stored_dtype() const { return to_scratch_ ? nest_.accumulator : nest_.result; }
 
   std::string signature(const Entry& entry) const {
-    std::string text = "__kernel __attribute__((reqd_work_group_size(" + std::to_string(entry.local) +
-                       ", 1, 1)))\nvoid " + entry.name + "(__global " + std::string(storage_type(stored_dtype())) +
-                       "* restrict result, long result_offset";
+    std::string text = "KERNEL(" + std::to_string(entry.local) + ") " + entry.name + "(GLOBAL " +
+                       std::string(storage_type(stored_dtype())) + "* RESTRICT result, long result_offset";
     for (size_t i = 0; i < nest_.reads.size(); ++i) {
       const std::string read = "read" + std::to_string(i);
-      text += ",\n    __global const " + std::string(storage_type(nest_.reads[i].dtype)) + "* restrict " + read +
+      text += ",\n    GLOBAL const " + std::string(storage_type(nest_.reads[i].dtype)) + "* RESTRICT " + read +
               ", long " + read + "_offset";
     }
     if (entry.reads_step) text += ", int step";
     if (entry.reads_seed) text += ", ulong seed";
+    if (has_first_group_) text += ", uint first_group";
     return text + ")";
   }
 
   void open_tiles() {
     const std::string total = std::to_string(total_), chunk = std::to_string(scheduled_.chunk);
+    const std::string grid_item = "GRID_ITEM(" + std::to_string(scheduled_.local) + ")";
     if (scheduled_.group > 1) {
-      values_.line("const int item = (int)get_local_id(0);");
-      values_.line("const " + index_type() + " tile = (" + index_type() + ")(get_global_id(0) / " +
+      values_.line("const int item = (int)GROUP_ITEM;");
+      values_.line("const " + index_type() + " tile = (" + index_type() + ")(" + grid_item + " / " +
                    std::to_string(scheduled_.local) + ");");
       values_.open("");
     } else if (scheduled_.chunk == 1) {
-      values_.line("const " + index_type() + " tile = (" + index_type() + ")get_global_id(0);");
+      values_.line("const " + index_type() + " tile = (" + index_type() + ")" + grid_item + ";");
       values_.open("if (tile < " + total + ")");
     } else {
-      values_.line("const " + index_type() + " first = (" + index_type() + ")get_global_id(0) * " + chunk + ";");
+      values_.line("const " + index_type() + " first = (" + index_type() + ")" + grid_item + " * " + chunk + ";");
       values_.line("const " + index_type() + " end = min(first + " + chunk + ", (" + index_type() + ")" + total + ");");
       values_.open("for (" + index_type() + " tile = first; tile < end; ++tile)");
     }
@@ -195,7 +198,7 @@ class Emitter {
       low += " + item";
       step = std::to_string(scheduled_.group);
     }
-    values_.open("for (" + type + " " + variable + " = " + low + "; " + variable + " < " + high + "; " + variable +
+    values_.open("LOOP (" + type + " " + variable + " = " + low + "; " + variable + " < " + high + "; " + variable +
                  " += " + step + ")");
     return variable;
   }
@@ -364,7 +367,7 @@ class Emitter {
   std::string combine_group(const std::string& sum) {
     values_.line("shared[item] = " + sum + ";");
     for (int64_t half = scheduled_.group / 2; half >= 1; half /= 2) {
-      values_.line("barrier(CLK_LOCAL_MEM_FENCE);");
+      values_.line("SYNCHRONISE;");
       const std::string other = "shared[item + " + std::to_string(half) + "]";
       values_.line("if (item < " + std::to_string(half) + ") shared[item] = " + join("shared[item]", other, 1) + ";");
     }
@@ -383,9 +386,9 @@ class Emitter {
     }
     const Expr& index = nest_.arena[nest_.store_index];
     const bool varying = scheduled_.lane_range >= 0 && (index.ranges >> scheduled_.lane_range & 1);
-    const Printed condition = values_.condition(nest_.store_condition, copies);
     const bool always =
         nest_.arena[nest_.store_condition].kind == Kind::All && nest_.arena.terms(nest_.store_condition).empty();
+    const Printed condition = always ? Printed{} : values_.condition(nest_.store_condition, copies);
     if (!varying) {
       std::string test = always ? "" : condition.text;
       if (scheduled_.group > 1) test = "item == 0" + (always ? "" : " && " + condition.text);
@@ -396,12 +399,12 @@ class Emitter {
     }
     final.text = values_.widened(final, dtype, scheduled_.lanes);
     const auto start = values_.contiguous(nest_.store_index, copies);
-    if (start && !(condition.varying && !always)) {
+    if (start && !condition.varying) {
       const std::string text = operations_.store(dtype, "result", place(*start), final.text, scheduled_.lanes);
       values_.line((always ? "" : "if (" + condition.text + ") ") + text + ";");
       return;
     }
-    scatter(dtype, final.text, copies, always ? Printed{} : condition);
+    scatter(dtype, final.text, copies, condition);
   }
 
   void scatter(DType dtype, const std::string& value, const Copies& copies, const Printed& condition) {
@@ -426,17 +429,11 @@ class Emitter {
   const LoopNest& nest_;
   Operations operations_;
   Values values_;
-  bool to_scratch_;
+  bool has_first_group_, to_scratch_;
   int64_t total_ = 0;
   std::string part_;
   std::vector<Copies> parts_;  // copies of the reduction
 };
-
-constexpr char kPreamble[] =
-    "#pragma OPENCL FP_CONTRACT OFF\n"
-    "#if defined(cl_khr_fp64)\n"
-    "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n"
-    "#endif\n";
 
 double work_of(const LoopNest& nest) {
   const double points =
@@ -464,7 +461,7 @@ std::string add_kernel(Program& program, const LoopNest& nest, const Schedule& s
 Program generate(const LoopNest& nest, const Schedule& schedule, const Target& target) {
   Program program;
   if (nest.value == lower::kNoExpr) return program;
-  Helpers helpers;
+  Helpers helpers(target.dialect);
   std::string kernels = add_kernel(program, nest, schedule, target, helpers);
   if (program.entries[0].writes_scratch) {
     const int64_t parts = apply(nest, schedule).split;
@@ -474,7 +471,7 @@ Program generate(const LoopNest& nest, const Schedule& schedule, const Target& t
     std::erase_if(join_schedule, [](const Action& action) { return action.kind == ActionKind::Split; });
     kernels += add_kernel(program, join, join_schedule, target, helpers);
   }
-  program.source = kPreamble + helpers.text() + kernels;
+  program.source = std::string(text_of(target.dialect).prelude) + helpers.text() + kernels;
   return program;
 }
 

@@ -2,8 +2,11 @@
 // scalars and vectors.
 #include "engine/codegen/helpers.h"
 
+#include <algorithm>
 #include <array>
 #include <cassert>
+
+#include "engine/codegen/dialects/dialect.h"
 
 namespace quarry::codegen {
 
@@ -18,21 +21,21 @@ struct Helper {
 constexpr Helper kHelpers[] = {
     // x / 0 = 0 and lowest / -1 = lowest, without ever dividing by either. The divisor is no select(): LLVM 14 divides
     // by both of its sides, and takes a vector of constants, as an IOTA's lanes are, for undefined if one of them is 0.
-    {"q_div", R"(static $T$V q_div_$T$V($T$V a, $T$V b) {
+    {"q_div", R"(HELPER $T$V q_div_$T$V($T$V a, $T$V b) {
   const $M$V zero = convert_$M$V(b == ($T$V)(0)), minus = convert_$M$V(b == ($T$V)(-1));
   $T$V q = a / (b + (zero & ($M$V)(1)) + ((minus & ($M$V)(1)) << ($M$V)(1)));
   q = select(q, as_$T$V(convert_$U$V(($U$V)(0) - as_$U$V(a))), minus);
   return select(q, ($T$V)(0), zero);
 }
 )"},
-    {"q_udiv", R"(static $T$V q_udiv_$T$V($T$V a, $T$V b) {
+    {"q_udiv", R"(HELPER $T$V q_udiv_$T$V($T$V a, $T$V b) {
   const $M$V zero = convert_$M$V(b == ($T$V)(0));
   return select(convert_$T$V(a / (b + convert_$T$V(zero & ($M$V)(1)))), ($T$V)(0), zero);
 }
 )"},
     // A wrapping product by squaring; a negative exponent divides 1 by it.
     {"q_ipow",
-     R"(static $T$V q_ipow_$T$V($T$V x, $T$V y) {
+     R"(HELPER $T$V q_ipow_$T$V($T$V x, $T$V y) {
   const $M$V negative = convert_$M$V(y < ($T$V)(0));
   $U$V power = ($U$V)(1), base = as_$U$V(x);
   $U$V e = as_$U$V(select(y, as_$T$V(convert_$U$V(($U$V)(0) - as_$U$V(y))), negative));
@@ -46,7 +49,7 @@ constexpr Helper kHelpers[] = {
 }
 )",
      {"q_div"}},
-    {"q_upow", R"(static $T$V q_upow_$T$V($T$V x, $T$V e) {
+    {"q_upow", R"(HELPER $T$V q_upow_$T$V($T$V x, $T$V e) {
   $T$V power = ($T$V)(1);
   for (int i = 0; i < $B; ++i) {
     power = select(power, convert_$T$V(power * x), convert_$M$V((e & ($T$V)(1)) != ($T$V)(0)));
@@ -56,20 +59,20 @@ constexpr Helper kHelpers[] = {
   return power;
 }
 )"},
-    {"q_max", R"(static $T$V q_max_$T$V($T$V a, $T$V b) {
+    {"q_max", R"(HELPER $T$V q_max_$T$V($T$V a, $T$V b) {
   return select(select(b, a, convert_$M$V(a > b)), a, convert_$M$V(a != a));
 }
 )"},
-    {"q_eq", R"(static $T$V q_eq_$T$V($T$V a, $T$V b) {
+    {"q_eq", R"(HELPER $T$V q_eq_$T$V($T$V a, $T$V b) {
   return select(($T$V)(0), ($T$V)(1), convert_$M$V(a == b));
 }
 )"},
     // A product under a SUM need not be rounded.
-    {"q_fma", R"(static $T$V q_fma_$T$V($T$V a, $T$V b, $T$V c) { return fma(a, b, c); }
+    {"q_fma", R"(HELPER $T$V q_fma_$T$V($T$V a, $T$V b, $T$V c) { return fma(a, b, c); }
 )"},
     // Rounds a float to the nearest f16, ties to even, and leaves it a float. Below 2^-14 the spacing is 2^-24: adding
     // 0.5 rounds there.
-    {"q_round_f16", R"(static $T$V q_round_f16_$T$V($T$V x) {
+    {"q_round_f16", R"(HELPER $T$V q_round_f16_$T$V($T$V x) {
   const uint$V bits = as_uint$V(x), magnitude = bits & (uint$V)(0x7fffffffu);
   const uint$V rounded = (magnitude + (uint$V)(0xfffu) + ((magnitude >> (uint$V)(13)) & (uint$V)(1))) & (uint$V)(0xffffe000u);
   const uint$V tiny = as_uint$V((as_float$V(magnitude) + (float$V)(0.5f)) - (float$V)(0.5f));
@@ -79,7 +82,7 @@ constexpr Helper kHelpers[] = {
   return as_float$V(result | (bits & (uint$V)(0x80000000u)));
 }
 )"},
-    {"q_round_bf16", R"(static $T$V q_round_bf16_$T$V($T$V x) {
+    {"q_round_bf16", R"(HELPER $T$V q_round_bf16_$T$V($T$V x) {
   const uint$V bits = as_uint$V(x);
   const uint$V rounded = (bits + (uint$V)(0x7fffu) + ((bits >> (uint$V)(16)) & (uint$V)(1))) & (uint$V)(0xffff0000u);
   return as_float$V(select(rounded, (uint$V)(0x7fc00000u), convert_int$V(x != x)));
@@ -87,7 +90,7 @@ constexpr Helper kHelpers[] = {
 )"},
     // An f64 or i64 as the f32 that rounds to any narrower float as the original would: inexact results get an odd last
     // bit.
-    {"q_odd_double", R"(static float$V q_odd_double_$T$V($T$V x) {
+    {"q_odd_double", R"(HELPER float$V q_odd_double_$T$V($T$V x) {
   const float$V f = convert_float$V(x);
   const double$V back = convert_double$V(f);
   const int$V inexact = convert_int$V(back != x) & convert_int$V(x == x) & convert_int$V(fabs(x) < (double$V)(1e300));
@@ -97,7 +100,7 @@ constexpr Helper kHelpers[] = {
   return as_float$V(select(as_uint$V(f), bits | (uint$V)(1), inexact));
 }
 )"},
-    {"q_odd_long", R"(static float$V q_odd_long_$T$V($T$V x) {
+    {"q_odd_long", R"(HELPER float$V q_odd_long_$T$V($T$V x) {
   const ulong$V magnitude = as_ulong$V(select(x, -x, convert_long$V(x < (long$V)(0))));
   const ulong$V shift = (ulong$V)(40) - min((ulong$V)(40), as_ulong$V(clz(magnitude)));
   const ulong$V kept = magnitude >> shift;
@@ -106,7 +109,7 @@ constexpr Helper kHelpers[] = {
   return select(f, -f, convert_int$V(x < (long$V)(0)));
 }
 )"},
-    {"q_from_f16", R"(static float$V q_from_f16_$T$V($T$V h) {
+    {"q_from_f16", R"(HELPER float$V q_from_f16_$T$V($T$V h) {
   const uint$V bits = convert_uint$V(h), magnitude = (bits & (uint$V)(0x7fffu)) << (uint$V)(13);
   uint$V result = as_uint$V(as_float$V(magnitude) * (float$V)(0x1p112f));
   result |= select((uint$V)(0), (uint$V)(0x7f800000u), convert_int$V(magnitude >= (uint$V)(0x0f800000u)));
@@ -115,23 +118,23 @@ constexpr Helper kHelpers[] = {
 )"},
     // Processors have one instruction for 8 or 16 of them; PoCL uses it in vload_half8 and 16 alone, and takes their
     // pointers for aligned, which a local copy is.
-    {"q_vector_from_f16", R"(static float$V q_vector_from_f16_$T$V($T$V h) {
+    {"q_vector_from_f16", R"(HELPER float$V q_vector_from_f16_$T$V($T$V h) {
   const $T$V aligned_copy = h;
   return vload_half$V(0, (const __private half*)&aligned_copy);
 }
 )"},
-    {"q_scalar_from_f16", R"(static float q_scalar_from_f16_$T($T h) {
+    {"q_scalar_from_f16", R"(HELPER float q_scalar_from_f16_$T($T h) {
   const $T8 copies = ($T8)(h);
   return vload_half8(0, (const __private half*)&copies).s0;
 }
 )"},
-    {"q_from_bf16", R"(static float$V q_from_bf16_$T$V($T$V h) { return as_float$V(convert_uint$V(h) << (uint$V)(16)); }
+    {"q_from_bf16", R"(HELPER float$V q_from_bf16_$T$V($T$V h) { return as_float$V(convert_uint$V(h) << (uint$V)(16)); }
 )"},
     // Of a float that already is a bf16.
-    {"q_to_bf16", R"(static ushort$V q_to_bf16_$T$V($T$V x) { return convert_ushort$V(as_uint$V(x) >> (uint$V)(16)); }
+    {"q_to_bf16", R"(HELPER ushort$V q_to_bf16_$T$V($T$V x) { return convert_ushort$V(as_uint$V(x) >> (uint$V)(16)); }
 )"},
     // Of a float that already is an f16. Subnormals: the magnitude is a whole number of 2^-24.
-    {"q_to_f16", R"(static ushort$V q_to_f16_$T$V($T$V x) {
+    {"q_to_f16", R"(HELPER ushort$V q_to_f16_$T$V($T$V x) {
   const uint$V bits = as_uint$V(x), magnitude = bits & (uint$V)(0x7fffffffu);
   uint$V h = (magnitude - (uint$V)(0x38000000u)) >> (uint$V)(13);
   h = select(h, convert_uint$V(fabs(x) * (float$V)(0x1p24f)), convert_int$V(magnitude < (uint$V)(0x38800000u)));
@@ -141,17 +144,17 @@ constexpr Helper kHelpers[] = {
 }
 )"},
     // Truncates and saturates, NaN to 0. Only values in range reach the conversion.
-    {"q_to_char", R"(static char$V q_to_char_$T$V($T$V x) {
+    {"q_to_char", R"(HELPER char$V q_to_char_$T$V($T$V x) {
   x = select(x, ($T$V)(0), convert_$M$V(x != x));
   return convert_char$V(convert_int$V(clamp(x, ($T$V)(-128), ($T$V)(127))));
 }
 )"},
-    {"q_to_uchar", R"(static uchar$V q_to_uchar_$T$V($T$V x) {
+    {"q_to_uchar", R"(HELPER uchar$V q_to_uchar_$T$V($T$V x) {
   x = select(x, ($T$V)(0), convert_$M$V(x != x));
   return convert_uchar$V(convert_int$V(clamp(x, ($T$V)(0), ($T$V)(255))));
 }
 )"},
-    {"q_to_int", R"(static int$V q_to_int_$T$V($T$V x) {
+    {"q_to_int", R"(HELPER int$V q_to_int_$T$V($T$V x) {
   const $M$V over = convert_$M$V(x >= ($T$V)(2147483648.0f)), under = convert_$M$V(x < ($T$V)(-2147483648.0f));
   const $M$V outside = over | under | convert_$M$V(x != x);
   int$V r = convert_int$V(select(x, ($T$V)(0), outside));
@@ -159,7 +162,7 @@ constexpr Helper kHelpers[] = {
   return select(r, (int$V)(-2147483647 - 1), convert_int$V(under));
 }
 )"},
-    {"q_to_long", R"(static long$V q_to_long_$T$V($T$V x) {
+    {"q_to_long", R"(HELPER long$V q_to_long_$T$V($T$V x) {
   const $M$V over = convert_$M$V(x >= ($T$V)(9223372036854775808.0f)), under = convert_$M$V(x < ($T$V)(-9223372036854775808.0f));
   const $M$V outside = over | under | convert_$M$V(x != x);
   long$V r = convert_long$V(select(x, ($T$V)(0), outside));
@@ -169,7 +172,7 @@ constexpr Helper kHelpers[] = {
 )"},
     // exp(x) = 2^n * exp(r), |r| <= ln(2) / 2; polynomial of Cephes; 2^n in two factors, so that results may be
     // subnormal.
-    {"q_exp", R"(static $T$V q_exp_$T$V($T$V x) {
+    {"q_exp", R"(HELPER $T$V q_exp_$T$V($T$V x) {
   const float$V c = clamp(x, (float$V)(-104.0f), (float$V)(89.0f));
   const float$V n = rint(c * (float$V)(1.44269504f));
   const float$V r = (c - n * (float$V)(0.693359375f)) - n * (float$V)(-2.12194440e-4f);
@@ -187,7 +190,7 @@ constexpr Helper kHelpers[] = {
 }
 )"},
     // log(x) = e * ln(2) + log(m), m in [sqrt(1/2), sqrt(2)); polynomial of Cephes.
-    {"q_log", R"(static $T$V q_log_$T$V($T$V x) {
+    {"q_log", R"(HELPER $T$V q_log_$T$V($T$V x) {
   const int$V small = convert_int$V(x < (float$V)(0x1p-126f));
   const int$V bits = as_int$V(select(x, x * (float$V)(0x1p23f), small));
   const int$V offset = bits - (int$V)(0x3f3504f3);
@@ -210,8 +213,53 @@ constexpr Helper kHelpers[] = {
   return select(y, (float$V)(NAN), convert_int$V(x < (float$V)(0)) | convert_int$V(x != x));
 }
 )"},
+    // exp(x) in f64: as q_exp, with a longer polynomial.
+    {"q_dexp", R"(HELPER $T$V q_dexp_$T$V($T$V x) {
+  const double$V c = clamp(select(x, (double$V)(0), convert_long$V(x != x)), (double$V)(-746), (double$V)(710));
+  const double$V n = rint(c * (double$V)(1.4426950408889634));
+  const double$V r = (c - n * (double$V)(6.93147180369123816490e-01)) - n * (double$V)(1.90821492927058770002e-10);
+  double$V p = (double$V)(1.0 / 6227020800.0);
+  p = p * r + (double$V)(1.0 / 479001600.0);
+  p = p * r + (double$V)(1.0 / 39916800.0);
+  p = p * r + (double$V)(1.0 / 3628800.0);
+  p = p * r + (double$V)(1.0 / 362880.0);
+  p = p * r + (double$V)(1.0 / 40320.0);
+  p = p * r + (double$V)(1.0 / 5040.0);
+  p = p * r + (double$V)(1.0 / 720.0);
+  p = p * r + (double$V)(1.0 / 120.0);
+  p = p * r + (double$V)(1.0 / 24.0);
+  p = p * r + (double$V)(1.0 / 6.0);
+  p = p * r + (double$V)(0.5);
+  p = (p * (r * r) + r) + (double$V)(1.0);
+  const long$V whole = convert_long$V(n), half_of_it = whole >> (long$V)(1);
+  const double$V scale = as_double$V((half_of_it + (long$V)(1023)) << (long$V)(52));
+  const double$V rest = as_double$V((whole - half_of_it + (long$V)(1023)) << (long$V)(52));
+  return select((p * scale) * rest, x, convert_long$V(x != x));
+}
+)"},
+    // log(x) in f64: e * ln(2) + log(1 + f), with s = f / (2 + f) and fdlibm's polynomial in s * s.
+    {"q_dlog", R"(HELPER $T$V q_dlog_$T$V($T$V x) {
+  const long$V small = convert_long$V(x < (double$V)(0x1p-1022));
+  const long$V offset = as_long$V(select(x, x * (double$V)(0x1p54), small)) - (long$V)(0x3fe6a09e667f3bcdL);
+  const double$V e = convert_double$V((offset >> (long$V)(52)) - select((long$V)(0), (long$V)(54), small));
+  const double$V f = as_double$V((offset & (long$V)(0x000fffffffffffffL)) + (long$V)(0x3fe6a09e667f3bcdL)) - (double$V)(1.0);
+  const double$V s = f / (f + (double$V)(2.0)), z = s * s, half_square = (double$V)(0.5) * f * f;
+  double$V p = (double$V)(1.479819860511658591e-01);
+  p = p * z + (double$V)(1.531383769920937332e-01);
+  p = p * z + (double$V)(1.818357216161805012e-01);
+  p = p * z + (double$V)(2.222219843214978396e-01);
+  p = p * z + (double$V)(2.857142874366239149e-01);
+  p = p * z + (double$V)(3.999999999940941908e-01);
+  p = p * z + (double$V)(6.666666666666735130e-01);
+  const double$V tail = s * (half_square + p * z) + e * (double$V)(1.90821492927058770002e-10);
+  double$V y = e * (double$V)(6.93147180369123816490e-01) - ((half_square - tail) - f);
+  y = select(y, x, convert_long$V(x == (double$V)(INFINITY)));
+  y = select(y, (double$V)(-INFINITY), convert_long$V(x == (double$V)(0)));
+  return select(y, (double$V)(NAN), convert_long$V(x < (double$V)(0)) | convert_long$V(x != x));
+}
+)"},
     // |x|^y = 2^(y log2|x|) in f64, then the cases of C's pow.
-    {"q_pow", R"(static $T$V q_pow_$T$V($T$V x, $T$V y) {
+    {"q_pow", R"(HELPER $T$V q_pow_$T$V($T$V x, $T$V y) {
   const double$V a = convert_double$V(fabs(x));
   const long$V offset = as_long$V(a) - (long$V)(0x3fe6a09e667f3bcdL);
   const double$V m = as_double$V((offset & (long$V)(0x000fffffffffffffL)) + (long$V)(0x3fe6a09e667f3bcdL));
@@ -257,7 +305,7 @@ constexpr Helper kHelpers[] = {
 }
 )"},
     // The same for f64, with log2|x| and its product with y in two parts (PoCL's vector pow is wrong by whole factors).
-    {"q_dpow", R"(static $T$V q_dpow_$T$V($T$V x, $T$V y) {
+    {"q_dpow", R"(HELPER $T$V q_dpow_$T$V($T$V x, $T$V y) {
   const long$V small = convert_long$V(fabs(x) < (double$V)(0x1p-1022));
   const double$V a = select(fabs(x), fabs(x) * (double$V)(0x1p54), small);
   const long$V offset = as_long$V(a) - (long$V)(0x3fe6a09e667f3bcdL);
@@ -321,12 +369,12 @@ constexpr Helper kHelpers[] = {
 }
 )"},
     // pow(x, 0.5): like sqrt, but +0 at -0 and +inf at -inf.
-    {"q_root", R"(static $T$V q_root_$T$V($T$V x) {
+    {"q_root", R"(HELPER $T$V q_root_$T$V($T$V x) {
   return select(sqrt(x + ($T$V)(0)), ($T$V)(INFINITY), convert_$M$V(x == ($T$V)(-INFINITY)));
 }
 )"},
     // Philox4x32-10: word e mod 4 of the block numbered e / 4.
-    {"q_philox", R"(static uint$V q_philox_$T$V($T$V e, uint step, uint stream, ulong seed) {
+    {"q_philox", R"(HELPER uint$V q_philox_$T$V($T$V e, uint step, uint stream, ulong seed) {
   uint$V c0 = convert_uint$V(e >> ($T$V)(2)), c1 = convert_uint$V(e >> ($T$V)(34));
   uint$V c2 = (uint$V)(step), c3 = (uint$V)(stream);
   uint k0 = (uint)seed, k1 = (uint)(seed >> 32);
@@ -418,7 +466,17 @@ std::string Helpers::use(std::string_view base, std::string_view type, int width
     if (!needed.empty()) use(needed, type, width);
   }
   names_.insert(name);
-  text_ += instantiate(helper.text, type, width);
+  const auto natives = text_of(dialect_).natives;
+  const auto native =
+      std::find_if(natives.begin(), natives.end(), [&](const NativeHelper& n) { return n.base == base; });
+  if (native == natives.end()) {
+    text_ += instantiate(helper.text, type, width);
+  } else if (native->where.empty()) {
+    text_ += instantiate(native->text, type, width);
+  } else {
+    text_ += "#if " + std::string(native->where) + "\n" + instantiate(native->text, type, width) + "#else\n" +
+             instantiate(helper.text, type, width) + "#endif\n";
+  }
   return name;
 }
 

@@ -7,17 +7,22 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/codegen/codegen.h"
+
 namespace quarry::codegen {
 
 /// Collects the helpers a source uses, each instantiated for an element type and a vector width, and prints them in an
 /// order in which each stands before its users.
 class Helpers {
  public:
+  explicit Helpers(Dialect dialect) : dialect_(dialect) {}
+
   /// The name to call: "q_div" for "int" at width 16 is "q_div_int16". Asserts that the helper exists.
   std::string use(std::string_view base, std::string_view type, int width);
   std::string text() const;
 
  private:
+  Dialect dialect_;
   std::set<std::string, std::less<>> names_;
   std::string text_;
 };

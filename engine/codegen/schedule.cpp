@@ -403,7 +403,7 @@ Schedule gpu_schedule(const LoopNest& nest, const Target& target) {
   }
   if (nest.reduce && reused.size() >= 2 && outputs >= kOutputsEnough) {
     const int across = reused.back(), down = reused[reused.size() - 2];
-    schedule.push_back({ActionKind::Vector, across, kTile});
+    schedule.push_back({target.dialect == Dialect::OpenCl ? ActionKind::Vector : ActionKind::Unroll, across, kTile});
     schedule.push_back({ActionKind::Unroll, down, kTile});
   } else if (nest.reduce && longest >= 0 && reduced >= kGroupedFrom && (outputs < kOutputsEnough || reduced >= 1024) &&
              nest.axes[static_cast<size_t>(longest)].extent >= kGroupedFrom) {

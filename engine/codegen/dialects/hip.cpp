@@ -1,0 +1,60 @@
+// For clang (-x hip, no headers, no device libraries). Compile with contraction off: -ffp-contract=off.
+#include <string>
+
+#include "engine/codegen/dialects/dialect.h"
+
+namespace quarry::codegen {
+
+namespace {
+
+constexpr std::string_view kWords =
+    R"(#define KERNEL(items) extern "C" __attribute__((global, amdgpu_flat_work_group_size(items, items))) void
+#define HELPER static inline __attribute__((device, always_inline))
+#define SHARED static __attribute__((shared))
+#define GLOBAL
+#define RESTRICT __restrict__
+#define GRID_ITEM(items) ((ulong)(first_group + __builtin_amdgcn_workgroup_id_x()) * items + q_group_item())
+#define GROUP_ITEM q_group_item()
+#define SYNCHRONISE q_synchronise()
+#define LOOP _Pragma("nounroll") for
+)";
+
+constexpr std::string_view kFunctions = R"(HELPER uint q_group_item() { return __builtin_amdgcn_workitem_id_x(); }
+HELPER void q_synchronise() {
+  __builtin_amdgcn_fence(__ATOMIC_RELEASE, "workgroup");
+  __builtin_amdgcn_s_barrier();
+  __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "workgroup");
+}
+HELPER float q_magnitude_of(float x) { return __builtin_fabsf(x); }
+HELPER double q_magnitude_of(double x) { return __builtin_fabs(x); }
+HELPER float q_nearest_even(float x) { return __builtin_rintf(x); }
+HELPER double q_nearest_even(double x) { return __builtin_rint(x); }
+HELPER float q_toward_zero(float x) { return __builtin_truncf(x); }
+HELPER double q_toward_zero(double x) { return __builtin_trunc(x); }
+HELPER float q_square_root(float x) { return __builtin_sqrtf(x); }
+HELPER double q_square_root(double x) { return __builtin_sqrt(x); }
+HELPER float q_multiply_add(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+HELPER double q_multiply_add(double a, double b, double c) { return __builtin_fma(a, b, c); }
+HELPER float q_clamped(float x, float low, float high) { return __builtin_fminf(__builtin_fmaxf(x, low), high); }
+HELPER double q_clamped(double x, double low, double high) { return __builtin_fmin(__builtin_fmax(x, low), high); }
+HELPER uint q_high_product(uint a, uint b) { return (uint)(((ulong)a * b) >> 32); }
+HELPER ulong q_leading_zeros(ulong x) { return x == 0 ? 64 : (ulong)__builtin_clzl(x); }
+)";
+
+constexpr NativeHelper kNatives[] = {
+    {"q_round_f16", "", R"(HELPER float q_round_f16_$T($T x) { return (float)(_Float16)x; }
+)"},
+    {"q_from_f16", "", R"(HELPER float q_from_f16_$T($T h) { return (float)q_as_bits<_Float16>(h); }
+)"},
+    {"q_to_f16", "", R"(HELPER ushort q_to_f16_$T($T x) { return q_as_bits<ushort>((_Float16)x); }
+)"},
+};
+
+}  // namespace
+
+DialectText hip_text() {
+  static const std::string prelude = std::string(kWords) + std::string(kScalarFunctions) + std::string(kFunctions);
+  return {.prelude = prelude, .natives = kNatives, .has_first_group = true};
+}
+
+}  // namespace quarry::codegen

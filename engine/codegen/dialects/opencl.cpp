@@ -1,0 +1,24 @@
+#include "engine/codegen/dialects/dialect.h"
+
+namespace quarry::codegen {
+
+DialectText opencl_text() {
+  return {.prelude = R"(#pragma OPENCL FP_CONTRACT OFF
+#if defined(cl_khr_fp64)
+#pragma OPENCL EXTENSION cl_khr_fp64 : enable
+#endif
+#define KERNEL(items) __kernel __attribute__((reqd_work_group_size(items, 1, 1))) void
+#define HELPER static
+#define GLOBAL __global
+#define SHARED __local
+#define RESTRICT restrict
+#define GRID_ITEM(items) get_global_id(0)
+#define GROUP_ITEM get_local_id(0)
+#define SYNCHRONISE barrier(CLK_LOCAL_MEM_FENCE)
+#define LOOP for
+)",
+          .natives = {},
+          .has_first_group = false};
+}
+
+}  // namespace quarry::codegen
