@@ -1,6 +1,7 @@
 #include "engine/meter/memory_layout.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "common/uint128.h"
@@ -29,8 +30,8 @@ uint64_t MemoryLayout::workspace_bytes() const {
 class LayoutPlanner {
  public:
   LayoutPlanner(const Graph& graph, const std::vector<StoredValue>& stored, const graph::RowUpdates& in_place,
-                const Usage& usage)
-      : graph_(graph), stored_(stored), in_place_(in_place), usage_(usage) {}
+                const Usage& usage, std::optional<uint64_t> piece_bytes)
+      : graph_(graph), stored_(stored), in_place_(in_place), usage_(usage), piece_bytes_(piece_bytes) {}
 
   MemoryLayout run() {
     place_inputs();
@@ -80,7 +81,7 @@ class LayoutPlanner {
         nodes.push_back(node);
       }
     }
-    const Packing packing = pack(lifetimes);
+    const Packing packing = piece_bytes_ ? pack_in_pieces(lifetimes, layout_.bytes_, *piece_bytes_) : pack(lifetimes);
     for (size_t i = 0; i < nodes.size(); ++i) {
       const Slot slot{layout_.bytes_ + packing.offsets[i], value_bytes(graph_, nodes[i])};
       layout_.slots_[nodes[i]] = {slot, slot};
@@ -100,8 +101,11 @@ class LayoutPlanner {
   }
 
   Slot append(NodeId node) {
-    const Slot slot{layout_.bytes_, value_bytes(graph_, node)};
-    layout_.bytes_ += aligned(slot.bytes);
+    const uint64_t bytes = value_bytes(graph_, node);
+    if (piece_bytes_ && aligned(bytes) > *piece_bytes_ - layout_.bytes_ % *piece_bytes_)
+      layout_.bytes_ = (layout_.bytes_ / *piece_bytes_ + 1) * *piece_bytes_;
+    const Slot slot{layout_.bytes_, bytes};
+    layout_.bytes_ += aligned(bytes);
     return slot;
   }
 
@@ -109,6 +113,7 @@ class LayoutPlanner {
   const std::vector<StoredValue>& stored_;
   const graph::RowUpdates& in_place_;
   const Usage& usage_;
+  std::optional<uint64_t> piece_bytes_;
   std::unordered_map<NodeId, NodeId> written_into_;  // output node -> the carried input whose other copy it fills
   MemoryLayout layout_;
 };
@@ -137,7 +142,7 @@ constexpr uint64_t kMostHeldBytes = INT64_MAX / (kWorkspaceShare + 1) * kWorkspa
 Result<MemoryLayout> lay_out_memory(const Graph& graph, const std::vector<StoredValue>& stored,
                                     const graph::RowUpdates& in_place, const Usage& usage) {
   QUARRY_TRY(check_stored_sizes(graph, stored));
-  MemoryLayout layout = LayoutPlanner(graph, stored, in_place, usage).run();
+  MemoryLayout layout = LayoutPlanner(graph, stored, in_place, usage, std::nullopt).run();
   if (layout.held_bytes() > kMostHeldBytes) return overflow("the memory bound");
   return layout;
 }
@@ -146,6 +151,25 @@ Result<MemoryLayout> lay_out_memory(const graph::NormalGraph& normal, const Usag
   const Meaning meaning(normal.graph);
   return lay_out_memory(normal.graph, stored_values(fuse(meaning)),
                         graph::in_place_row_updates(normal.graph, meaning.zero_or_one, usage.carry), usage);
+}
+
+Result<MemoryLayout> lay_out_memory_in_pieces(const graph::NormalGraph& normal, const Usage& usage,
+                                              uint64_t piece_bytes) {
+  const Meaning meaning(normal.graph);
+  const std::vector<StoredValue> stored = stored_values(fuse(meaning));
+  QUARRY_TRY(check_stored_sizes(normal.graph, stored));
+  std::vector<NodeId> nodes(normal.graph.inputs().begin(), normal.graph.inputs().end());
+  for (const StoredValue& value : stored) nodes.push_back(value.node);
+  for (const NodeId node : nodes) {
+    if (aligned(value_bytes(normal.graph, node)) <= piece_bytes) continue;
+    return Problem{"out_of_memory",
+                   "a value of " + std::to_string(value_bytes(normal.graph, node)) +
+                       " bytes is larger than the largest allocation of the device, " + std::to_string(piece_bytes),
+                   "", "Use smaller batches or shapes, or a device with larger allocations."};
+  }
+  return LayoutPlanner(normal.graph, stored,
+                       graph::in_place_row_updates(normal.graph, meaning.zero_or_one, usage.carry), usage, piece_bytes)
+      .run();
 }
 
 }  // namespace quarry::meter

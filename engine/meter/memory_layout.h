@@ -63,6 +63,12 @@ class MemoryLayout {
 /// elements, "count_overflow" when the bound is no signed 64-bit number.
 Result<MemoryLayout> lay_out_memory(const graph::NormalGraph& graph, const Usage& usage);
 
+/// The same for a device that has no allocation as large as the arena: no value crosses a multiple of `piece_bytes`, so
+/// the arena may be several allocations. It may be larger than the bound, which knows no device. "out_of_memory" when a
+/// value is larger than a piece.
+Result<MemoryLayout> lay_out_memory_in_pieces(const graph::NormalGraph& graph, const Usage& usage,
+                                              uint64_t piece_bytes);
+
 /// The same of stored values and updates in place that are known already.
 Result<MemoryLayout> lay_out_memory(const graph::Graph& graph, const std::vector<StoredValue>& stored,
                                     const graph::RowUpdates& in_place, const Usage& usage);

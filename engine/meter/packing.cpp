@@ -30,9 +30,11 @@ std::vector<size_t> deaths(std::span<const Lifetime> values) {
   return order;
 }
 
-// Free ranges of an arena that grows at its end.
+// Free ranges of an arena that grows at its end. No range crosses the border of a piece.
 class FreeList {
  public:
+  FreeList(uint64_t base, uint64_t piece_bytes) : piece_bytes_(piece_bytes), end_(base) {}
+
   /// The smallest range that is large enough; else the free tail, grown.
   uint64_t take(uint64_t bytes) {
     if (const auto best = by_size_.lower_bound({bytes, 0}); best != by_size_.end()) {
@@ -42,24 +44,29 @@ class FreeList {
       return offset;
     }
     uint64_t offset = end_;
-    if (!by_offset_.empty()) {
+    if (!by_offset_.empty() && !is_border(end_)) {
       const auto [last, size] = *by_offset_.rbegin();
       if (last + size == end_) {
         offset = last;
         remove(last, size);
       }
     }
+    if (bytes > piece_bytes_ - offset % piece_bytes_) {
+      const uint64_t border = (offset / piece_bytes_ + 1) * piece_bytes_;
+      insert(offset, border - offset);
+      offset = border;
+    }
     end_ = offset + bytes;
     return offset;
   }
 
   void give_back(uint64_t offset, uint64_t bytes) {
-    if (const auto next = by_offset_.find(offset + bytes); next != by_offset_.end()) {
+    if (const auto next = by_offset_.find(offset + bytes); next != by_offset_.end() && !is_border(next->first)) {
       const uint64_t size = next->second;
       remove(offset + bytes, size);
       bytes += size;
     }
-    if (const auto after = by_offset_.lower_bound(offset); after != by_offset_.begin()) {
+    if (const auto after = by_offset_.lower_bound(offset); after != by_offset_.begin() && !is_border(offset)) {
       const auto [before, size] = *std::prev(after);
       if (before + size == offset) {
         remove(before, size);
@@ -73,6 +80,7 @@ class FreeList {
   uint64_t end() const { return end_; }
 
  private:
+  bool is_border(uint64_t offset) const { return offset % piece_bytes_ == 0; }
   void insert(uint64_t offset, uint64_t bytes) {
     by_offset_.emplace(offset, bytes);
     by_size_.emplace(bytes, offset);
@@ -84,13 +92,16 @@ class FreeList {
 
   std::map<uint64_t, uint64_t> by_offset_;           // offset -> bytes, never adjacent
   std::set<std::pair<uint64_t, uint64_t>> by_size_;  // the same as (bytes, offset)
-  uint64_t end_ = 0;
+  uint64_t piece_bytes_;
+  uint64_t end_;
 };
 
-/// Each value as it is born into the best fit.
-Packing pack_by_birth(std::span<const Lifetime> values) {
+constexpr uint64_t kOnePiece = UINT64_MAX;
+
+/// Each value as it is born into the best fit. Offsets count from 0, not from `base`.
+Packing pack_by_birth(std::span<const Lifetime> values, uint64_t base = 0, uint64_t piece_bytes = kOnePiece) {
   Packing packing{std::vector<uint64_t>(values.size(), 0), 0};
-  FreeList arena;
+  FreeList arena(base, piece_bytes);
   const std::vector<size_t> born = births(values), dying = deaths(values);
   auto dead = dying.begin();
   for (const size_t value : born) {
@@ -98,7 +109,9 @@ Packing pack_by_birth(std::span<const Lifetime> values) {
       if (values[*dead].bytes > 0) arena.give_back(packing.offsets[*dead], values[*dead].bytes);
     if (values[value].bytes > 0) packing.offsets[value] = arena.take(values[value].bytes);
   }
-  packing.bytes = arena.end();
+  for (size_t value = 0; value < values.size(); ++value)
+    if (values[value].bytes > 0) packing.offsets[value] -= base;
+  packing.bytes = arena.end() - base;
   return packing;
 }
 
@@ -205,6 +218,10 @@ Packing pack(std::span<const Lifetime> values) {
     keep_better(pack_in_order(values, order, *neighbours));
   }
   return best;
+}
+
+Packing pack_in_pieces(std::span<const Lifetime> values, uint64_t base, uint64_t piece_bytes) {
+  return pack_by_birth(values, base, piece_bytes);
 }
 
 uint64_t peak_bytes(std::span<const Lifetime> values) {

@@ -23,6 +23,10 @@ struct Packing {
 /// live together. Their bytes must sum to less than 2^64. What it needs over peak_bytes() is lost to fragments.
 Packing pack(std::span<const Lifetime> values);
 
+/// As each value is born, so that none crosses a multiple of `piece_bytes`, counted from `base` before the first
+/// offset: what a device needs whose allocations are smaller than the arena. No value may be larger than a piece.
+Packing pack_in_pieces(std::span<const Lifetime> values, uint64_t base, uint64_t piece_bytes);
+
 /// The most bytes that live at one time: what no packing can be below.
 uint64_t peak_bytes(std::span<const Lifetime> values);
 

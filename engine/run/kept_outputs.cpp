@@ -20,7 +20,8 @@ Result<KeptOutputs> KeptOutputs::make(device::Device& device, const std::map<std
                                       uint64_t spare_bytes) {
   KeptOutputs outputs;
   outputs.device_ = &device;
-  const uint64_t share = value_bytes.empty() ? 0 : std::min(kMaxRingBytes, spare_bytes / value_bytes.size());
+  const uint64_t room = std::min(spare_bytes, device.properties().max_allocation_bytes);
+  const uint64_t share = value_bytes.empty() ? 0 : std::min(kMaxRingBytes, room / value_bytes.size());
   for (const auto& [name, bytes] : value_bytes) {
     Kept& kept = outputs.kept_[name];
     kept.bytes = bytes;

@@ -8,8 +8,13 @@
 
 namespace quarry::run {
 
+struct MemoryPlan {
+  meter::MemoryLayout layout;
+  uint64_t piece_bytes = 0;  ///< no value crosses a multiple of it: each piece is an allocation of its own
+};
+
 /// `program` must be valid. "memory_bound_exceeded" when the arena needs more than `limit_bytes`: never within the
-/// program's memory bound.
-Result<meter::MemoryLayout> plan_memory(const Program& program, uint64_t limit_bytes);
+/// program's memory bound, but on a device whose largest allocation is smaller than the arena.
+Result<MemoryPlan> plan_memory(const Program& program, uint64_t max_allocation_bytes, uint64_t limit_bytes);
 
 }  // namespace quarry::run

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/text.h"
+#include "engine/run/arena.h"
 #include "engine/run/kept_outputs.h"
 #include "engine/run/memory_plan.h"
 #include "engine/run/pacer.h"
@@ -60,7 +61,7 @@ struct BoundStep {
 
 class StepLoop final : public Run {
  public:
-  StepLoop(device::Device& device, Program program, meter::MemoryLayout plan)
+  StepLoop(device::Device& device, Program program, MemoryPlan plan)
       : device_(device), program_(std::move(program)), graph_(program_.graph->graph), plan_(std::move(plan)) {}
 
   Status load(const std::vector<lower::Kernel>& kernels, uint64_t memory_limit_bytes, const CompileObserver& observer);
@@ -85,17 +86,13 @@ class StepLoop final : public Run {
   Result<bool> catch_up(Pacer& pacer, const Observer& observer, int64_t launches_done);
   Status check_values() const;
   Result<std::vector<std::byte>> fetch(BufferRange range);
-  BufferRange range(NodeId node, int parity) const {
-    const meter::Slot& slot = plan_.at(node, parity);
-    return {arena_.get(), slot.offset, slot.bytes};
-  }
+  BufferRange range(NodeId node, int parity) const { return arena_.range(plan_.layout.at(node, parity)); }
 
   device::Device& device_;
   Program program_;
   const graph::Graph& graph_;
-  meter::MemoryLayout plan_;
-  std::shared_ptr<device::Buffer> arena_;  // the plan's, then scratch
-  BufferRange scratch_;                    // of all launches: they run one after the other
+  MemoryPlan plan_;
+  Arena arena_;
   KeptOutputs kept_each_;
   BoundStep steps_[2];               // by parity
   std::vector<BoundFeed> feeds_[2];  // by parity, in the program's order
@@ -114,9 +111,10 @@ class StepLoop final : public Run {
 Status StepLoop::load(const std::vector<lower::Kernel>& kernels, uint64_t memory_limit_bytes,
                       const CompileObserver& observer) {
   // Launches may use half of the workspace: the rest is for the rings of kept outputs.
-  const uint64_t spare_bytes = memory_limit_bytes - plan_.bytes();
-  const uint64_t most_scratch_bytes = std::min(plan_.workspace_bytes(), spare_bytes) / 2;
-  QUARRY_ASSIGN(const Executables executables, compile(kernels, most_scratch_bytes, observer));
+  const uint64_t spare_bytes = memory_limit_bytes - plan_.layout.bytes();
+  const uint64_t half =
+      std::min({plan_.layout.workspace_bytes() / 2, spare_bytes / 2, device_.properties().max_allocation_bytes});
+  QUARRY_ASSIGN(const Executables executables, compile(kernels, half - half % device::kBufferAlignment, observer));
   QUARRY_TRY(allocate(executables, memory_limit_bytes));
   bind(kernels, executables);
   return reset(program_.seed);
@@ -142,15 +140,14 @@ Result<StepLoop::Executables> StepLoop::compile(const std::vector<lower::Kernel>
 Status StepLoop::allocate(const Executables& executables, uint64_t memory_limit_bytes) {
   uint64_t scratch_bytes = 0;
   for (const auto& executable : executables) scratch_bytes = std::max(scratch_bytes, executable->scratch_bytes());
-  const uint64_t arena_bytes = plan_.bytes() + scratch_bytes;
-  QUARRY_ASSIGN(arena_, device_.allocate(std::max(arena_bytes, device::kBufferAlignment)));
-  scratch_ = {arena_.get(), plan_.bytes(), scratch_bytes};
+  QUARRY_ASSIGN(arena_, Arena::allocate(device_, plan_.layout, plan_.piece_bytes, scratch_bytes));
   std::map<std::string, uint64_t> kept_bytes;
   for (const Keep& keep : program_.keep)
     if (keep.mode == KeepMode::Each)
       kept_bytes[keep.output] = meter::value_bytes(graph_, graph_.find_output(keep.output));
-  QUARRY_ASSIGN(kept_each_, KeptOutputs::make(device_, kept_bytes, memory_limit_bytes - arena_bytes));
-  timings_.arena_bytes = arena_bytes + kept_each_.ring_bytes();
+  const uint64_t spare_bytes = memory_limit_bytes - std::min(arena_.bytes(), memory_limit_bytes);
+  QUARRY_ASSIGN(kept_each_, KeptOutputs::make(device_, kept_bytes, spare_bytes));
+  timings_.arena_bytes = arena_.bytes() + kept_each_.ring_bytes();
   return {};
 }
 
@@ -163,7 +160,7 @@ void StepLoop::bind(const std::vector<lower::Kernel>& kernels, const Executables
       for (const NodeId read : kernels[i].reads) launch.reads.push_back(range(read, parity));
       bound.launches.push_back(std::move(launch));
     }
-    for (const meter::MemoryLayout::Copy& copy : plan_.copies()) {
+    for (const meter::MemoryLayout::Copy& copy : plan_.layout.copies()) {
       const BufferRange to = range(copy.input, 1 - parity);
       if (to.bytes > 0) bound.copies.push_back({to, range(copy.from, parity)});
     }
@@ -188,7 +185,7 @@ Status StepLoop::reset(uint64_t seed) {
   timings_.load = timings_.steps = {};
   if (is_blank_) return {};
   QUARRY_TRY(kept_each_.clear());
-  QUARRY_TRY(device_.zero({arena_.get(), 0, arena_->bytes()}));
+  QUARRY_TRY(arena_.zero(device_));
   is_blank_ = true;
   return {};
 }
@@ -280,7 +277,7 @@ Result<bool> StepLoop::run_step(int64_t step, Pacer& pacer, const Observer& obse
   const device::LaunchScalars scalars{static_cast<int32_t>(step), program_.seed};
   QUARRY_TRY(feed_slices(step));
   for (const BoundLaunch& launch : bound.launches) {
-    QUARRY_TRY(device_.launch(*launch.executable, launch.result, launch.reads, scratch_, scalars));
+    QUARRY_TRY(device_.launch(*launch.executable, launch.result, launch.reads, arena_.scratch(), scalars));
     const bool is_last = steps_done_ + 1 == steps_total_ && &launch == &bound.launches.back();
     // What ends the last step is waited for once, by advance().
     if (pacer.launched(Pacer::Clock::now()) && !is_last) {
@@ -349,7 +346,7 @@ Result<std::unique_ptr<Run>> prepare(device::Device& device, Program program, ui
                                      const CompileObserver& observer) {
   QUARRY_TRY(validate(program));
   const std::vector<lower::Kernel> kernels = lower::partition(program.graph, program.carry);
-  QUARRY_ASSIGN(auto plan, plan_memory(program, memory_limit_bytes));
+  QUARRY_ASSIGN(auto plan, plan_memory(program, device.properties().max_allocation_bytes, memory_limit_bytes));
   auto run = std::make_unique<StepLoop>(device, std::move(program), std::move(plan));
   QUARRY_TRY(run->load(kernels, memory_limit_bytes, observer));
   return std::unique_ptr<Run>(std::move(run));

@@ -99,3 +99,21 @@ TEST_CASE("no values need no memory") {
   CHECK(pack({}).bytes == 0);
   CHECK(pack(std::vector<Lifetime>{{0, 0, 5}, {0, 1, 2}}).bytes == 0);
 }
+
+TEST_CASE("in pieces no value crosses a border, and living values share no byte") {
+  std::mt19937_64 random(std::random_device{}());
+  for (int round = 0; round < 300; ++round) {
+    const std::vector<Lifetime> values = hard_values(random, static_cast<Shape>(random() % 4));
+    uint64_t largest = 256, sum = 0;
+    for (const Lifetime& value : values) largest = std::max(largest, value.bytes), sum += value.bytes;
+    const uint64_t piece = largest + 256 * (random() % 64), base = 256 * (random() % 1000);
+    const Packing packing = pack_in_pieces(values, base, piece);
+    check_disjoint(values, packing);
+    CHECK(packing.bytes <= 2 * sum + piece);
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (values[i].bytes == 0) continue;
+      const uint64_t first = base + packing.offsets[i], last = first + values[i].bytes - 1;
+      CHECK(first / piece == last / piece);
+    }
+  }
+}

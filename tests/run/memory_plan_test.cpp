@@ -106,9 +106,33 @@ TEST_CASE("every plan fits in the memory bound that the meter promised, and no t
     const Program program = random_program(seed + round);
     REQUIRE(validate(program).ok());
     const auto kernels = lower::partition(program.graph, program.carry);
-    const auto plan = plan_memory(program, memory_bound(program));
+    const auto plan = plan_memory(program, UINT64_MAX, memory_bound(program));
     REQUIRE(plan.ok());
-    for (const int parity : {0, 1}) check_disjoint(living(program, kernels, *plan, parity), plan->bytes());
+    for (const int parity : {0, 1})
+      check_disjoint(living(program, kernels, plan->layout, parity), plan->layout.bytes());
+  }
+}
+
+TEST_CASE("a plan in pieces crosses no border, and no two living values share a byte") {
+  const uint64_t seed = std::random_device{}();
+  for (uint64_t round = 0; round < 500; ++round) {
+    INFO("seed " << seed + round);
+    const Program program = random_program(seed + round);
+    const auto kernels = lower::partition(program.graph, program.carry);
+    uint64_t largest = device::kBufferAlignment;
+    for (const Living& value : living(program, kernels, plan_memory(program, UINT64_MAX, UINT64_MAX)->layout, 0))
+      largest = std::max(largest, meter::aligned(value.slot.bytes));
+    const auto plan = plan_memory(program, largest + 100, UINT64_MAX);  // no multiple of the alignment
+    REQUIRE(plan.ok());
+    for (const int parity : {0, 1}) {
+      const auto values = living(program, kernels, plan->layout, parity);
+      check_disjoint(values, plan->layout.bytes());
+      for (const Living& value : values) {
+        if (value.slot.bytes == 0) continue;
+        const uint64_t last = value.slot.offset + value.slot.bytes - 1;
+        CHECK(value.slot.offset / plan->piece_bytes == last / plan->piece_bytes);
+      }
+    }
   }
 }
 
@@ -119,14 +143,16 @@ TEST_CASE("what a step of one parity writes as a carried input's next value, the
     const Program program = random_program(seed + round);
     const Graph& graph = program.graph->graph;
     const auto kernels = lower::partition(program.graph, program.carry);
-    const auto plan = plan_memory(program, memory_bound(program));
+    const auto plan = plan_memory(program, UINT64_MAX, memory_bound(program));
     REQUIRE(plan.ok());
     for (const auto& [input_name, output_name] : program.carry) {
       const NodeId input = graph.find_input(input_name), output = graph.find_output(output_name);
-      const bool copied = std::ranges::any_of(plan->copies(), [&](const auto& copy) { return copy.input == input; });
+      const bool copied =
+          std::ranges::any_of(plan->layout.copies(), [&](const auto& copy) { return copy.input == input; });
       for (const int parity : {0, 1}) {
-        if (!copied) CHECK(plan->at(output, parity).offset == plan->at(input, 1 - parity).offset);
-        if (copied && plan->at(input, 0).bytes > 0) CHECK(plan->at(input, 0).offset != plan->at(input, 1).offset);
+        if (!copied) CHECK(plan->layout.at(output, parity).offset == plan->layout.at(input, 1 - parity).offset);
+        if (copied && plan->layout.at(input, 0).bytes > 0)
+          CHECK(plan->layout.at(input, 0).offset != plan->layout.at(input, 1).offset);
       }
     }
   }

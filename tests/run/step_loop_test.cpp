@@ -4,6 +4,7 @@
 #include "engine/meter/meter.h"
 #include "engine/run/run.h"
 #include "tests/run/graphs.h"
+#include "tests/run/small_allocations.h"
 
 using namespace quarry;
 using namespace quarry::run;
@@ -201,6 +202,25 @@ TEST_CASE(
     CHECK((*run)->timings().arena_bytes <= bound);
     CHECK(in_one_go(*device, 40, bound) == in_one_go(*device, 40));
   }
+}
+
+TEST_CASE("a run whose values need not lie in one allocation gives the bits of one whose values do") {
+  ON_EACH_DEVICE(device) {
+    SmallAllocations small(*device, 256);  // each value of the step has an allocation of its own
+    CHECK(in_one_go(small, 10) == in_one_go(*device, 10));
+    CHECK(small.allocations() > 8);
+  }
+}
+
+TEST_CASE("a value larger than the device's largest allocation is refused with both sizes") {
+  const auto device = interpreter();
+  SmallAllocations small(*device, 1 << 20);
+  CHECK(prepare(small, counter(1 << 18, 1), kPlenty).ok());  // two copies of a mebibyte
+  const auto run = prepare(small, counter((1 << 18) + 1, 1), kPlenty);
+  REQUIRE_FALSE(run.ok());
+  CHECK(run.problem().code == "out_of_memory");
+  CHECK(run.problem().detail.find("1048580") != std::string::npos);
+  CHECK(run.problem().detail.find("1048576") != std::string::npos);
 }
 
 TEST_CASE("the parts of split reductions stay within the memory bound, however large or small it is") {

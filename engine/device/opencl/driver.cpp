@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "engine/device/opencl/memory.h"
+#include "engine/device/opencl/zero.h"
 
 namespace quarry::device::opencl {
 
@@ -13,8 +14,6 @@ namespace {
 
 constexpr uint64_t kMostStagedBytes = uint64_t{64} << 20;  // copies under way whose source may already be reused
 constexpr uint32_t kLaunchesPerFlush = 16;
-// One fill of 32 GiB never ends on an H200 (driver 580); in pieces it takes 10 ms.
-constexpr uint64_t kMostFilledBytes = uint64_t{256} << 20;
 
 cl_device_id cut_new(cl_device_id device, uint32_t first, uint32_t count) {
   std::vector<cl_device_partition_property> counts{CL_DEVICE_PARTITION_BY_COUNTS};
@@ -120,14 +119,18 @@ Status OpenClDriver::copy(BufferRange to, BufferRange from) {
 }
 
 Status OpenClDriver::zero(BufferRange range) {
-  static constexpr unsigned char kZeros[16] = {};
-  const size_t pattern = range.bytes % sizeof kZeros == 0 ? sizeof kZeros : 1;
-  for (uint64_t done = 0; done < range.bytes; done += kMostFilledBytes) {
-    const size_t bytes = std::min(range.bytes - done, kMostFilledBytes);
-    QUARRY_TRY(check("clEnqueueFillBuffer", clEnqueueFillBuffer(queue_.get(), memory_of(range.buffer), kZeros, pattern,
-                                                                range.offset + done, bytes, 0, nullptr, nullptr)));
-  }
-  return {};
+  static constexpr unsigned char kZeros[kFillPatternBytes] = {};
+  const cl_mem memory = memory_of(range.buffer);
+  return zero_range(
+      range.offset, range.bytes,
+      [&](uint64_t offset, uint64_t bytes) {
+        return check("clEnqueueFillBuffer", clEnqueueFillBuffer(queue_.get(), memory, kZeros, sizeof kZeros, offset,
+                                                                bytes, 0, nullptr, nullptr));
+      },
+      [&](uint64_t offset, uint64_t bytes) {
+        return check("clEnqueueWriteBuffer",
+                     clEnqueueWriteBuffer(queue_.get(), memory, CL_FALSE, offset, bytes, kZeros, 0, nullptr, nullptr));
+      });
 }
 
 // Every argument is set at each launch: drivers do not keep a buffer that is set, and may give its handle to another.

@@ -11,6 +11,8 @@ namespace quarry::device {
 
 namespace {
 
+constexpr uint64_t kDriversShare = 16;  // of a GPU's memory, for contexts, code and other programs: one part in so many
+
 struct Found {
   cl_device_id device;
   DeviceInfo info;
@@ -24,10 +26,13 @@ Properties properties_of(cl_platform_id platform, cl_device_id device) {
                       opencl::platform_text(platform, CL_PLATFORM_VERSION) + ", driver " +
                       opencl::device_text(device, CL_DRIVER_VERSION);
   properties.max_allocation_bytes = opencl::device_value<cl_ulong>(device, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
-  properties.memory_bytes = std::min<uint64_t>(opencl::device_value<cl_ulong>(device, CL_DEVICE_GLOBAL_MEM_SIZE),
-                                               properties.max_allocation_bytes);
-  properties.compute_units = opencl::device_value<cl_uint>(device, CL_DEVICE_MAX_COMPUTE_UNITS);
   properties.is_gpu = (opencl::device_value<cl_device_type>(device, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_GPU) != 0;
+  const uint64_t all = opencl::device_value<cl_ulong>(device, CL_DEVICE_GLOBAL_MEM_SIZE);
+  // A processor's memory is everybody's on this machine: one allocation of it is a fair part. A GPU's is ours, but for
+  // what the driver and other programs have of it.
+  properties.memory_bytes =
+      properties.is_gpu ? all - all / kDriversShare : std::min<uint64_t>(all, properties.max_allocation_bytes);
+  properties.compute_units = opencl::device_value<cl_uint>(device, CL_DEVICE_MAX_COMPUTE_UNITS);
   return properties;
 }
 
