@@ -94,7 +94,7 @@ class Agent {
   void forget(const AttemptPtr& attempt);
 
   // answers (agent_answers.cpp)
-  void progressed(uint64_t ticket, int64_t done, int64_t total);
+  void progressed(const JobProgress& progress);
   void finished(uint64_t ticket, LocalResult result);
   void failed(uint64_t ticket, const std::string& code, const std::string& detail);
   void delivered(const AttemptPtr& attempt, Result<Delivered> result);

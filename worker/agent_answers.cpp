@@ -29,12 +29,12 @@ std::string typed(const std::string& code) {
 
 }  // namespace
 
-void Agent::progressed(uint64_t ticket, int64_t done, int64_t total) {
-  const auto at = attempts_.find(ticket);
-  if (at == attempts_.end()) return;
+void Agent::progressed(const JobProgress& progress) {
+  const auto at = attempts_.find(progress.ticket);
+  if (at == attempts_.end() || progress.phase != JobPhase::Running) return;
   const wire::Fence& fence = at->second->lease.fence;
   const bool timer_runs = !progress_.empty();
-  progress_[fence] = {fence, done, total};
+  progress_[fence] = {fence, progress.done, progress.total};
   if (timer_runs) return;
   progress_timer_.expires_after(kProgressEvery);
   progress_timer_.async_wait([this](error_code error) {

@@ -50,7 +50,7 @@ Slice::Handlers Agent::slice_handlers(size_t slice) {
     spdlog::error("the executor cannot serve: {}", detail);
     if (!dialled_) handlers_.on_fatal(detail);  // later it is tried again: a driver may be under repair
   };
-  handlers.on_progress = [this](uint64_t ticket, int64_t done, int64_t total) { progressed(ticket, done, total); };
+  handlers.on_progress = [this](const JobProgress& progress) { progressed(progress); };
   handlers.on_done = [this](uint64_t ticket, LocalResult result) { finished(ticket, std::move(result)); };
   handlers.on_failed = [this](uint64_t ticket, const std::string& code, const std::string& detail) {
     failed(ticket, code, detail);

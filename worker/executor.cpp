@@ -118,18 +118,23 @@ Result<JobDone> Executor::run(Job& job) {
     QUARRY_ASSIGN(sources[input.name], make_byte_source(input, job.blobs));
     input_bytes[input.name] = sources[input.name]->size();
   }
-  const Instant before_compile = clock_.now();
+  const Instant before_compile = last_look_ = clock_.now();
   QUARRY_ASSIGN(
       const ProgramCache::Prepared prepared,
-      programs_.prepare(start.graph, job.blobs.front().bytes(), document, start.memory_bound_bytes, input_bytes));
+      programs_.prepare(start.graph, job.blobs.front().bytes(), document, start.memory_bound_bytes, input_bytes,
+                        [&](size_t compiled, size_t of) { return observe_compiling(job, compiled, of); }));
   JobDone done{.ticket = start.ticket};
   if (prepared.compiled) done.compile_ns = nanoseconds_since(clock_, before_compile);
   for (const auto& [name, source] : sources) QUARRY_TRY(prepared.run->set_input(name, source));
 
   const Instant before_steps = last_look_ = last_progress_ = clock_.now();
+  job.in_first_step = !prepared.ran;
+  job.kernels = static_cast<int64_t>(prepared.run->timings().kernels);
+  if (job.in_first_step) tell(job, JobPhase::FirstStep, 0, job.kernels);
   QUARRY_ASSIGN(const bool finished,
                 prepared.run->advance(start.first_step, start.steps,
-                                      [&](const run::StepReport& report) { return observe(job, report); }));
+                                      [&](const run::StepReport& report) { return observe_steps(job, report); }));
+  if (finished) programs_.first_step_ended();
   if (!finished || job.cancelled) return Problem{"cancelled", "cancelled while it ran", "", ""};
   Outputs outputs;
   QUARRY_TRY(collect(job, document, prepared, outputs));
@@ -138,16 +143,39 @@ Result<JobDone> Executor::run(Job& job) {
   return done;
 }
 
-bool Executor::observe(Job& job, const run::StepReport& report) {
+bool Executor::observe_compiling(Job& job, size_t compiled, size_t of) {
+  // Each kernel may take seconds: the agent hears of the first one before it begins, and of the number of all.
+  const bool is_news = compiled == 0 || clock_.now() - last_progress_ >= kProgressEvery;
+  if (is_news) tell(job, JobPhase::Compiling, static_cast<int64_t>(compiled), static_cast<int64_t>(of));
+  return go_on(job);
+}
+
+bool Executor::observe_steps(Job& job, const run::StepReport& report) {
+  const bool first_step_ended = job.in_first_step && report.steps_done > 0;
+  if (first_step_ended) job.in_first_step = false;
+  if (first_step_ended || clock_.now() - last_progress_ >= kProgressEvery) {
+    if (job.in_first_step) {
+      tell(job, JobPhase::FirstStep, report.launches_done, job.kernels);
+    } else {
+      tell(job, JobPhase::Running, report.steps_done, report.steps_total);
+    }
+  }
+  return go_on(job);
+}
+
+/// Looks for a cancel now and then.
+bool Executor::go_on(const Job& job) {
   const Instant now = clock_.now();
-  if (now - last_look_ < kLookEvery) return true;
-  last_look_ = now;
-  if (auto status = receive(false); !status.ok()) closed_ = status.problem();
-  if (now - last_progress_ >= kProgressEvery) {
-    last_progress_ = now;
-    send(JobProgress{job.start.ticket, report.steps_done, report.steps_total});
+  if (now - last_look_ >= kLookEvery) {
+    last_look_ = now;
+    if (auto status = receive(false); !status.ok()) closed_ = status.problem();
   }
   return !job.cancelled && !closed_;
+}
+
+void Executor::tell(const Job& job, JobPhase phase, int64_t done, int64_t total) {
+  last_progress_ = clock_.now();
+  send(JobProgress{job.start.ticket, phase, done, total});
 }
 
 Status Executor::collect(const Job& job, const graph::JobDocument& document, const ProgramCache::Prepared& prepared,

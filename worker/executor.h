@@ -26,6 +26,8 @@ class Executor {
     StartJob start;
     std::vector<MappedBlob> blobs;
     bool cancelled = false;
+    bool in_first_step = false;  ///< of a program that is new: kernels may still be compiled as they are launched
+    int64_t kernels = 0;
   };
   struct Outputs {
     std::vector<InlineOutput> small;
@@ -40,7 +42,10 @@ class Executor {
 
   void run_next_job();
   Result<JobDone> run(Job& job);
-  bool observe(Job& job, const run::StepReport& report);
+  bool observe_compiling(Job& job, size_t compiled, size_t of);
+  bool observe_steps(Job& job, const run::StepReport& report);
+  bool go_on(const Job& job);
+  void tell(const Job& job, JobPhase phase, int64_t done, int64_t total);
   Status collect(const Job& job, const graph::JobDocument& document, const ProgramCache::Prepared& prepared,
                  Outputs& outputs);
   Status give(uint64_t ticket, bool carried, const std::string& name, std::vector<std::byte> bytes, Outputs& outputs);
@@ -55,8 +60,8 @@ class Executor {
   std::vector<MappedBlob> attached_;  ///< of the job whose StartJob comes next
   uint64_t attached_ticket_ = 0;
   bool calibrate_ = false;
-  std::optional<Problem> closed_;  ///< why there is no more to receive
-  Instant last_look_{}, last_progress_{};
+  std::optional<Problem> closed_;          ///< why there is no more to receive
+  Instant last_look_{}, last_progress_{};  ///< for a cancel; of the job that runs
 };
 
 }  // namespace quarry::worker

@@ -23,6 +23,13 @@ struct ExecutorSpec {
   uint32_t first_unit = 0, units = 0;
   uint64_t memory_bytes = 0;  ///< 0: all of the device's
   uint32_t user_id = 0;       ///< becomes this user when the agent is root
+  /// What the kernels of a job that is new to the executor may take to be compiled: `base`, which is also what any one
+  /// of them may take, and `per_kernel` for each, up to `longest`. On an idle machine a kernel takes 0.1 s, a large one
+  /// 3 s.
+  struct CompileLimit {
+    std::chrono::milliseconds base{120'000}, per_kernel{5'000}, longest{std::chrono::hours(6)};
+  };
+  CompileLimit compile_limit;
   /// How long it may take to open its device, and how long a job waits for one that can: then the device is in trouble.
   std::chrono::milliseconds start_limit{60'000};
 };

@@ -23,6 +23,11 @@ class Writer {
   template <class T>
   requires std::is_arithmetic_v<T>
   void operator()(const T& value) { raw(std::as_bytes(std::span(&value, 1))); }
+  /// An enumeration of bytes, `last` being its highest.
+  template <class T>
+  void choice(const T& value, T) {
+    (*this)(static_cast<uint8_t>(value));
+  }
   void digest(const Digest& value) { raw(std::as_bytes(std::span(value))); }
   void text(const std::string& value, size_t) {
     (*this)(static_cast<uint64_t>(value.size()));
@@ -60,6 +65,13 @@ class Reader {
     } else {
       raw(std::as_writable_bytes(std::span(&value, 1)));
     }
+  }
+  template <class T>
+  void choice(T& value, T last) {
+    uint8_t byte = 0;
+    (*this)(byte);
+    if (byte > static_cast<uint8_t>(last)) failed_ = true;
+    value = static_cast<T>(byte);
   }
   void digest(Digest& value) { raw(std::as_writable_bytes(std::span(value))); }
   void text(std::string& value, size_t limit) {
@@ -143,7 +155,7 @@ void fields(A& a, M& m) {
 template <class A, class M>
 requires FieldsOf<A, M, JobProgress>
 void fields(A& a, M& m) {
-  a(m.ticket), a(m.steps_done), a(m.steps_total);
+  a(m.ticket), a.choice(m.phase, JobPhase::Running), a(m.done), a(m.total);
 }
 template <class A, class M>
 requires FieldsOf<A, M, JobOutput>

@@ -7,7 +7,7 @@
 // for one packet travels in a memory file too.
 //
 //   agent -> executor   AttachBlobs*, StartJob, CancelJob, Calibrate; end of file means: exit
-//   executor -> agent   Ready | CannotServe, then JobProgress, JobOutput*, JobDone | JobFailed, Calibrated
+//   executor -> agent   Ready | CannotServe, then JobProgress*, JobOutput*, JobDone | JobFailed, Calibrated
 //
 // Jobs run in the order of their StartJob and end in that order, each with exactly one JobDone or JobFailed.
 #pragma once
@@ -77,9 +77,16 @@ struct Ready {
 struct CannotServe {
   std::string detail;
 };
+/// What a job does now, in this order. One whose program was compiled before starts with Running, which nothing tells.
+enum class JobPhase : uint8_t {
+  Compiling,  ///< the texts of its kernels; nothing of the graph runs yet
+  FirstStep,  ///< each kernel runs for the first time, which is when some drivers compile
+  Running,
+};
 struct JobProgress {
   uint64_t ticket = 0;
-  int64_t steps_done = 0, steps_total = 0;
+  JobPhase phase = JobPhase::Running;
+  int64_t done = 0, total = 0;  ///< kernels, or steps when it is running
 };
 /// One output as a memory file: the packet's only descriptor.
 struct JobOutput {

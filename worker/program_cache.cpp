@@ -75,14 +75,16 @@ ProgramCache::~ProgramCache() {
 
 Result<ProgramCache::Prepared> ProgramCache::prepare(const Digest& graph_id, std::span<const std::byte> graph_cbor,
                                                      const graph::JobDocument& job, uint64_t memory_bound_bytes,
-                                                     const std::map<std::string, uint64_t>& input_bytes) {
+                                                     const std::map<std::string, uint64_t>& input_bytes,
+                                                     const run::CompileObserver& observer) {
   std::string key = shape_key(graph_id, job.stage, input_bytes);
   const auto known = by_key_.find(key);
   const bool compiled = known == by_key_.end();
   if (compiled) {
+    if (!observer(0, 0)) return Problem{"cancelled", "stopped before it was compiled", "", ""};
     QUARRY_ASSIGN(auto graph, load_graph(graph_id, graph_cbor));
     QUARRY_ASSIGN(run::Program program, program_of(job, graph, input_bytes));
-    QUARRY_ASSIGN(auto run, plan(program, memory_bound_bytes));
+    QUARRY_ASSIGN(auto run, plan(program, memory_bound_bytes, observer));
     const uint64_t arena = run->timings().arena_bytes;
     entries_.push_front({key, std::move(run), graph, std::move(program.keep), arena});
     by_key_.emplace(std::move(key), entries_.begin());
@@ -91,7 +93,7 @@ Result<ProgramCache::Prepared> ProgramCache::prepare(const Digest& graph_id, std
   }
   Entry& entry = entries_.front();
   QUARRY_TRY(entry.run->reset(job.seed));
-  return Prepared{entry.run.get(), entry.graph, &entry.keep, compiled};
+  return Prepared{entry.run.get(), entry.graph, &entry.keep, compiled, entry.ran};
 }
 
 Result<std::shared_ptr<const graph::NormalGraph>> ProgramCache::load_graph(const Digest& id,
@@ -105,15 +107,16 @@ Result<std::shared_ptr<const graph::NormalGraph>> ProgramCache::load_graph(const
   return std::shared_ptr<const graph::NormalGraph>(std::move(normal));
 }
 
-Result<std::unique_ptr<run::Run>> ProgramCache::plan(const run::Program& program, uint64_t memory_bound_bytes) {
+Result<std::unique_ptr<run::Run>> ProgramCache::plan(const run::Program& program, uint64_t memory_bound_bytes,
+                                                     const run::CompileObserver& observer) {
   while (!entries_.empty() && (entries_.size() >= kMaxPrograms || arena_bytes() + memory_bound_bytes > memory_bytes_))
     drop_oldest();
-  auto run = run::prepare(device_, program, memory_bytes_ - arena_bytes());
+  auto run = run::prepare(device_, program, memory_bytes_ - arena_bytes(), observer);
   const bool memory =
       !run.ok() && (run.problem().code == "memory_bound_exceeded" || run.problem().code == "out_of_memory");
   if (!memory || entries_.empty()) return run;
   while (!entries_.empty()) drop_oldest();  // what was kept only for speed must not fail a job
-  return run::prepare(device_, program, memory_bytes_);
+  return run::prepare(device_, program, memory_bytes_, observer);
 }
 
 uint64_t ProgramCache::arena_bytes() const {

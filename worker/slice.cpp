@@ -6,6 +6,7 @@
 #include <array>
 #include <chrono>
 
+#include "engine/graph/limits.h"
 #include "wire/cbor.h"
 
 namespace quarry::worker {
@@ -13,6 +14,7 @@ namespace {
 
 using boost::system::error_code;
 using std::chrono::milliseconds;
+using std::chrono::steady_clock;
 
 /// No launch is predicted over 250 ms; one that has not ended after this never will.
 constexpr std::chrono::seconds kCancelLimit{10};
@@ -107,16 +109,20 @@ void Slice::hand_over(Held& held) {
   if (held.cancelled) executor_->send(CancelJob{ticket});
 }
 
-/// The time limit counts from when a job comes to the front of a running executor.
+/// The time limit counts from when a job comes to the front of a running executor, and not while it compiles.
 void Slice::watch_front() {
   cancel_limit_.cancel();
   if (jobs_.empty() || !ready_) {
     time_limit_.cancel();
     return;
   }
-  time_limit_.expires_after(milliseconds(jobs_.front().job.time_limit_ms));
-  time_limit_.async_wait([this](error_code error) {
-    if (!error) kill("time_limit", "the attempt took longer than its limit");
+  limit_front(milliseconds(jobs_.front().job.time_limit_ms), "time_limit", "the attempt took longer than its limit");
+}
+
+void Slice::limit_front(milliseconds limit, const std::string& code, const std::string& detail) {
+  time_limit_.expires_after(limit);
+  time_limit_.async_wait([this, code, detail](error_code error) {
+    if (!error) kill(code, detail);
   });
 }
 
@@ -230,7 +236,7 @@ void Slice::handle(const Ready& message, std::vector<FileDescriptor>) {
   wait_limit_.cancel();
   handlers_.on_ready(message);
   handed_blobs_ = 0;
-  for (Held& held : jobs_) held.handed_over = false, held.result = {};
+  for (Held& held : jobs_) held.handed_over = false, held.result = {}, held.progress.reset();
   hand_over_ahead();
   watch_front();
 }
@@ -241,10 +247,40 @@ void Slice::handle(const CannotServe& message, std::vector<FileDescriptor>) {
 
 void Slice::handle(const JobProgress& message, std::vector<FileDescriptor>) {
   if (!is_front(message.ticket)) return;
-  if (message.steps_done < 0 || message.steps_done > message.steps_total ||
-      message.steps_total > jobs_.front().job.start.steps)
-    return protocol_error("reported impossible progress");
-  handlers_.on_progress(message.ticket, message.steps_done, message.steps_total);
+  if (!is_possible(message)) return protocol_error("reported impossible progress");
+  Held& held = jobs_.front();
+  const bool phase_begins = !held.progress || held.progress->phase != message.phase;
+  const bool comes_on = phase_begins || held.progress->done != message.done || held.progress->total != message.total;
+  if (phase_begins) held.phase_since = steady_clock::now();
+  if (message.phase == JobPhase::Compiling && comes_on) limit_compiling(held, message);
+  if (message.phase == JobPhase::FirstStep && phase_begins)
+    limit_front(for_kernels(message.total) + milliseconds(held.job.time_limit_ms), "time_limit",
+                "the first step took longer than the attempt's limit and what its kernels may take to be compiled");
+  if (message.phase == JobPhase::Running && phase_begins && held.progress) watch_front();
+  held.progress = message;
+  handlers_.on_progress(message);
+}
+
+/// No kernel may take longer than the base, and all together no longer than what is due to them.
+void Slice::limit_compiling(const Held& held, const JobProgress& progress) {
+  const auto left =
+      std::chrono::ceil<milliseconds>(for_kernels(progress.total) - (steady_clock::now() - held.phase_since));
+  limit_front(std::clamp(left, milliseconds(0), spec_.compile_limit.base), "compile_limit",
+              "the driver took too long to compile kernel " + std::to_string(progress.done + 1) + " of " +
+                  std::to_string(progress.total) + "; those before it are kept");
+}
+
+milliseconds Slice::for_kernels(int64_t kernels) const {
+  const ExecutorSpec::CompileLimit& limit = spec_.compile_limit;
+  return std::min(limit.base + kernels * limit.per_kernel, limit.longest);
+}
+
+/// Within the job's steps or a graph's kernels, and never back to an earlier phase.
+bool Slice::is_possible(const JobProgress& progress) const {
+  const Held& held = jobs_.front();
+  const int64_t most = progress.phase == JobPhase::Running ? held.job.start.steps : int64_t{graph::kMaxNodes};
+  return progress.done >= 0 && progress.done <= progress.total && progress.total <= most &&
+         (!held.progress || progress.phase >= held.progress->phase);
 }
 
 void Slice::handle(const JobOutput& message, std::vector<FileDescriptor> files) {

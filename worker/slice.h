@@ -9,6 +9,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,7 +43,7 @@ class Slice {
   struct Handlers {
     std::function<void(const Ready&)> on_ready;               ///< each time an executor has started
     std::function<void(const std::string&)> on_cannot_serve;  ///< the device cannot be opened; it is tried again
-    std::function<void(uint64_t ticket, int64_t done, int64_t total)> on_progress;
+    std::function<void(const JobProgress&)> on_progress;
     std::function<void(uint64_t ticket, LocalResult)> on_done;
     std::function<void(uint64_t ticket, const std::string& code, const std::string& detail)> on_failed;
     std::function<void(const Calibrated&)> on_calibrated;
@@ -69,13 +70,19 @@ class Slice {
     LocalResult result;
     bool handed_over = false;  ///< to the executor that runs now
     bool cancelled = false;
-    bool reported = false;  ///< its end; the executor's answer is still to come
+    bool reported = false;                ///< its end; the executor's answer is still to come
+    std::optional<JobProgress> progress;  ///< the last of this executor
+    std::chrono::steady_clock::time_point phase_since;
   };
 
   void launch();
   void hand_over_ahead();
   void hand_over(Held& held);
   void watch_front();
+  void limit_front(std::chrono::milliseconds limit, const std::string& code, const std::string& detail);
+  void limit_compiling(const Held& held, const JobProgress& progress);
+  std::chrono::milliseconds for_kernels(int64_t kernels) const;
+  bool is_possible(const JobProgress& progress) const;
   void watch_waiting();
   void give_back_waiting();
   void kill(const std::string& code, const std::string& detail);

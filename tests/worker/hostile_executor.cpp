@@ -45,7 +45,20 @@ void misbehave(const std::string& how, uint64_t ticket) {
     say(JobOutput{ticket, false, "y", 1000}, make_memory_file("short", std::as_bytes(std::span("ten bytes"))).value());
   if (how == "an output that is a pipe") say(JobOutput{ticket, false, "y", 1000}, a_pipe());
   if (how == "an output without a file") say(JobOutput{ticket, false, "y", 1000});
-  if (how == "impossible progress") say(JobProgress{ticket, 5, 2});
+  if (how == "impossible progress") say(JobProgress{ticket, JobPhase::Running, 5, 2});
+  if (how == "more kernels than a graph has nodes") say(JobProgress{ticket, JobPhase::Compiling, 0, int64_t{1} << 40});
+  if (how == "compiles for ever") say(JobProgress{ticket, JobPhase::Compiling, 1, 3});
+  if (how == "compiles for a second") {
+    for (int kernel = 0; kernel < 10; ++kernel) {
+      say(JobProgress{ticket, JobPhase::Compiling, kernel, 10});
+      ::usleep(100'000);
+    }
+    say(JobDone{.ticket = ticket});
+  }
+  if (how == "an earlier phase again") {
+    say(JobProgress{ticket, JobPhase::Running, 0, 1});
+    say(JobProgress{ticket, JobPhase::Compiling, 0, 1});
+  }
   if (how == "an unknown failure") say(JobFailed{ticket, "accepted", "pay me"});
   if (how == "a name that is not text") say(JobDone{.ticket = ticket, .outputs = {{false, "\xff\xfe", {}}}});
   if (how == "a closed socket") ::close(kSocket);

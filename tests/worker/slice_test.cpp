@@ -28,9 +28,11 @@ struct Ended {
 class Bench {
  public:
   explicit Bench(const std::string& device = "interpreter", const std::string& program = QUARRY_EXECUTOR,
-                 std::chrono::milliseconds start_limit = std::chrono::minutes(1))
+                 std::chrono::milliseconds start_limit = std::chrono::minutes(1),
+                 ExecutorSpec::CompileLimit compile_limit = {})
       : program_(program),
         start_limit_(start_limit),
+        compile_limit_(compile_limit),
         cache_(BlobCache::open(directory_.path() + "/cache", uint64_t{1} << 30, "boot").value()),
         slice_(io_, spec(device), handlers()) {
     slice_.start();
@@ -104,11 +106,13 @@ class Bench {
 
   std::string program_;
   std::chrono::milliseconds start_limit_;
+  ExecutorSpec::CompileLimit compile_limit_;
   boost::asio::io_context io_;
   TemporaryDirectory directory_;
   std::unique_ptr<BlobCache> cache_;
   std::vector<Ended> ended_;
-  std::map<uint64_t, int64_t> progress_;
+  std::vector<JobProgress> phases_;
+  std::map<uint64_t, int64_t> progress_;  ///< steps
   std::optional<Ready> ready_;
   std::optional<Calibrated> calibrated_;
   std::string cannot_serve_;
@@ -123,13 +127,17 @@ class Bench {
     spec.cache = directory_.path() + "/compiler";
     spec.user_id = kFirstExecutorUser;
     spec.start_limit = start_limit_;
+    spec.compile_limit = compile_limit_;
     return spec;
   }
   Slice::Handlers handlers() {
     Slice::Handlers handlers;
     handlers.on_ready = [this](const Ready& ready) { ready_ = ready, ++starts_; };
     handlers.on_cannot_serve = [this](const std::string& detail) { cannot_serve_ = detail; };
-    handlers.on_progress = [this](uint64_t ticket, int64_t done, int64_t) { progress_[ticket] = done; };
+    handlers.on_progress = [this](const JobProgress& progress) {
+      phases_.push_back(progress);
+      if (progress.phase == JobPhase::Running) progress_[progress.ticket] = progress.done;
+    };
     handlers.on_done = [this](uint64_t ticket, LocalResult result) {
       ended_.push_back({ticket, "", "", std::move(result)});
     };
@@ -267,6 +275,81 @@ TEST_CASE("an attempt over its time limit is ended, and the next job runs") {
   CHECK(bench.wait(next).code.empty());
 }
 
+TEST_CASE("what an attempt takes to compile does not count towards its time limit") {
+  Bench bench("compiles for a second", QUARRY_HOSTILE_EXECUTOR);
+  const auto inputs = std::map<std::string, std::vector<std::byte>>{{"x", floats({1, 2, 3, 4})}};
+  const Ended& ended = bench.wait(bench.submit(doubling_graph(), steps(1), inputs, true, 0, -1, 300));
+  INFO(ended.detail);
+  CHECK(ended.code.empty());
+}
+
+TEST_CASE("a compiler that does not end is ended with its executor, and the failure names the kernel") {
+  Bench bench("compiles for ever", QUARRY_HOSTILE_EXECUTOR, std::chrono::minutes(1),
+              {std::chrono::milliseconds(50), std::chrono::milliseconds(1)});
+  const Ended& ended = bench.wait(bench.submit(doubling_graph(), steps(1), {{"x", floats({1, 2, 3, 4})}}));
+  CHECK(ended.code == "compile_limit");
+  CHECK(ended.detail.find("kernel 2 of 3") != std::string::npos);
+}
+
+constexpr int kKernels = 24;
+
+uint64_t submit_kernels(Bench& bench, int kernels = kKernels) {
+  return bench.submit(graph_of_kernels(kernels), steps(1), {{"x", floats(std::vector<float>(64, 1))}});
+}
+
+TEST_CASE("an executor tells how many kernels of a new graph are compiled, and nothing of one that it knows") {
+  Bench bench;
+  REQUIRE(bench.wait(submit_kernels(bench)).code.empty());
+  REQUIRE(bench.phases_.size() >= 3);
+  CHECK(bench.phases_[0].phase == JobPhase::Compiling);
+  CHECK(bench.phases_[0].total == 0);  // the graph is not planned yet
+  CHECK(bench.phases_[1].phase == JobPhase::Compiling);
+  CHECK(bench.phases_[1].total == kKernels);
+  CHECK(std::is_sorted(bench.phases_.begin(), bench.phases_.end(),
+                       [](const JobProgress& a, const JobProgress& b) { return a.phase < b.phase; }));
+  CHECK(bench.phases_.back().phase == JobPhase::Running);
+  bench.phases_.clear();
+  REQUIRE(bench.wait(submit_kernels(bench)).code.empty());
+  for (const JobProgress& progress : bench.phases_) CHECK(progress.phase == JobPhase::Running);
+}
+
+/// Texts of kernels and, where the driver keeps them by itself, its programs.
+int64_t compiled_files(const Bench& bench, const std::string& suffix) {
+  int64_t found = 0;
+  for (const auto& file : fs::recursive_directory_iterator(bench.directory_.path() + "/compiler"))
+    found += file.path().filename().string().ends_with(suffix);
+  return found;
+}
+
+TEST_CASE("a job is cancelled between two kernels that are compiled, and its executor lives on") {
+  Bench bench("opencl");
+  if (!bench.ready_) {
+    WARN("no OpenCL device here: " << bench.cannot_serve_);
+    return;
+  }
+  const uint64_t ticket = submit_kernels(bench, 64);                         // which takes seconds
+  REQUIRE(run_until(bench.io_, [&] { return bench.phases_.size() >= 2; }));  // the first kernel is being compiled
+  bench.slice_.cancel(ticket);
+  CHECK(bench.wait(ticket).code == "cancelled");
+  CHECK(bench.starts_ == 1);
+}
+
+TEST_CASE("what an executor has compiled when it is killed is not compiled again") {
+  Bench bench("opencl");
+  if (!bench.ready_) {
+    WARN("no OpenCL device here: " << bench.cannot_serve_);
+    return;
+  }
+  const uint64_t first = submit_kernels(bench);
+  const auto half_compiled = [&] { return !bench.phases_.empty() && bench.phases_.back().done >= kKernels / 2; };
+  REQUIRE(run_until(bench.io_, half_compiled));
+  const int64_t done = bench.phases_.back().done;
+  ::kill(process_tree(bench.slice_.executor_pid()).back(), SIGKILL);
+  REQUIRE(bench.wait(first).code == "executor_crashed");
+  CHECK(compiled_files(bench, "program.bc") >= done);
+  CHECK(bench.wait(submit_kernels(bench)).code.empty());
+}
+
 TEST_CASE("a device that hangs when it is opened does not keep the jobs that wait for it") {
   Bench bench("a device that hangs when it is opened", QUARRY_HOSTILE_EXECUTOR, std::chrono::milliseconds(50));
   const int first = bench.slice_.executor_pid();
@@ -356,10 +439,10 @@ TEST_CASE("the executor has no network, no credentials and no files of others") 
 }
 
 TEST_CASE("an executor that was taken over costs its job the attempt and can tell the agent nothing else") {
-  const std::string how =
-      GENERATE(as<std::string>{}, "garbage", "another job's end", "ready twice", "an output shorter than said",
-               "an output that is a pipe", "an output without a file", "impossible progress", "an unknown failure",
-               "a name that is not text", "a closed socket");
+  const std::string how = GENERATE(
+      as<std::string>{}, "garbage", "another job's end", "ready twice", "an output shorter than said",
+      "an output that is a pipe", "an output without a file", "impossible progress", "an earlier phase again",
+      "more kernels than a graph has nodes", "an unknown failure", "a name that is not text", "a closed socket");
   CAPTURE(how);
   Bench bench(how, QUARRY_HOSTILE_EXECUTOR);
   const Ended& ended = bench.wait(bench.submit(doubling_graph(), steps(1), {{"x", floats({1, 2, 3, 4})}}));

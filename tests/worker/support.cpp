@@ -58,6 +58,18 @@ GraphFile counting_graph() {
   return finish(b);
 }
 
+GraphFile graph_of_kernels(int count) {
+  REQUIRE(count <= 64);
+  Builder b;
+  const NodeId x = b.input("x", DType::F32, std::vector<int64_t>{64});
+  for (int i = 0; i < count; ++i) {
+    NodeId y = x;  // its six operations spell i
+    for (int bit = 0; bit < 6; ++bit) y = (i >> bit & 1) != 0 ? b.binary(Op::Mul, y, x) : b.binary(Op::Add, y, x);
+    b.output("y" + std::to_string(i), y);
+  }
+  return finish(b);
+}
+
 GraphFile slow_graph() {
   Builder b;
   const NodeId w = b.input("w", DType::F32, {});

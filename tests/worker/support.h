@@ -29,10 +29,11 @@ struct GraphFile {
   Digest id{};
   std::vector<std::byte> cbor;
 };
-GraphFile doubling_graph();       ///< f32 [4]: y = x + x
-GraphFile counting_graph();       ///< f32 []: w_next = w + 1, seen = w + 1 under another name
-GraphFile wide_graph(int64_t n);  ///< f32 [n]: y = x + x
-GraphFile slow_graph();           ///< f32 []: w_next = w + 1, but the 1 takes the interpreter some milliseconds
+GraphFile doubling_graph();             ///< f32 [4]: y = x + x
+GraphFile counting_graph();             ///< f32 []: w_next = w + 1, seen = w + 1 under another name
+GraphFile wide_graph(int64_t n);        ///< f32 [n]: y = x + x
+GraphFile graph_of_kernels(int count);  ///< f32 [64]: y0 to y(count-1), up to 64, each of another kernel
+GraphFile slow_graph();                 ///< f32 []: w_next = w + 1, but the 1 takes the interpreter some milliseconds
 
 std::vector<std::byte> floats(const std::vector<float>& values);
 std::vector<float> as_floats(std::span<const std::byte> bytes);
