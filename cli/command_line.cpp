@@ -59,10 +59,16 @@ void add_service_commands(CLI::App& app, Context& context) {
   auto [command, flags] = add<UpFlags>(app, context, "up", "the whole service on this machine, until Ctrl-C", up);
   command->add_option("--data-dir", flags->data_directory,
                       "where its state lives (default /var/lib/quarry for root, else ~/.local/share/quarry)");
+  command->add_option("--listen", flags->listen,
+                      "IPv4 address for renters and workers; 0.0.0.0: every one of this machine (default 127.0.0.1)");
+  command->add_option("--name", flags->name,
+                      "name or address by which other machines reach this one (default: the address of --listen)");
   add_number<int>(command, "--port", flags->port, 0, 65532,
                   "API port; the next three serve workers, scheduler and metrics; 0: free ones (default 8443)");
-  add_repeatable(command, "--device", flags->devices, "only these devices (see `quarry devices`)");
-  command->add_option("--credit", flags->credit, "dollars given once to the development account (default 100)");
+  add_repeatable(command, "--device", flags->devices,
+                 "only these devices (see `quarry devices`); none: no worker here");
+  command->add_option("--credit", flags->credit,
+                      "dollars to add to the development account (default: 100 when it is new)");
   command->add_option("--price-per-pflop", flags->price_per_pflop, "dollars per PFLOP (default 0.0025)");
   add_number<int>(command, "--slots", flags->slots, 1, 1024, "jobs in flight per slice (default 512)");
 
@@ -107,6 +113,7 @@ void add_onnx_commands(CLI::App& app, Context& context) {
   run_flags->action = "run";
   add_repeatable(run, "--input,-i", run_flags->inputs, "NAME=FILE or FILE, in the model's order: .npy, .npz or .pb");
   run->add_option("--output,-o", run_flags->output, "directory for one .npy an output, or one .npz file");
+  run->add_flag("--force", run_flags->force, "write over files that are there");
   auto [inspect, inspected] =
       add<OnnxFlags>(*onnx, context, "inspect", "a model's inputs, outputs, operators and work", run_onnx);
   inspected->action = "inspect";
@@ -171,6 +178,17 @@ void add_account_commands(CLI::App& app, Context& context) {
                [](Context& c, const Nothing&) { return show_usage(c); });
 }
 
+void add_box_commands(CLI::App& app, Context& context) {
+  CLI::App* boxes = app.add_subcommand("boxes", "the boxes of your account");
+  boxes->require_subcommand(1);
+  auto [adding, name] = add<std::string>(*boxes, context, "add", "registers a box and shows its claim code, once",
+                                         [](Context& c, const std::string& box) { return add_box(c, box); });
+  adding->add_option("name", *name, "what you call it")->required();
+  struct Nothing {};
+  add<Nothing>(*boxes, context, "list", "every box, and whether it has been claimed",
+               [](Context& c, const Nothing&) { return list_boxes(c); });
+}
+
 /// Commands about the command line itself.
 void add_help_commands(CLI::App& app) {
   CLI::App* completion = app.add_subcommand("completion", "a script that completes commands and flags");
@@ -218,6 +236,7 @@ int run_command_line(int argc, char** argv) {
   add_onnx_commands(app, context);
   add_job_commands(app, context);
   add_account_commands(app, context);
+  add_box_commands(app, context);
   add_help_commands(app);
   try {
     app.parse(argc, argv);

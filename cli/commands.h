@@ -13,9 +13,11 @@ namespace quarry::cli {
 // --- the service on this machine: up/ and demo/ ---
 struct UpFlags {
   std::string data_directory;        ///< empty: default_data_directory()
+  std::string listen = "127.0.0.1";  ///< IPv4 address of API and gate; 0.0.0.0: all of this machine's
+  std::string name;                  ///< name or address by which other machines reach this one; empty: `listen`
   int port = 8443;                   ///< API; gate, scheduler and metrics take the next three. 0: free ones
   std::vector<std::string> devices;  ///< selectors; empty: every local device
-  std::string credit = "100";
+  std::string credit;                ///< dollars; empty: 100 for a new account, nothing for one that exists
   std::string price_per_pflop = "0.0025";
   int slots = 512;
 };
@@ -40,6 +42,7 @@ struct OnnxFlags {
   std::vector<std::string> inputs;  ///< "name=x.npy", or "x.npy" in the model's order
   std::vector<std::string> shapes;  ///< "name=2,3", of inputs whose shape the model leaves open
   std::string output, on;           ///< where the outputs go, where it runs; empty: the package's defaults
+  bool force = false;               ///< write over files that are there
 };
 /// Becomes the Python package's command line; returns only when that cannot be started.
 Status run_onnx(Context& context, const OnnxFlags& flags);
@@ -61,6 +64,11 @@ struct ResultTarget {
 };
 Status get_results(Context& context, const std::string& selector, const std::vector<std::string>& outputs,
                    const ResultTarget& to);
+
+// --- boxes: commands/boxes.cpp ---
+/// Registers a box and prints its claim code, once.
+Status add_box(Context& context, const std::string& name);
+Status list_boxes(Context& context);
 
 // --- money and work: commands/account.cpp ---
 Status show_account(Context& context, bool ledger);

@@ -34,7 +34,7 @@ Settings settings_of(const Options& options) {
                              " is under 32 bytes: fill it with random ones");
   settings.authority.key_pem = read_file(options.authority_key, "authority's key");
   settings.authority.certificate_pem = read_file(options.authority_certificate, "authority's certificate");
-  settings.gate_host = options.gate_listen.host;
+  settings.gate_host = options.gate_advertise.empty() ? options.gate_listen.host : options.gate_advertise;
   return settings;
 }
 

@@ -23,6 +23,7 @@ Address parse_address(const std::string& text, const std::string& flag);
 struct Options {
   std::string database;
   Address listen{"127.0.0.1", 0}, gate_listen{"127.0.0.1", 0}, metrics_listen{"127.0.0.1", 0};
+  std::string gate_advertise;  ///< the name or address that boxes are told; empty: the gate's listen address
   std::filesystem::path blobs;
   std::string tls_certificate, tls_key, authority_certificate, authority_key, quote_key_file;
   market::Prices prices;

@@ -33,6 +33,8 @@ void describe(CLI::App& app, Flags& flags) {
   required("--database", o.database, "PostgreSQL connection string", "QUARRY_DATABASE");
   optional("--listen", flags.listen, "HOST:PORT of the HTTPS API; port 0 picks a free one", "QUARRY_LISTEN");
   optional("--gate-listen", flags.gate_listen, "HOST:PORT for workers", "QUARRY_GATE_LISTEN");
+  optional("--gate-advertise", o.gate_advertise,
+           "name or address of the gate that workers are told (default: where it listens)", "QUARRY_GATE_ADVERTISE");
   optional("--metrics-listen", flags.metrics_listen, "HOST:PORT of Prometheus /metrics, plain HTTP",
            "QUARRY_METRICS_LISTEN");
   required("--blobs", o.blobs, "directory of tensors, graphs and results", "QUARRY_BLOBS");

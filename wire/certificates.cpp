@@ -232,4 +232,10 @@ Result<Digest> public_key_digest(const std::string& pem) {
   return sha256(std::as_bytes(std::span(der, static_cast<size_t>(size))));
 }
 
+bool certificate_names(const std::string& certificate_pem, const std::string& host) {
+  const Certificate certificate = parse_certificate(certificate_pem);
+  return certificate && (X509_check_ip_asc(certificate.get(), host.c_str(), 0) == 1 ||
+                         X509_check_host(certificate.get(), host.data(), host.size(), 0, nullptr) == 1);
+}
+
 }  // namespace quarry::wire

@@ -24,6 +24,8 @@ std::string make_request_pem(const std::string& key_pem, const std::string& comm
 Result<std::string> issue_certificate(const KeyAndCertificate& authority, const std::string& request_pem,
                                       const std::string& common_name, const std::vector<std::string>& dns_names,
                                       int valid_days, WallTime now);
+/// Whether a certificate holds for a host's name or IP address, by its SAN.
+bool certificate_names(const std::string& certificate_pem, const std::string& host);
 /// SHA-256 of the public key (SubjectPublicKeyInfo, DER) in a certificate or a request.
 Result<Digest> public_key_digest(const std::string& pem);
 

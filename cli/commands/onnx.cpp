@@ -89,6 +89,7 @@ Status run_onnx(Context& context, const OnnxFlags& flags) {
   for (const std::string& input : flags.inputs) words.insert(words.end(), {"--input", input});
   for (const std::string& shape : flags.shapes) words.insert(words.end(), {"--shape", shape});
   if (!flags.output.empty()) words.insert(words.end(), {"--output", flags.output});
+  if (flags.force) words.push_back("--force");
   if (!flags.on.empty()) words.insert(words.end(), {"--on", flags.on});
   if (context.json) words.push_back("--json");
   std::vector<char*> arguments(words.size() + 1);

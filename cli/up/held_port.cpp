@@ -1,5 +1,6 @@
 #include "cli/up/held_port.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -10,14 +11,17 @@
 
 namespace quarry::cli {
 
-Result<HeldPort> HeldPort::hold(int port) {
+Result<HeldPort> HeldPort::hold(int port, const std::string& host) {
   HeldPort held;
+  held.host_ = host;
   held.socket_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const int on = 1;
   setsockopt(held.socket_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   sockaddr_in address{};
   address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (inet_pton(AF_INET, host.c_str(), &address.sin_addr) != 1)
+    return Problem{"usage", "\"" + host + "\" is not an IPv4 address", "",
+                   "Write an address of this machine, or 0.0.0.0 for all of them."};
   address.sin_port = htons(static_cast<uint16_t>(port));
   socklen_t length = sizeof address;
   if (bind(held.socket_, reinterpret_cast<sockaddr*>(&address), length) != 0 ||
@@ -32,10 +36,13 @@ Result<HeldPort> HeldPort::hold(int port) {
 }
 
 HeldPort::HeldPort(HeldPort&& other) noexcept
-    : socket_(std::exchange(other.socket_, -1)), number_(std::exchange(other.number_, 0)) {}
+    : socket_(std::exchange(other.socket_, -1)),
+      host_(std::move(other.host_)),
+      number_(std::exchange(other.number_, 0)) {}
 
 HeldPort& HeldPort::operator=(HeldPort&& other) noexcept {
   std::swap(socket_, other.socket_);
+  std::swap(host_, other.host_);
   std::swap(number_, other.number_);
   return *this;
 }

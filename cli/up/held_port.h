@@ -1,5 +1,5 @@
-// A TCP port of 127.0.0.1 that `quarry up` keeps for one of its children, from before the child starts until after its
-// last restart.
+// A TCP port of an IPv4 address of this machine that `quarry up` keeps for one of its children, from before the child
+// starts until after its last restart.
 #pragma once
 
 #include <string>
@@ -12,8 +12,9 @@ namespace quarry::cli {
 /// one, be it bind or connect, and still lets a socket with SO_REUSEADDR, as every child's is, listen on it.
 class HeldPort {
  public:
-  /// Port 0: a free one. A Problem `cannot_start` when somebody listens on the port or it may not be bound.
-  static Result<HeldPort> hold(int port);
+  /// Port 0: a free one. A Problem `cannot_start` when somebody listens on the port or it may not be bound, `usage`
+  /// when the host is not an IPv4 address.
+  static Result<HeldPort> hold(int port, const std::string& host = "127.0.0.1");
 
   HeldPort() = default;
   HeldPort(HeldPort&& other) noexcept;
@@ -21,10 +22,11 @@ class HeldPort {
   ~HeldPort();
 
   int number() const { return number_; }
-  std::string address() const { return "127.0.0.1:" + std::to_string(number_); }
+  std::string address() const { return host_ + ":" + std::to_string(number_); }
 
  private:
   int socket_ = -1;
+  std::string host_;
   int number_ = 0;
 };
 

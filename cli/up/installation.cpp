@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -48,11 +49,18 @@ bool is_recent(const fs::path& path) {
 }
 
 Status make_certificate(const Installation& at, const wire::KeyAndCertificate& authority, const std::string& name,
-                        const Clock& clock) {
-  if (fs::exists(at.key(name)) && is_recent(at.certificate(name))) return {};
+                        const std::vector<std::string>& hosts, const Clock& clock) {
+  std::vector<std::string> names{"localhost", "127.0.0.1", "::1"};
+  for (const std::string& host : hosts)
+    if (std::find(names.begin(), names.end(), host) == names.end()) names.push_back(host);
+  if (fs::exists(at.key(name)) && is_recent(at.certificate(name))) {
+    QUARRY_ASSIGN(const std::string certificate, read_text(at.certificate(name)));
+    const auto holds = [&](const std::string& host) { return wire::certificate_names(certificate, host); };
+    if (std::all_of(names.begin(), names.end(), holds)) return {};
+  }
   const std::string key = wire::make_key_pem();
-  auto issued = wire::issue_certificate(authority, wire::make_request_pem(key, name), name,
-                                        {"localhost", "127.0.0.1", "::1"}, kCertificateDays, clock.wall());
+  auto issued = wire::issue_certificate(authority, wire::make_request_pem(key, name), name, names, kCertificateDays,
+                                        clock.wall());
   if (!issued.ok()) return std::move(issued).problem();
   QUARRY_TRY(write_file(at.key(name), key, 0600));
   return write_file(at.certificate(name), issued.value(), 0644);
@@ -97,7 +105,8 @@ Status lock_directory(const fs::path& data) {
   return {};
 }
 
-Status make_installation(const Installation& at, const Clock& clock, RandomSource& random) {
+Status make_installation(const Installation& at, const std::vector<std::string>& hosts, const Clock& clock,
+                         RandomSource& random) {
   std::error_code error;
   for (const char* directory : {"ca", "blobs", "logs", "run", "worker"})
     fs::create_directories(at.data / directory, error);
@@ -113,16 +122,18 @@ Status make_installation(const Installation& at, const Clock& clock, RandomSourc
   wire::KeyAndCertificate authority;
   QUARRY_ASSIGN(authority.key_pem, read_text(at.authority_key()));
   QUARRY_ASSIGN(authority.certificate_pem, read_text(at.authority_certificate()));
-  for (const char* name : {"server", "scheduler"}) QUARRY_TRY(make_certificate(at, authority, name, clock));
+  for (const char* name : {"server", "scheduler"}) QUARRY_TRY(make_certificate(at, authority, name, hosts, clock));
   if (!fs::exists(at.quote_key())) QUARRY_TRY(write_file(at.quote_key(), random_hex(random, 32), 0600));
   return {};
 }
 
-Status make_development_account(sql::Store& store, Money credit, const std::string& server, const Installation& at,
-                                const fs::path& config_path, RandomSource& random) {
+Result<Money> make_development_account(sql::Store& store, std::optional<Money> credit, const std::string& server,
+                                       const Installation& at, const fs::path& config_path, RandomSource& random) {
   const auto found = store.find_account(kAccount);
   const AccountId account = found ? found->id : store.create_account(kAccount);
-  store.deposit(account, credit, "development credit");
+  const Money added = credit.value_or(found ? Money() : kFirstCredit);
+  if (added > Money())  // a reference of its own each time: a deposit with a known one is a repeat and adds nothing
+    store.deposit(account, added, "development credit " + random_hex(random, 8));
   QUARRY_ASSIGN(Config config, load_config(config_path, false));  // one that cannot be read is not overwritten
   if (!key_works(store, config, account)) {
     const ApiKeyText key = make_api_key(random);
@@ -135,7 +146,8 @@ Status make_development_account(sql::Store& store, Money credit, const std::stri
   }
   config.server = server;
   config.authority = at.authority_certificate().string();
-  return save_config(config_path, config);
+  QUARRY_TRY(save_config(config_path, config));
+  return added;
 }
 
 Status make_claim_code(sql::Store& store, const Installation& at, const std::string& device, RandomSource& random) {

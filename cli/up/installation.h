@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,14 +39,20 @@ std::filesystem::path default_data_directory();
 /// Holds the directory's lock for the life of the process; a Problem when another `quarry up` has it.
 Status lock_directory(const std::filesystem::path& data);
 
-/// Makes what is missing of directories, CA, certificates (renewed when they end within 30 days) and the quote key.
-Status make_installation(const Installation& installation, const Clock& clock, RandomSource& random);
+/// Makes what is missing of directories, CA, certificates (renewed when they end within 30 days, or do not hold for one
+/// of `hosts`, names or addresses of this machine) and the quote key.
+Status make_installation(const Installation& installation, const std::vector<std::string>& hosts, const Clock& clock,
+                         RandomSource& random);
 
-/// The account "development" with its credit (given once), and an API key that works: the config's own when it still
-/// does, else a new one that is written to the config.
-Status make_development_account(sql::Store& store, Money credit, const std::string& server,
-                                const Installation& installation, const std::filesystem::path& config,
-                                RandomSource& random);
+inline constexpr Money kFirstCredit =
+    Money::from_pico(Int128{100} * 1'000'000'000'000);  ///< of a new account that asked for none: 100 dollars
+
+/// The account "development", and an API key that works: the config's own when it still does, else a new one that is
+/// written to the config. `credit` is added each time; without it a new account gets kFirstCredit. Returns what was
+/// added.
+Result<Money> make_development_account(sql::Store& store, std::optional<Money> credit, const std::string& server,
+                                       const Installation& installation, const std::filesystem::path& config,
+                                       RandomSource& random);
 
 /// A claim code for the device's box unless the worker has been enrolled already.
 Status make_claim_code(sql::Store& store, const Installation& installation, const std::string& device,

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/commands.h"
 #include "cli/up/held_port.h"
@@ -21,11 +22,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kEveryAddress = "0.0.0.0";
+
 struct Ports {
   HeldPort api, gate, scheduler, metrics;
 };
 
 std::vector<std::string> local_devices(const UpFlags& flags) {
+  if (flags.devices == std::vector<std::string>{"none"}) return {};
   if (!flags.devices.empty()) return flags.devices;
   std::vector<std::string> selectors;
   for (const auto& device : device::list_devices())
@@ -45,9 +49,12 @@ class Service {
     if (at_.data.string().find_first_of("'\",\\\n") != std::string::npos)
       return Problem{"usage", "PostgreSQL takes no quote, comma or backslash in the path " + at_.data.string(), "",
                      "Name another place with --data-dir."};
+    if (flags_.name.empty() && flags_.listen == kEveryAddress)
+      return Problem{"usage", "with --listen 0.0.0.0 other machines need a name or an address of this one", "",
+                     "Give it with --name."};
     QUARRY_TRY(lock_directory(at_.data));
     QUARRY_TRY(hold_ports());
-    QUARRY_TRY(make_installation(at_, clock_, random_));
+    QUARRY_TRY(make_installation(at_, {local_host(), name()}, clock_, random_));
     say("database");
     try {
       cluster_ = std::make_unique<sql::Cluster>(sql::ClusterOptions{
@@ -59,11 +66,7 @@ class Service {
                      "PostgreSQL's log is " + (at_.logs() / "postgres.log").string() +
                          (geteuid() == 0 ? ". Its user must be able to reach the data directory." : ".")};
     }
-    const auto credit = Money::parse(flags_.credit);
-    if (!credit || credit->pico() < 0)
-      return Problem{"usage", "--credit " + flags_.credit + " is not an amount of dollars", "", ""};
-    QUARRY_TRY(
-        make_development_account(*store_, *credit, "https://" + ports_.api.address(), at_, config_path(), random_));
+    QUARRY_TRY(make_account());
     QUARRY_TRY(start_scheduler());
     QUARRY_TRY(start_server());
     devices_ = local_devices(flags_);
@@ -100,11 +103,31 @@ class Service {
   }
   std::string program(const char* name) const { return (programs_ / name).string(); }
 
+  /// The account for local use. Credit that was asked for is added each time; a new account has some without asking.
+  Status make_account() {
+    std::optional<Money> credit;
+    if (!flags_.credit.empty()) {
+      credit = Money::parse(flags_.credit);
+      if (!credit || credit->pico() < 0)
+        return Problem{"usage", "--credit " + flags_.credit + " is not an amount of dollars", "", ""};
+    }
+    QUARRY_ASSIGN(const Money added,
+                  make_development_account(*store_, credit, local_url(), at_, config_path(), random_));
+    if (added.pico() > 0) say("added $" + added.to_string() + " to the development account");
+    return {};
+  }
+
+  std::string name() const { return flags_.name.empty() ? flags_.listen : flags_.name; }
+  /// Where programs of this machine find the service.
+  std::string local_host() const { return flags_.listen == kEveryAddress ? "127.0.0.1" : flags_.listen; }
+  std::string local_url() const { return "https://" + local_host() + ":" + std::to_string(ports_.api.number()); }
+
   /// The API's port is the one asked for, the others follow it; 0: any free ones.
   Status hold_ports() {
     int next = flags_.port;
     for (HeldPort* port : {&ports_.api, &ports_.gate, &ports_.scheduler, &ports_.metrics}) {
-      auto held = HeldPort::hold(next);
+      const bool for_others = port == &ports_.api || port == &ports_.gate;
+      auto held = HeldPort::hold(next, for_others ? flags_.listen : "127.0.0.1");
       if (!held.ok()) return held.problem();
       *port = std::move(held).value();
       if (next != 0) ++next;
@@ -133,6 +156,8 @@ class Service {
                              ports_.api.address(),
                              "--gate-listen",
                              ports_.gate.address(),
+                             "--gate-advertise",
+                             name(),
                              "--metrics-listen",
                              ports_.metrics.address(),
                              "--blobs",
@@ -154,13 +179,13 @@ class Service {
   Status start_worker(const std::string& device) {
     QUARRY_TRY(make_claim_code(*store_, at_, device, random_));
     return launch("worker-" + at_.worker(device).filename().string(),
-                  {program("quarry-worker"), "--api", "https://" + ports_.api.address(), "--authority-certificate",
+                  {program("quarry-worker"), "--api", local_url(), "--authority-certificate",
                    at_.authority_certificate(), "--data", at_.worker(device), "--device", device, "--claim-code-file",
                    at_.claim_code(device), "--slots", std::to_string(flags_.slots)});
   }
 
   void announce() const {
-    const std::string url = "https://" + ports_.api.address();
+    const std::string url = local_url();
     if (context_.json) {
       context_.print_json({{"server", url},
                            {"gate", ports_.gate.address()},
@@ -176,6 +201,9 @@ class Service {
               << "  data     " << at_.data.string() << "\n  config   " << config_path().string()
               << "\n  metrics  http://" << ports_.metrics.address() << "/metrics\n";
     for (const auto& device : devices_) std::cout << "  device   " << device << "\n";
+    if (name() != local_host())
+      std::cout << "  others   https://" << name() << ":" << ports_.api.number() << " with "
+                << at_.authority_certificate().string() << "\n";
     std::cout << "Try `quarry demo` in another terminal. Ctrl-C stops everything; state is kept." << std::endl;
   }
 

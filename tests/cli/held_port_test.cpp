@@ -95,3 +95,14 @@ TEST_CASE("a port that somebody listens on is a problem that names it") {
   CHECK(refused.problem().code == "cannot_start");
   CHECK(refused.problem().detail == "cannot have " + held->address() + ": Address already in use");
 }
+
+TEST_CASE("a port is held at the address that was asked for, and what is no address is refused") {
+  const auto everywhere = HeldPort::hold(0, "0.0.0.0");
+  REQUIRE(everywhere.ok());
+  CHECK(everywhere->address() == "0.0.0.0:" + std::to_string(everywhere->number()));
+  for (const char* host : {"", "localhost", "::1", "127.0.0.1:80", "256.0.0.1"}) {
+    const auto refused = HeldPort::hold(0, host);
+    REQUIRE_FALSE(refused.ok());
+    CHECK(refused.problem().code == "usage");
+  }
+}

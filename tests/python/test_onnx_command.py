@@ -89,6 +89,14 @@ class OnnxCommand(unittest.TestCase):
         self.assertEqual(np.load(self.path("out/y_0.npy")).tolist(), [[11, 2], [8, -2]])
         self.assertEqual(np.load(self.path("out/r.npy")).tolist(), [[11, 2], [8, 0]])
         self.run_quarry(*flags, "--output", self.path("all.npz"), "--on", "interpreter")
+        for target in ("out", "all.npz"):  # what is there is written over only when asked to
+            self.assertIn("--force", self.run_quarry(*flags, "--output", self.path(target), code=1).stderr)
+            self.run_quarry(*flags, "--output", self.path(target), "--force")
+        self.assertIn("cannot write", self.run_quarry(*flags, "--output", "/dev/null/x", code=1).stderr)
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([QUARRY, *flags], stdout=full, stderr=subprocess.PIPE, text=True,
+                                  env={**os.environ, "PATH": f"/usr/bin:{os.environ['PATH']}"})
+        self.assertEqual((done.returncode, "standard output" in done.stderr), (1, True), done.stderr)
         self.assertEqual(np.load(self.path("all.npz"))["y:0"].shape, (2, 2))
 
     def test_inspect_names_inputs_outputs_operators_and_work(self):
@@ -113,9 +121,11 @@ class OnnxCommand(unittest.TestCase):
         wrong = self.path("wrong.npy")
         np.save(wrong, np.zeros((2, 4), np.float32))
         for arguments, code, word in (
-                (["onnx", "run", self.path("none.onnx")], 2, "none.onnx"), (["onnx", "run", broken], 3, "error"),
+                (["onnx", "run", self.path("none.onnx")], 3, "none.onnx"), (["onnx", "run", broken], 3, "error"),
                 (["onnx", "run", self.linear], 3, "x"),
-                (["onnx", "run", self.linear, "-i", self.path("no.npy")], 1, "no.npy"),
+                (["onnx", "run", self.linear, "-i", self.path("no.npy")], 3, "no.npy"),
+                (["onnx", "run", self.linear, "-i", f"x={self.x}", "-i", f"x={self.x}"], 2, "twice"),
+                (["onnx", "inspect", self.linear, "--shape", "x=1,3", "--shape", "x=2,3"], 2, "twice"),
                 (["onnx", "run", self.fixed, "-i", noise], 3, "noise.npy"),
                 (["onnx", "run", self.fixed, "-i", pickled], 3, "pickled.npy"),
                 (["onnx", "run", self.linear, "-i", wrong, "-i", self.b], 3, "[2, 4]"),
@@ -153,7 +163,7 @@ class OnnxOnService(ServiceCase, OnnxCommand):
     def test_a_bad_key_and_a_price(self):
         self.assertIsNotNone(self.json_of("onnx", "inspect", self.fixed)["graph"]["price"])
         key = self.write("key", b"qk_live_wrong")
-        done = self.run_quarry("--api-key-file", key, "onnx", "run", self.fixed, "-i", self.path("four.npy"), code=1)
+        done = self.run_quarry("--api-key-file", key, "onnx", "run", self.fixed, "-i", self.path("four.npy"), code=3)
         self.assertIn("four.npy", done.stderr)
         np.save(self.path("four.npy"), np.zeros(4, np.float32))
         self.run_quarry("--api-key-file", key, "onnx", "run", self.fixed, "-i", self.path("four.npy"), code=5)

@@ -76,7 +76,11 @@ class Service:
         self.log = open(self.data / "up.log", "ab")
         # What the tests of the Python package load into the interpreter under a sanitizer is not for the service's programs.
         environment = {name: value for name, value in os.environ.items() if name not in ("LD_PRELOAD", "ASAN_OPTIONS")}
-        self.process = subprocess.Popen([*map(str, command), *self.arguments], env=environment, stdout=subprocess.PIPE, stderr=self.log, text=True)
+        arguments = list(self.arguments)
+        if self.process and "--credit" in arguments:  # it is added at each start, and a test means it once
+            at = arguments.index("--credit")
+            del arguments[at:at + 2]
+        self.process = subprocess.Popen([*map(str, command), *arguments], env=environment, stdout=subprocess.PIPE, stderr=self.log, text=True)
         text = ""
         for line in self.process.stdout:  # until it is ready, or gives up by limits of its own
             text += line

@@ -48,6 +48,15 @@ TEST_CASE("addresses and host names go into the subject's alternative names") {
   CHECK(X509_check_host(certificate.get(), "example.org", 0, 0, nullptr) == 0);
 }
 
+TEST_CASE("a certificate is asked which names and addresses it holds for") {
+  const std::string pem = issue(make_authority("Quarry", kNow), "server", {"quarry.example", "192.0.2.7"});
+  CHECK(certificate_names(pem, "quarry.example"));
+  CHECK(certificate_names(pem, "192.0.2.7"));
+  for (const char* other : {"", "server", "192.0.2.70", "example", "a.quarry.example", "0.0.0.0"})
+    CHECK_FALSE(certificate_names(pem, other));
+  CHECK_FALSE(certificate_names("no certificate", "quarry.example"));
+}
+
 TEST_CASE("a name cannot smuggle in another through a comma") {
   const auto certificate = parse(issue(make_authority("Quarry", kNow), "server", {"a,DNS:evil.example"}));
   CHECK(X509_check_host(certificate.get(), "evil.example", 0, 0, nullptr) != 1);

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any, Optional, Sequence
@@ -24,7 +26,7 @@ EXIT_CODES = {
     "database_unavailable": UNREACHABLE, "rate_limited": UNREACHABLE, "too_many_connections": UNREACHABLE,
     "bad_config": USAGE, "not_configured": USAGE, "usage": USAGE,
     "unauthorized": UNAUTHORISED, "missing_scope": UNAUTHORISED, "insufficient_balance": NO_FUNDS,
-    "job_failed": FAILED, "job_cancelled": FAILED, "job_expired": FAILED, "cannot_read": FAILED,
+    "job_failed": FAILED, "job_cancelled": FAILED, "job_expired": FAILED, "file_exists": FAILED,
     "cannot_write": FAILED, "cannot_start": FAILED, "device_error": FAILED, "out_of_memory": FAILED,
     "compile_failed": FAILED, "internal": FAILED}
 SHOWN_VALUES = 1_000  # of an output with --json when it is written to no file
@@ -67,6 +69,12 @@ def read_tensor_proto(path: str) -> np.ndarray:
         raise ValueError(error) from None
 
 
+def set_once(values: dict, name: Any, value: Any, flag: str) -> None:
+    if name in values:
+        raise Problem("usage", f"{flag} gives {name!r} twice", "Give each name once.")
+    values[name] = value
+
+
 def gather_inputs(model: Model, given: Sequence[str]) -> dict[str, np.ndarray]:
     """--input NAME=FILE or FILE as arrays by name; files without names go to the inputs left, in the model's order."""
     arrays: dict[str, np.ndarray] = {}
@@ -78,7 +86,7 @@ def gather_inputs(model: Model, given: Sequence[str]) -> dict[str, np.ndarray]:
             if inner is None and not named:
                 nameless.append((text, array))
             else:
-                arrays[name if named and inner is None else inner] = array
+                set_once(arrays, name if named and inner is None else inner, array, "--input")
     left = [name for name, entry in model.inputs.items() if name not in arrays and not entry.optional]
     if len(nameless) > len(left):
         raise Problem("usage", f"{nameless[len(left)][0]} is one input too many; the model takes "
@@ -88,14 +96,15 @@ def gather_inputs(model: Model, given: Sequence[str]) -> dict[str, np.ndarray]:
 
 def shapes_of(model: Model, given: Sequence[str]) -> Optional[dict[str, tuple[int, ...]]]:
     """Every input's shape: --shape NAME=2,3 or the model's; None when one is open."""
-    shapes = {name: entry.shape for name, entry in model.inputs.items() if not entry.optional}
+    chosen: dict[str, tuple[int, ...]] = {}
     for text in given:
         name, equals, sizes = text.partition("=")
         if not equals or not re.fullmatch(r"(\d{1,18}(,\d{1,18})*)?", sizes):
             raise Problem("usage", f"--shape {text} is not of the form NAME=2,3,4")
         if name not in model.inputs:
             raise Problem("usage", f"the model has no input {name!r}; it takes {', '.join(model.inputs) or 'none'}")
-        shapes[name] = tuple(int(size) for size in sizes.split(",") if size)
+        set_once(chosen, name, tuple(int(size) for size in sizes.split(",") if size), "--shape")
+    shapes = {name: entry.shape for name, entry in model.inputs.items() if not entry.optional} | chosen
     known = all(shape is not None and all(isinstance(size, int) for size in shape) for shape in shapes.values())
     return shapes if known else None
 
@@ -115,24 +124,49 @@ def values_text(array: np.ndarray) -> str:
     return f"{wide.min():.6g} to {wide.max():.6g}, mean {wide.mean():.6g}"
 
 
-def write_outputs(outputs: dict[str, np.ndarray], where: str) -> dict[str, str]:
-    """Writes one .npz file, or one .npy file an output into a directory; {output: file}."""
+def output_files(names: Sequence[str], where: str) -> dict[str, str]:
+    """{output: file}: one .npz file, or one .npy file an output in a directory."""
+    if where.endswith(".npz"):
+        return dict.fromkeys(names, where)
+    files: dict[str, str] = {}
+    for name in names:
+        safe = re.sub(r"[^\w.-]", "_", name).lstrip(".") or "output"  # ONNX names have slashes and colons
+        while str(Path(where, safe + ".npy")) in files.values():
+            safe += "_"
+        files[name] = str(Path(where, safe + ".npy"))
+    return files
+
+
+def cannot_write(where: str, error: OSError) -> Problem:
+    return Problem("cannot_write", f"cannot write {where}: {error.strerror or error}", "Check the directory.")
+
+
+def prepare_outputs(names: Sequence[str], where: str, force: bool) -> dict[str, str]:
+    """Sees before anything is computed that the outputs can be written, and that no file is written over unasked."""
+    files = output_files(names, where)
+    for file in files.values():
+        if not force and os.path.lexists(file):
+            raise Problem("file_exists", f"{file} is there already",
+                          "Write elsewhere with --output, or over it with --force.")
+    directory = Path(where).parent if where.endswith(".npz") else Path(where)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise cannot_write(where, error) from None
+    return files
+
+
+def write_outputs(outputs: dict[str, np.ndarray], files: dict[str, str], where: str) -> None:
     try:
         if where.endswith(".npz"):
             np.savez(where, **outputs)
-            return dict.fromkeys(outputs, where)
-        Path(where).mkdir(parents=True, exist_ok=True)
-        files: dict[str, str] = {}
+            return
         for name, array in outputs.items():
-            safe = re.sub(r"[^\w.-]", "_", name).lstrip(".") or "output"  # ONNX names have slashes and colons
-            while str(Path(where, safe + ".npy")) in files.values():
-                safe += "_"
-            files[name] = str(Path(where, safe + ".npy"))
             np.save(files[name], array)
-        return files
     except OSError as error:
-        raise Problem("cannot_write", f"cannot write {where}: {error.strerror or error}",
-                      "Check the directory.") from None
+        raise cannot_write(where, error) from None
 
 
 def plain(array: np.ndarray) -> Any:
@@ -142,10 +176,13 @@ def plain(array: np.ndarray) -> Any:
     return [element(value) for value in array.ravel().tolist()]
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> str:
     model = load(options.model)
-    outputs = model(gather_inputs(model, options.input), on=options.on)
-    files = write_outputs(outputs, options.output) if options.output else {}
+    inputs = gather_inputs(model, options.input)
+    files = prepare_outputs(model.outputs, options.output, options.force) if options.output else {}
+    outputs = model(inputs, on=options.on)
+    if options.output:
+        write_outputs(outputs, files, options.output)
     if options.json:
         described = []
         for name, array in outputs.items():
@@ -155,13 +192,12 @@ def run(options: argparse.Namespace) -> None:
             elif array.size <= SHOWN_VALUES:
                 entry["values"] = plain(array)
             described.append(entry)
-        print(json.dumps({"outputs": described}, indent=2))
-        return
-    for name, array in outputs.items():
-        print(f"{name}  {array.dtype}{shape_text(array.shape)}  {files.get(name) or values_text(array)}")
+        return json.dumps({"outputs": described}, indent=2)
+    return "\n".join(f"{name}  {array.dtype}{shape_text(array.shape)}  {files.get(name) or values_text(array)}"
+                     for name, array in outputs.items())
 
 
-def inspect(options: argparse.Namespace) -> None:
+def inspect(options: argparse.Namespace) -> str:
     from onnx import load_model
     model = load(options.model)
     proto = load_model(options.model, load_external_data=False)
@@ -179,21 +215,22 @@ def inspect(options: argparse.Namespace) -> None:
                           "metered_flops": str(cost.metered_flops), "memory_bound_bytes": cost.memory_bound_bytes,
                           "price": None if cost.price is None else f"{cost.price:f}"}
     if options.json:
-        print(json.dumps(facts, indent=2))
-        return
+        return json.dumps(facts, indent=2)
+    lines: list[str] = []
     for entry in facts["inputs"]:
-        print(f"input    {entry['name']}  {entry['dtype']}{shape_text(entry['shape'])}")
+        lines.append(f"input    {entry['name']}  {entry['dtype']}{shape_text(entry['shape'])}")
     for name in facts["outputs"]:
-        print(f"output   {name}")
-    print("opset    " + ", ".join(f"{domain} {version}" for domain, version in facts["opset"].items()))
+        lines.append(f"output   {name}")
+    lines.append("opset    " + ", ".join(f"{domain} {version}" for domain, version in facts["opset"].items()))
     counted = ", ".join(f"{count} {name}" for name, count in operators.most_common())
-    print(f"nodes    {sum(operators.values())}: {counted}")
+    lines.append(f"nodes    {sum(operators.values())}: {counted}")
     if facts["graph"] is None:
         why = "inputs decide shapes" if model.static_inputs else "shapes are open: give --shape NAME=2,3,4"
-        print(f"work     not known, {why}")
+        lines.append(f"work     not known, {why}")
     else:
-        print(f"graph    {facts['graph']['id']}, {facts['graph']['nodes']} nodes")
-        print(f"work     {cost}")
+        lines.append(f"graph    {facts['graph']['id']}, {facts['graph']['nodes']} nodes")
+        lines.append(f"work     {cost}")
+    return "\n".join(lines)
 
 
 # --- the command line ---
@@ -206,6 +243,7 @@ def parser() -> argparse.ArgumentParser:
     running.add_argument("--input", "-i", action="append", default=[], metavar="NAME=FILE",
                          help="NAME=FILE or FILE, in the model's order: .npy, .npz or .pb")
     running.add_argument("--output", "-o", metavar="WHERE", help="directory for one .npy an output, or one .npz file")
+    running.add_argument("--force", action="store_true", help="write over files that are there")
     looking = commands.add_parser("inspect", help="a model's inputs, outputs, operators and work")
     looking.add_argument("--shape", action="append", default=[], metavar="NAME=2,3",
                          help="the shape of an input that is open")
@@ -228,11 +266,21 @@ def tell(problem: Problem, as_json: bool) -> int:
     return EXIT_CODES.get(problem.code, BAD_INPUT)
 
 
+def print_out(text: str) -> int:
+    """What is printed must have been written: a full disk fails the command."""
+    try:
+        print(text, flush=True)
+        return 0
+    except OSError as error:
+        print(f"error: cannot write to standard output: {error.strerror} [cannot_write]", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes again when it ends
+        return FAILED
+
+
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     options = parser().parse_args(arguments)
     try:
-        (run if options.command == "run" else inspect)(options)
-        return 0
+        return print_out((run if options.command == "run" else inspect)(options))
     except Problem as problem:
         return tell(problem, options.json)
     except Unsupported as error:
