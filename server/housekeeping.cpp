@@ -28,7 +28,7 @@ void Housekeeping::run(std::chrono::milliseconds interval) {
     blobs_.drop_old_uploads();
     // A batch at a time, so that no transaction is long. Nobody waits for it: what is left over is for the next time.
     pool_.run(
-        [](sql::Store& store) {
+        [](sql::JobStore& store) {
           for (int batch = 0; batch < kForgettingBatches; ++batch)
             if (store.forget_answers(kForgottenAtOnce) < kForgottenAtOnce) return;
         },

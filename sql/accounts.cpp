@@ -5,12 +5,15 @@
 namespace quarry::sql {
 namespace {
 
-constexpr Statement kInsertAccount = "insert into account (id, name) values ($1, $2)";
+constexpr Statement kInsertAccount =
+    "insert into account (id, name) values ($1, $2) on conflict (id) do nothing returning name";
 constexpr Statement kInsertBalances = "insert into balance (account, book) select $1::uuid, id from book";
 constexpr Statement kFindAccount = "select id, name from account where name = $1";
 constexpr Statement kReadAccount = "select id, name from account where id = $1";
 constexpr Statement kAudit = "select audit($1, $2, $3)";
-constexpr Statement kInsertKey = "insert into api_key (id, account, secret_sha256, scopes) values ($1, $2, $3, $4)";
+constexpr Statement kInsertKey =
+    "insert into api_key (id, account, secret_sha256, scopes) values ($1, $2, $3, $4) on conflict (id) do nothing "
+    "returning id";
 constexpr Statement kRevokeKey =
     "update api_key set revoked_at = business_now() where account = $1 and id = $2 and revoked_at is null returning id";
 #define QUARRY_KEY_COLUMNS "id, account, secret_sha256, array_to_string(scopes, ','), revoked_at is not null"
@@ -44,13 +47,15 @@ std::unique_ptr<Store> Store::open(const std::string& connection, const Clock& c
   return std::make_unique<PgStore>(connection, clock, random);
 }
 
-AccountId PgStore::create_account(const std::string& name) {
-  return transact([&](Transaction& tx) {
-    const auto id = AccountId::make(clock_.wall(), random_);
-    tx.queue(kInsertAccount, id, name);
-    tx.queue(kInsertBalances, id);
-    tx.queue(kAudit, std::string("account.created"), id.to_string(), name);
-    return id;
+void PgStore::create_account(const AccountRow& account) {
+  transact([&](Transaction& tx) {
+    if (tx.query(kInsertAccount, account.id, account.name).empty()) {
+      const Rows found = tx.query(kReadAccount, account.id);
+      if (found.get<std::string>(0, 1) != account.name) throw SqlError("the account's id is taken", "");
+      return;
+    }
+    tx.queue(kInsertBalances, account.id);
+    tx.queue(kAudit, std::string("account.created"), account.id.to_string(), account.name);
   });
 }
 
@@ -72,7 +77,12 @@ std::optional<AccountRow> PgStore::account(AccountId account) {
 
 void PgStore::create_api_key(const ApiKey& key) {
   transact([&](Transaction& tx) {
-    tx.queue(kInsertKey, key.id, key.account, key.secret_sha256, key.scopes);
+    if (tx.query(kInsertKey, key.id, key.account, key.secret_sha256, key.scopes).empty()) {
+      const ApiKey found = key_from(tx.query(kFindKey, key.id), 0);
+      if (found.account != key.account || found.secret_sha256 != key.secret_sha256)
+        throw SqlError("the key's id is taken", "");
+      return;
+    }
     tx.queue(kAudit, std::string("api_key.created"), key.id, key.account.to_string());
   });
 }

@@ -50,34 +50,14 @@ class EventChanges {
   std::vector<std::string> kinds_, payloads_;
 };
 
-/// An attempt as read under its job's lock.
-struct StoredAttempt {
-  JobId job;
-  int32_t segment = 0, attempt = 0;
-  SessionId session;
-  int64_t session_epoch = 0;
-  uint64_t incarnation = 0;
-  AccountId owner;
-  AttemptState state = AttemptState::Leased;
-
-  wire::Fence fence() const { return {incarnation, job, segment, session_epoch, attempt}; }
-  bool live() const {
-    return state == AttemptState::Leased || state == AttemptState::Running || state == AttemptState::Delivered;
-  }
-};
-#define QUARRY_ATTEMPT_COLUMNS \
-  "a.job, a.segment, a.attempt, a.session, a.session_epoch, a.incarnation, a.owner, a.state"
-inline constexpr int kAttemptColumnCount = 8;
-StoredAttempt attempt_from(const Rows& rows, size_t row);
-
 /// How an attempt ended, beyond its state.
 struct AttemptEnd {
   AttemptState state = AttemptState::Lost;
   EndReason reason = EndReason::LeaseExpired;
-  std::string code, detail;
+  std::optional<std::string> code, detail;
   uint64_t device_ns = 0, compile_ns = 0;
   double energy_joules = 0;
-  std::string schedules_hash;
+  std::optional<std::string> schedules_hash;
 };
 
 /// Changes to jobs that are locked. Each method alters the StoredJob it is given, so that a later item of the batch
@@ -97,12 +77,6 @@ class JobChanges {
   void write(Connection::Transaction& tx, WallTime now, RandomSource& random);
 
  private:
-  struct Lease {
-    wire::Fence fence;
-    SessionId session;
-    SliceId slice;
-    AccountId owner;
-  };
   struct Ended {
     StoredAttempt attempt;
     AttemptEnd end;
@@ -111,15 +85,7 @@ class JobChanges {
     wire::Fence fence;
     std::string outputs, carried;
   };
-  struct Metered {
-    JobId job;
-    int32_t segment;
-    AccountId account;
-    SegmentWork work;
-    market::Charge charge;
-    std::optional<AccountId> payee;
-  };
-  void touch(const StoredJob& job) { jobs_[job.id] = job; }
+  void touch(const StoredJob& job) { jobs_.insert_or_assign(job.id, job); }
   void charge(StoredJob& job, int32_t segment, std::optional<AccountId> payee);
   void queue_jobs(Connection::Transaction& tx) const;
   void queue_attempts(Connection::Transaction& tx) const;
@@ -127,11 +93,11 @@ class JobChanges {
   void queue_meter(Connection::Transaction& tx) const;
 
   std::map<JobId, StoredJob> jobs_;
-  std::vector<Lease> leases_;
+  std::vector<StoredAttempt> leases_;
   std::vector<Ended> ended_;
   std::vector<Accepted> accepted_;
   std::map<Digest, std::vector<std::byte>> blobs_;
-  std::vector<Metered> metered_;
+  std::vector<MeterRow> metered_;
   LedgerChanges ledger_;
   EventChanges events_;
 };

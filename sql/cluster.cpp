@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <grp.h>
-#include <libpq-fe.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -16,6 +15,9 @@
 #include <thread>
 #include <vector>
 
+#include "sql/connection.h"
+#include "sql/store_errors.h"
+
 namespace quarry::sql {
 namespace {
 
@@ -23,6 +25,7 @@ namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
+constexpr Statement kFindDatabase = "select 1 from pg_database where datname = 'quarry'";
 constexpr milliseconds kPollEvery{10};
 constexpr milliseconds kStopWithin{60'000};
 constexpr size_t kSocketPathLimit = 90;  // sun_path holds 108 bytes, of which PostgreSQL needs "/.s.PGSQL.5432.lock"
@@ -237,18 +240,23 @@ void Cluster::stop_leftover() const {
 void Cluster::wait_ready() {
   const auto deadline = steady_clock::now() + options_.ready_within;
   const std::string target = connection("template1");
-  while (PQping(target.c_str()) != PQPING_OK) {
+  std::unique_ptr<Connection> session;
+  for (std::string refused; !session;) {
+    try {
+      session = std::make_unique<Connection>(target);
+    } catch (const StoreUnavailable& error) {
+      refused = error.what();
+    }
+    if (session) break;
     if (!running()) fail("PostgreSQL ended while starting");
-    if (steady_clock::now() > deadline) fail("PostgreSQL is not ready in time");
+    if (steady_clock::now() > deadline) fail("PostgreSQL is not ready in time: " + refused);
     std::this_thread::sleep_for(kPollEvery);
   }
-  const std::unique_ptr<PGconn, decltype(&PQfinish)> session(PQconnectdb(target.c_str()), PQfinish);
-  const std::unique_ptr<PGresult, decltype(&PQclear)> found(
-      PQexec(session.get(), "select 1 from pg_database where datname = 'quarry'"), PQclear);
-  if (PQresultStatus(found.get()) != PGRES_TUPLES_OK) fail(PQerrorMessage(session.get()));
-  if (PQntuples(found.get()) == 1) return;
-  const std::unique_ptr<PGresult, decltype(&PQclear)> made(PQexec(session.get(), "create database quarry"), PQclear);
-  if (PQresultStatus(made.get()) != PGRES_COMMAND_OK) fail(PQerrorMessage(session.get()));
+  try {
+    if (Connection::Transaction(*session).query(kFindDatabase).empty()) session->script("create database quarry");
+  } catch (const std::runtime_error& error) {
+    fail(error.what());
+  }
 }
 
 bool Cluster::running() {

@@ -6,21 +6,21 @@
 namespace quarry::sql {
 namespace {
 
-constexpr Statement kReadAttempts =
-    "select " QUARRY_ATTEMPT_COLUMNS
-    ", u.n, (select incarnation from cluster) "
-    "from unnest($1::uuid[], $2::int4[], $3::int4[]) with ordinality u(job, segment, attempt, n) "
-    "join attempt a on a.job = u.job and a.segment = u.segment and a.attempt = u.attempt";
+constexpr auto kReadAttempts =
+    joined("select ", kAttemptColumns,
+           ", u.n, (select incarnation from cluster) "
+           "from unnest($1::uuid[], $2::int4[], $3::int4[]) with ordinality u(job, segment, attempt, n) "
+           "join attempt a on a.job = u.job and a.segment = u.segment and a.attempt = u.attempt");
 constexpr Statement kFailedElsewhere =
     "select u.n from unnest($1::uuid[], $2::int4[], $3::int4[], $4::text[]) with ordinality u(job, segment, attempt, "
     "code, n) "
     "join attempt a on a.job = u.job and a.segment = u.segment and a.attempt = u.attempt "
     "where exists (select from attempt p where p.job = u.job and p.segment = u.segment and p.failure_code = u.code and "
     "p.owner <> a.owner)";
-constexpr Statement kCurrentAttempts =
-    "select " QUARRY_ATTEMPT_COLUMNS
-    " from unnest($1::uuid[]) u(job) join job j on j.id = u.job "
-    "join attempt a on a.job = j.id and a.segment = j.segment and a.attempt = j.attempt";
+constexpr auto kCurrentAttempts =
+    joined("select ", kAttemptColumns,
+           " from unnest($1::uuid[]) u(job) join job j on j.id = u.job "
+           "join attempt a on a.job = j.id and a.segment = j.segment and a.attempt = j.attempt");
 
 /// Jobs and attempts that a batch of fences names, the jobs locked.
 struct Named {
@@ -54,19 +54,21 @@ struct FenceColumns {
   }
 };
 
-/// Queues the reads; read_named() takes the first kNamedReads answers.
-constexpr size_t kNamedReads = 3;
-void queue_named(Connection::Transaction& tx, const FenceColumns& columns) {
-  queue_locked_jobs(tx, columns.jobs);
-  tx.queue(kReadAttempts, columns.jobs, columns.segments, columns.attempts);
+/// The reads of Named, queued.
+struct NamedReads {
+  Queued jobs, attempts;
+};
+NamedReads queue_named(Connection::Transaction& tx, const FenceColumns& columns) {
+  const auto jobs = queue_locked_jobs(tx, columns.jobs);
+  return {jobs, tx.queue(kReadAttempts, columns.jobs, columns.segments, columns.attempts)};
 }
-Named read_named(const std::vector<Rows>& answers) {
+Named read_named(const Answers& answers, const NamedReads& reads) {
   Named named;
-  named.jobs = locked_jobs(answers[1]);
-  const Rows& attempts = answers[2];
+  named.jobs = locked_jobs(answers[reads.jobs]);
+  const Rows& attempts = answers[reads.attempts];
   for (size_t row = 0; row < attempts.size(); ++row) {
     named.incarnation = attempts.get<uint64_t>(row, kAttemptColumnCount + 1);
-    named.attempts[attempts.get<size_t>(row, kAttemptColumnCount) - 1] = attempt_from(attempts, row);
+    named.attempts[attempts.get<size_t>(row, kAttemptColumnCount) - 1] = read_row<StoredAttempt>(attempts, row);
   }
   return named;
 }
@@ -188,8 +190,8 @@ std::vector<CompletionOutcome> PgStore::complete(const std::vector<wire::Complet
   return transact([&](Transaction& tx) {
     FenceColumns columns;
     for (const auto& completion : batch) columns.add(completion.fence);
-    queue_named(tx, columns);
-    Named named = read_named(tx.flush());
+    const NamedReads reads = queue_named(tx, columns);
+    Named named = read_named(tx.flush(), reads);
     JobChanges changes;
     std::vector<CompletionOutcome> outcomes;
     for (size_t n = 0; n < batch.size(); ++n) outcomes.push_back(complete_one(named, n, batch[n], changes));
@@ -206,15 +208,15 @@ std::vector<FailureOutcome> PgStore::fail(const std::vector<wire::AttemptFailure
       columns.add(failure.fence);
       codes.push_back(clean_text(failure.code, 64));
     }
-    queue_named(tx, columns);
-    tx.queue(kFailedElsewhere, columns.jobs, columns.segments, columns.attempts, codes);
-    queue_counted_attempts(tx, columns.jobs);
-    const auto answers = tx.flush();
-    Named named = read_named(answers);
+    const NamedReads reads = queue_named(tx, columns);
+    const auto elsewhere = tx.queue(kFailedElsewhere, columns.jobs, columns.segments, columns.attempts, codes);
+    const auto attempts = queue_counted_attempts(tx, columns.jobs);
+    const Answers answers = tx.flush();
+    Named named = read_named(answers, reads);
     std::vector<bool> failed_elsewhere(batch.size());
-    for (size_t row = 0; row < answers[kNamedReads].size(); ++row)
-      failed_elsewhere[answers[kNamedReads].get<size_t>(row, 0) - 1] = true;
-    const AttemptCounts counted = counted_attempts(answers[kNamedReads + 1]);
+    for (size_t row = 0; row < answers[elsewhere].size(); ++row)
+      failed_elsewhere[answers[elsewhere].get<size_t>(row, 0) - 1] = true;
+    const AttemptCounts counted = counted_attempts(answers[attempts]);
     JobChanges changes;
     std::vector<FailureOutcome> outcomes;
     for (size_t n = 0; n < batch.size(); ++n)
@@ -228,13 +230,13 @@ std::vector<CancelOutcome> PgStore::cancel(const std::vector<CancelRequest>& bat
   return transact([&](Transaction& tx) {
     std::vector<JobId> ids;
     for (const auto& request : batch) ids.push_back(request.job);
-    queue_locked_jobs(tx, ids);
-    tx.queue(kCurrentAttempts, ids);
-    const auto answers = tx.flush();
-    JobMap jobs = locked_jobs(answers[1]);
+    const auto locked = queue_locked_jobs(tx, ids);
+    const auto current = tx.queue(kCurrentAttempts, ids);
+    const Answers answers = tx.flush();
+    JobMap jobs = locked_jobs(answers[locked]);
     std::map<JobId, StoredAttempt> attempts;
-    for (size_t row = 0; row < answers[2].size(); ++row) {
-      const StoredAttempt attempt = attempt_from(answers[2], row);
+    for (size_t row = 0; row < answers[current].size(); ++row) {
+      const auto attempt = read_row<StoredAttempt>(answers[current], row);
       attempts[attempt.job] = attempt;
     }
     JobChanges changes;

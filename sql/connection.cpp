@@ -20,7 +20,7 @@ constexpr const char* kSession =
     "set idle_in_transaction_session_timeout = '30s'";
 
 std::string statement_name(Statement statement) {
-  return "s" + std::to_string(reinterpret_cast<uintptr_t>(statement));
+  return "s" + std::to_string(reinterpret_cast<uintptr_t>(statement.text()));
 }
 
 bool lost(std::string_view state) {
@@ -45,6 +45,11 @@ std::string_view Rows::text(size_t row, int column) const {
   return {PQgetvalue(result_.get(), r, column), static_cast<size_t>(PQgetlength(result_.get(), r, column))};
 }
 
+const Rows& Answers::operator[](Queued statement) const {
+  if (statement.flush_ != flush_) throw std::logic_error("these answers are of another flush");
+  return rows_.at(statement.place_);
+}
+
 Connection::Connection(const std::string& target) : connection_(PQconnectdb(target.c_str()), PQfinish) {
   if (PQstatus(connection_.get()) != CONNECTION_OK) throw StoreUnavailable(PQerrorMessage(connection_.get()));
   PQsetErrorVerbosity(connection_.get(), PQERRORS_TERSE);  // details quote rows, which must not reach a log
@@ -67,10 +72,10 @@ void Connection::fail(pg_result* result) const {
   throw SqlError(message, state);
 }
 
-void Connection::send(const Transaction::Queued& queued, bool prepare) {
+void Connection::send(const Transaction::Sent& queued, bool prepare) {
   PGconn* connection = connection_.get();
   const std::string name = statement_name(queued.statement);
-  if (prepare && PQsendPrepare(connection, name.c_str(), queued.statement, 0, nullptr) != 1) fail(nullptr);
+  if (prepare && PQsendPrepare(connection, name.c_str(), queued.statement.text(), 0, nullptr) != 1) fail(nullptr);
   std::vector<const char*> values;
   for (const auto& value : queued.values) values.push_back(value ? value->c_str() : nullptr);
   if (PQsendQueryPrepared(connection, name.c_str(), static_cast<int>(values.size()), values.data(), nullptr, nullptr,
@@ -78,29 +83,29 @@ void Connection::send(const Transaction::Queued& queued, bool prepare) {
     fail(nullptr);
 }
 
-std::vector<Rows> Connection::run(const std::vector<Transaction::Queued>& queued) {
+std::vector<Rows> Connection::run(const std::vector<Transaction::Sent>& queued) {
   PGconn* connection = connection_.get();
   if (PQenterPipelineMode(connection) != 1) fail(nullptr);
-  std::vector<Statement> answers;  // in order: the statement that was prepared, or nullptr for rows
+  std::vector<std::optional<Statement>> answers;  // in order: the statement that was prepared, or none for rows
   std::unordered_set<Statement> preparing;
   for (const auto& item : queued) {
     const bool prepare = !prepared_.contains(item.statement) && preparing.insert(item.statement).second;
     send(item, prepare);
     if (prepare) answers.push_back(item.statement);
-    answers.push_back(nullptr);
+    answers.emplace_back();
   }
   if (PQpipelineSync(connection) != 1) fail(nullptr);
 
   std::vector<Rows> rows;
   std::shared_ptr<pg_result> error;
-  for (const Statement prepared : answers) {
+  for (const auto& prepared : answers) {
     std::unique_ptr<pg_result, decltype(&PQclear)> result(PQgetResult(connection), PQclear);
     const auto status = PQresultStatus(result.get());
     if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
-      if (prepared == nullptr)
-        rows.emplace_back(result.release());
+      if (prepared)
+        prepared_.insert(*prepared);  // outlives the transaction, also one that fails
       else
-        prepared_.insert(prepared);  // outlives the transaction, also one that fails
+        rows.emplace_back(result.release());
     } else if (!error) {
       error = std::shared_ptr<pg_result>(result.release(), PQclear);
       if (PQstatus(connection) != CONNECTION_OK) fail(error.get());
@@ -123,22 +128,24 @@ Connection::Transaction::~Transaction() {
   }
 }
 
-std::vector<Rows> Connection::Transaction::flush() {
-  const std::vector<Queued> sending = std::move(queued_);
-  queued_.clear();
-  open_ = true;
-  auto rows = connection_.run(sending);
-  if (std::exchange(begin_only_, false)) rows.erase(rows.begin());  // BEGIN was queued by the constructor
-  return rows;
+Queued Connection::Transaction::queue_params(Statement statement, std::vector<Param> values) {
+  queued_.push_back({statement, std::move(values)});
+  return {flush_, queued_.size() - 1};
 }
 
-std::vector<Rows> Connection::Transaction::flush_and_commit() {
+Answers Connection::Transaction::flush() {
+  const std::vector<Sent> sending = std::move(queued_);
+  queued_.clear();
+  open_ = true;
+  return {flush_++, connection_.run(sending)};
+}
+
+Answers Connection::Transaction::flush_and_commit() {
   queue("commit");
-  auto rows = flush();
-  rows.pop_back();
+  Answers answers = flush();
   open_ = false;
   committed_ = true;
-  return rows;
+  return answers;
 }
 
 void Connection::Transaction::commit() {

@@ -1,6 +1,5 @@
 // One connection to PostgreSQL: prepared statements, pipelined transactions, errors told apart. The only place that
-// speaks libpq; it is used directly because its pipeline mode sends a whole transaction in one round trip. Not
-// thread-safe.
+// speaks libpq; README.md says why it is libpq. Not thread-safe.
 #pragma once
 
 #include <memory>
@@ -9,15 +8,13 @@
 #include <unordered_set>
 #include <vector>
 
+#include "sql/statement.h"
 #include "sql/values.h"
 
 struct pg_conn;
 struct pg_result;
 
 namespace quarry::sql {
-
-/// A statement is named by its text's address: statements are constants beside their use.
-using Statement = const char*;
 
 /// The statement is wrong or breaks a constraint: a bug or a hostile value, never a passing condition.
 struct SqlError : std::runtime_error {
@@ -50,6 +47,29 @@ class Rows {
   std::shared_ptr<pg_result> result_;
 };
 
+/// Names the rows of a queued statement in the answers of the flush that sends it.
+class Queued {
+ private:
+  friend class Answers;
+  friend class Connection;
+  Queued(int64_t flush, size_t place) : flush_(flush), place_(place) {}
+  int64_t flush_;
+  size_t place_;
+};
+
+/// What one flush brought back.
+class Answers {
+ public:
+  /// Throws std::logic_error for a statement that another flush sent.
+  const Rows& operator[](Queued statement) const;
+
+ private:
+  friend class Connection;
+  Answers(int64_t flush, std::vector<Rows> rows) : flush_(flush), rows_(std::move(rows)) {}
+  int64_t flush_;
+  std::vector<Rows> rows_;
+};
+
 class Connection {
  public:
   /// Throws StoreUnavailable. The plans of the batched statements are pinned: index scans and nested loops, one generic
@@ -69,18 +89,19 @@ class Connection {
     Transaction& operator=(const Transaction&) = delete;
 
     template <class... T>
-    void queue(Statement statement, const T&... values) {
-      queued_.push_back({statement, {to_param(values)...}});
+    Queued queue(Statement statement, const T&... values) {
+      return queue_params(statement, {to_param(values)...});
     }
+    Queued queue_params(Statement statement, std::vector<Param> values);
     template <class... T>
     Rows query(Statement statement, const T&... values) {
-      queue(statement, values...);
-      return std::move(flush().back());
+      const Queued queued = queue(statement, values...);
+      return flush()[queued];
     }
-    /// Sends what is queued; the rows of each statement queued since the last flush, in order.
-    std::vector<Rows> flush();
+    /// Sends what is queued.
+    Answers flush();
     /// The same with the COMMIT behind it: a transaction that only reads costs one round trip. Nothing may follow.
-    std::vector<Rows> flush_and_commit();
+    Answers flush_and_commit();
     void commit();
     /// Lets commit() return before its record is on disk: see "Which commits wait for the disk" in README.md.
     void commit_without_flush() { queue("set local synchronous_commit = off"); }
@@ -89,20 +110,20 @@ class Connection {
 
    private:
     friend class Connection;
-    struct Queued {
+    struct Sent {
       Statement statement;
       std::vector<Param> values;
     };
     Connection& connection_;
-    std::vector<Queued> queued_;
+    std::vector<Sent> queued_;
+    int64_t flush_ = 0;  ///< how often it was sent
     bool open_ = false;  ///< BEGIN was sent
     bool committed_ = false;
-    bool begin_only_ = true;
   };
 
  private:
-  std::vector<Rows> run(const std::vector<Transaction::Queued>& queued);
-  void send(const Transaction::Queued& queued, bool prepare);
+  std::vector<Rows> run(const std::vector<Transaction::Sent>& queued);
+  void send(const Transaction::Sent& queued, bool prepare);
   [[noreturn]] void fail(pg_result* result) const;
 
   std::unique_ptr<pg_conn, void (*)(pg_conn*)> connection_;

@@ -26,15 +26,15 @@ std::vector<EventRow> events_from(const Rows& rows) {
 
 std::vector<EventRow> PgStore::events_after(int64_t sequence, int32_t limit) {
   return transact([&](Transaction& tx) {
-    tx.queue(kEventsAfter, sequence, limit);
-    return events_from(tx.flush_and_commit().front());
+    const auto read = tx.queue(kEventsAfter, sequence, limit);
+    return events_from(tx.flush_and_commit()[read]);
   });
 }
 
 std::vector<EventRow> PgStore::job_events_after(AccountId account, JobId job, int64_t sequence, int32_t limit) {
   return transact([&](Transaction& tx) {
-    tx.queue(kJobEventsAfter, account, job, sequence, limit);
-    return events_from(tx.flush_and_commit().front());
+    const auto read = tx.queue(kJobEventsAfter, account, job, sequence, limit);
+    return events_from(tx.flush_and_commit()[read]);
   });
 }
 

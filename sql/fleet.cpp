@@ -9,13 +9,16 @@ namespace quarry::sql {
 namespace {
 
 constexpr Statement kAudit = "select audit($1, $2, $3)";
-constexpr Statement kInsertBox = "insert into box (id, account, name, claim_code_sha256) values ($1, $2, $3, $4)";
+constexpr Statement kInsertBox =
+    "insert into box (id, account, name, claim_code_sha256) values ($1, $2, $3, $4) on conflict (claim_code_sha256) do "
+    "nothing returning id";
 // The same code with the same key again is the repeat of a claim whose answer was lost.
 constexpr Statement kClaimBox =
     "update box set key_sha256 = $2, claimed_at = coalesce(claimed_at, business_now()) "
     "where claim_code_sha256 = $1 and revoked_at is null and (key_sha256 is null or key_sha256 = $2) returning id";
 #define QUARRY_BOX_COLUMNS "id, account, name, key_sha256, revoked_at is not null"
 constexpr Statement kReadBox = "select " QUARRY_BOX_COLUMNS " from box where id = $1";
+constexpr Statement kFindCode = "select " QUARRY_BOX_COLUMNS " from box where claim_code_sha256 = $1";
 constexpr Statement kListBoxes = "select " QUARRY_BOX_COLUMNS " from box where account = $1 order by id";
 constexpr Statement kRevokeBox =
     "update box set revoked_at = business_now() where account = $1 and id = $2 and revoked_at is null returning id";
@@ -102,7 +105,11 @@ void check_report(const wire::Hello& hello) {
 BoxId PgStore::create_box(AccountId account, const std::string& name, const Digest& claim_code_sha256) {
   return transact([&](Transaction& tx) {
     const auto id = BoxId::make(clock_.wall(), random_);
-    tx.queue(kInsertBox, id, account, name, claim_code_sha256);
+    if (tx.query(kInsertBox, id, account, name, claim_code_sha256).empty()) {
+      const BoxRow found = box_from(tx.query(kFindCode, claim_code_sha256), 0);
+      if (found.account != account || found.name != name) throw SqlError("the claim code is another box's", "");
+      return found.id;
+    }
     tx.queue(kAudit, std::string("box.created"), id.to_string(), account.to_string());
     return id;
   });

@@ -1,5 +1,5 @@
 // Group commit: everything that queued while the last transaction ran joins the next one, so light load pays no delay
-// and heavy load shares its fsyncs. One GroupCommit owns one thread and one Store.
+// and heavy load shares its fsyncs.
 #pragma once
 
 #include <cstddef>

@@ -7,25 +7,21 @@ namespace {
 
 constexpr size_t kMaxDetail = 2'000;
 
-constexpr Statement kUpdateJobs =
-    "update job j set state = u.state, segment = u.segment, attempt = u.attempt, steps_accepted = u.steps_accepted, "
-    "spent = u.spent, "
-    "event_xid = pg_current_xact_id()::text::bigint, end_reason = u.end_reason, failure_detail = u.failure_detail, "
-    "started_at = case when u.state = 2 then coalesce(j.started_at, t.now) else j.started_at end, "
-    "ended_at = case when u.state >= 4 then t.now end "
-    "from unnest($1::uuid[], $2::int2[], $3::int4[], $4::int4[], $5::int8[], $6::numeric[], $7::int2[], $8::text[]) "
-    "u(id, state, segment, attempt, steps_accepted, spent, end_reason, failure_detail), (select business_now() as now) "
-    "t where j.id = u.id";
-constexpr Statement kInsertAttempts =
-    "insert into attempt (job, segment, attempt, session, session_epoch, incarnation, slice, owner, leased_at, state) "
-    "select u.*, t.now, 0 from unnest($1::uuid[], $2::int4[], $3::int4[], $4::uuid[], $5::int8[], $6::int8[], "
-    "$7::uuid[], $8::uuid[]) u, "
-    "(select business_now() as now) t";
+constexpr auto kUpdateJobs =
+    joined("update job j set ", column_assignments<StoredJob, changed>(),
+           ", event_xid = pg_current_xact_id()::text::bigint, "
+           "started_at = case when u.state = 2 then coalesce(j.started_at, t.now) else j.started_at end, "
+           "ended_at = case when u.state >= 4 then t.now end from unnest(",
+           column_parameters<StoredJob, key_or_changed>(), ") u(", column_names<StoredJob, key_or_changed>(),
+           "), (select business_now() as now) t where j.id = u.id");
+constexpr auto kInsertAttempts = joined(
+    "insert into attempt (", column_names<StoredAttempt, any_column>(), ", leased_at) select u.*, t.now from unnest(",
+    column_parameters<StoredAttempt, any_column>(), ") u, (select business_now() as now) t");
 constexpr Statement kEndAttempts =
-    "update attempt a set state = u.state, end_reason = u.end_reason, failure_code = nullif(u.code, ''), "
-    "failure_detail = nullif(u.detail, ''), device_ns = u.device_ns, compile_ns = u.compile_ns, energy_joules = "
+    "update attempt a set state = u.state, end_reason = u.end_reason, failure_code = u.code, "
+    "failure_detail = u.detail, device_ns = u.device_ns, compile_ns = u.compile_ns, energy_joules = "
     "u.energy, "
-    "schedules_hash = nullif(u.schedules, ''), ended_at = t.now "
+    "schedules_hash = u.schedules, ended_at = t.now "
     "from unnest($1::uuid[], $2::int4[], $3::int4[], $4::int2[], $5::int2[], $6::text[], $7::text[], $8::int8[], "
     "$9::int8[], "
     "$10::float8[], $11::text[]) u(job, segment, attempt, state, end_reason, code, detail, device_ns, compile_ns, "
@@ -38,14 +34,9 @@ constexpr Statement kInsertSegments =
 constexpr Statement kInsertBlobs =
     "insert into small_blob (sha256, bytes, created_at) select u.*, t.now from unnest($1::bytea[], $2::bytea[]) u, "
     "(select business_now() as now) t on conflict do nothing";
-constexpr Statement kInsertMeter =
-    "insert into meter (job, segment, account, steps, flops, weighted16, weighted32, weighted64, bytes, stored_values, "
-    "bytes_in, "
-    "bytes_out, byte_hours, metered, charge, owner_share, payee, at) select u.*, t.now from unnest($1::uuid[], "
-    "$2::int4[], $3::uuid[], "
-    "$4::int8[], $5::numeric[], $6::numeric[], $7::numeric[], $8::numeric[], $9::numeric[], $10::numeric[], "
-    "$11::int8[], $12::int8[], "
-    "$13::int8[], $14::numeric[], $15::numeric[], $16::numeric[], $17::uuid[]) u, (select business_now() as now) t";
+constexpr auto kInsertMeter =
+    joined("insert into meter (", column_names<MeterRow, inserted>(), ", at) select u.*, t.now from unnest(",
+           column_parameters<MeterRow, inserted>(), ") u, (select business_now() as now) t");
 
 std::string number(int64_t value) {
   return std::to_string(value);
@@ -57,23 +48,11 @@ int64_t clamped(uint64_t value) {
 
 }  // namespace
 
-StoredAttempt attempt_from(const Rows& rows, size_t row) {
-  StoredAttempt attempt;
-  attempt.job = rows.get<JobId>(row, 0);
-  attempt.segment = rows.get<int32_t>(row, 1);
-  attempt.attempt = rows.get<int32_t>(row, 2);
-  attempt.session = rows.get<SessionId>(row, 3);
-  attempt.session_epoch = rows.get<int64_t>(row, 4);
-  attempt.incarnation = rows.get<uint64_t>(row, 5);
-  attempt.owner = rows.get<AccountId>(row, 6);
-  attempt.state = static_cast<AttemptState>(rows.get<int32_t>(row, 7));
-  return attempt;
-}
-
 void JobChanges::lease(StoredJob& job, const wire::Fence& fence, SessionId session, SliceId slice, AccountId owner) {
   job.state = JobState::Running;
   job.attempt = fence.attempt;
-  leases_.push_back({fence, session, slice, owner});
+  leases_.push_back({fence.job, fence.segment, fence.attempt, session, fence.session_epoch, fence.incarnation, slice,
+                     owner, AttemptState::Leased});
   events_.add(job.account, job.id, "job.running",
               payload({{"segment", number(fence.segment)}, {"attempt", number(fence.attempt)}}));
   touch(job);
@@ -87,7 +66,20 @@ void JobChanges::charge(StoredJob& job, int32_t segment, std::optional<AccountId
   const SegmentWork work = segment_work(job, segment);
   const market::Charge charge = segment_charge(job, work, payee.has_value());
   job.spent += charge.renter;
-  metered_.push_back({job.id, segment, job.account, work, charge, payee});
+  MeterRow row;
+  row.job = job.id;
+  row.segment = segment;
+  row.account = job.account;
+  row.steps = work.steps;
+  row.work = work.total;
+  row.bytes_in = work.work.bytes_in;
+  row.bytes_out = work.work.bytes_out;
+  row.byte_hours = work.work.byte_hours;
+  row.metered = work.work.metered;
+  row.charge = charge.renter;
+  row.owner_share = charge.owner;
+  row.payee = payee;
+  metered_.push_back(row);
   ledger_.add({.kind = market::EventKind::Charge,
                .renter = job.account,
                .owner = payee.value_or(kOperatorAccount),
@@ -100,8 +92,8 @@ void JobChanges::charge(StoredJob& job, int32_t segment, std::optional<AccountId
 void JobChanges::accept_segment(StoredJob& job, const StoredAttempt& attempt, const wire::Completion& completion) {
   AttemptEnd end{AttemptState::Accepted,
                  EndReason::Succeeded,
-                 "",
-                 "",
+                 std::nullopt,
+                 std::nullopt,
                  completion.device_ns,
                  completion.compile_ns,
                  completion.energy_joules,
@@ -116,7 +108,7 @@ void JobChanges::accept_segment(StoredJob& job, const StoredAttempt& attempt, co
 
   const Money before = job.spent;
   charge(job, job.segment, attempt.owner);
-  job.steps_accepted += metered_.back().work.steps;
+  job.steps_accepted += metered_.back().steps;
   events_.add(job.account, job.id, "segment.accepted",
               payload({{"segment", number(job.segment)},
                        {"steps_done", number(job.steps_accepted)},
@@ -167,53 +159,30 @@ void JobChanges::write(Connection::Transaction& tx, WallTime now, RandomSource& 
 
 void JobChanges::queue_jobs(Connection::Transaction& tx) const {
   if (jobs_.empty()) return;
-  std::vector<JobId> ids;
-  std::vector<int> states;
-  std::vector<int32_t> segments, attempts;
-  std::vector<int64_t> steps;
-  std::vector<Money> spent;
-  std::vector<std::optional<int>> reasons;
-  std::vector<std::string> details;
-  for (const auto& [id, job] : jobs_) {
-    ids.push_back(id);
-    states.push_back(static_cast<int>(job.state));
-    segments.push_back(job.segment);
-    attempts.push_back(job.attempt);
-    steps.push_back(job.steps_accepted);
-    spent.push_back(job.spent);
-    reasons.push_back(job.end_reason ? std::optional(static_cast<int>(*job.end_reason)) : std::nullopt);
-    details.push_back(job.failure_detail);
-  }
-  tx.queue(kUpdateJobs, ids, states, segments, attempts, steps, spent, reasons, details);
+  ColumnArrays<key_or_changed> arrays;
+  for (const auto& [id, job] : jobs_) arrays.add(job);
+  tx.queue_params(kUpdateJobs, arrays.take());
 }
 
 void JobChanges::queue_attempts(Connection::Transaction& tx) const {
-  std::vector<JobId> jobs;
-  std::vector<int32_t> segments, attempts;
   if (!leases_.empty()) {
-    std::vector<SessionId> sessions;
-    std::vector<int64_t> epochs;
-    std::vector<uint64_t> incarnations;
-    std::vector<SliceId> slices;
-    std::vector<AccountId> owners;
-    for (const auto& lease : leases_) {
-      jobs.push_back(lease.fence.job), segments.push_back(lease.fence.segment), attempts.push_back(lease.fence.attempt);
-      sessions.push_back(lease.session), epochs.push_back(lease.fence.session_epoch);
-      incarnations.push_back(lease.fence.incarnation), slices.push_back(lease.slice), owners.push_back(lease.owner);
-    }
-    tx.queue(kInsertAttempts, jobs, segments, attempts, sessions, epochs, incarnations, slices, owners);
+    ColumnArrays<any_column> arrays;
+    for (const auto& lease : leases_) arrays.add(lease);
+    tx.queue_params(kInsertAttempts, arrays.take());
   }
   if (ended_.empty()) return;
-  jobs.clear(), segments.clear(), attempts.clear();
-  std::vector<int> states, reasons;
-  std::vector<std::string> codes, details, schedules;
+  std::vector<JobId> jobs;
+  std::vector<int32_t> segments, attempts;
+  std::vector<AttemptState> states;
+  std::vector<EndReason> reasons;
+  std::vector<std::optional<std::string>> codes, details, schedules;
   std::vector<int64_t> device, compile;
   std::vector<double> energy;
   for (const auto& [attempt, end] : ended_) {
     jobs.push_back(attempt.job), segments.push_back(attempt.segment), attempts.push_back(attempt.attempt);
-    states.push_back(static_cast<int>(end.state)), reasons.push_back(static_cast<int>(end.reason));
-    codes.push_back(end.code), details.push_back(clean_text(end.detail, kMaxDetail)),
-        schedules.push_back(end.schedules_hash);
+    states.push_back(end.state), reasons.push_back(end.reason);
+    codes.push_back(end.code), schedules.push_back(end.schedules_hash);
+    details.push_back(end.detail ? std::optional(clean_text(*end.detail, kMaxDetail)) : std::nullopt);
     device.push_back(clamped(end.device_ns)), compile.push_back(clamped(end.compile_ns)),
         energy.push_back(end.energy_joules);
   }
@@ -242,28 +211,9 @@ void JobChanges::queue_segments(Connection::Transaction& tx) const {
 
 void JobChanges::queue_meter(Connection::Transaction& tx) const {
   if (metered_.empty()) return;
-  std::vector<JobId> jobs;
-  std::vector<int32_t> segments;
-  std::vector<AccountId> accounts;
-  std::vector<int64_t> steps;
-  std::vector<Flops> flops, weighted16, weighted32, weighted64, metered;
-  std::vector<std::string> bytes;
-  std::vector<uint64_t> stored, bytes_in, bytes_out, byte_hours;
-  std::vector<Money> charges, owner_shares;
-  std::vector<std::optional<AccountId>> payees;
-  for (const auto& row : metered_) {
-    const auto& [total, work] = std::tie(row.work.total, row.work.work);
-    jobs.push_back(row.job), segments.push_back(row.segment), accounts.push_back(row.account),
-        steps.push_back(row.work.steps);
-    flops.push_back(total.flops), weighted16.push_back(total.weighted16), weighted32.push_back(total.weighted32);
-    weighted64.push_back(total.weighted64), bytes.push_back(to_decimal(total.bytes)),
-        stored.push_back(total.stored_values);
-    bytes_in.push_back(work.bytes_in), bytes_out.push_back(work.bytes_out), byte_hours.push_back(work.byte_hours);
-    metered.push_back(work.metered), charges.push_back(row.charge.renter), owner_shares.push_back(row.charge.owner);
-    payees.push_back(row.payee);
-  }
-  tx.queue(kInsertMeter, jobs, segments, accounts, steps, flops, weighted16, weighted32, weighted64, bytes, stored,
-           bytes_in, bytes_out, byte_hours, metered, charges, owner_shares, payees);
+  ColumnArrays<inserted> arrays;
+  for (const auto& row : metered_) arrays.add(row);
+  tx.queue_params(kInsertMeter, arrays.take());
 }
 
 }  // namespace quarry::sql

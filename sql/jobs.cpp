@@ -35,28 +35,22 @@ constexpr Statement kInsertKeys =
 constexpr Statement kHoldRecent = "select pg_advisory_xact_lock_shared(4242002)";
 // Beside the jobs, what only a lease reads of them; and an id older than those that are looked for (tests, badly set
 // clocks) pulls `recent` down. One statement: each costs 30-50 us to bind and to start.
-constexpr Statement kInsertJobs =
-    "with specs as (insert into job_spec (job, document, inputs) select * from unnest($1::uuid[], $25::text[], "
-    "$26::text[])), "
-    "lowered as (update queue_floor set floor = least(floor, $27), recent = least(recent, $27) where floor > $27 or "
-    "recent > $27) "
-    "insert into job (id, account, graph, tariff, memory_bound_bytes, dtypes, first_step, steps, steps_per_segment, "
-    "step_flops, "
-    "step_weighted16, step_weighted32, step_weighted64, step_bytes, step_stored_values, bytes_in, bytes_out, "
-    "byte_hours, per_pflop, "
-    "per_gib_in, per_gib_out, per_gib_hour, take_ppm, limit_amount, submitted_at, state) "
-    "select u.*, t.now, 1 from unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::int2[], $5::int8[], $6::int8[], "
-    "$7::int8[], $8::int8[], "
-    "$9::int8[], $10::numeric[], $11::numeric[], $12::numeric[], $13::numeric[], $14::numeric[], $15::int8[], "
-    "$16::int8[], $17::int8[], "
-    "$18::int8[], $19::numeric[], $20::numeric[], $21::numeric[], $22::numeric[], $23::int4[], $24::numeric[]) u, "
-    "(select business_now() as now) t";
+constexpr auto kInsertJobs = written([](TextWriter& out) {
+  constexpr int kColumns = column_count<StoredJob, inserted>();
+  out << "with specs as (insert into job_spec (job, document, inputs) select * from unnest($1::uuid[], $"
+      << kColumns + 1 << "::text[], $" << kColumns + 2
+      << "::text[])), lowered as (update queue_floor set floor = least(floor, $" << kColumns + 3
+      << "), recent = least(recent, $" << kColumns + 3 << ") where floor > $" << kColumns + 3 << " or recent > $"
+      << kColumns + 3 << ") insert into job (" << view(column_names<StoredJob, inserted>())
+      << ", submitted_at, state) select u.*, t.now, 1 from unnest(" << view(column_parameters<StoredJob, inserted>())
+      << ") u, (select business_now() as now) t";
+});
 
-constexpr Statement kJob = "select " QUARRY_JOB_COLUMNS
-                           ", s.document from job j join job_spec s on s.job = j.id "
-                           "where j.account = $1 and j.id = $2";
-constexpr Statement kJobs =
-    "select " QUARRY_JOB_COLUMNS " from job j where j.account = $1 and j.id < $2 order by j.id desc limit $3";
+constexpr auto kJob = joined("select ", kJobColumns,
+                             ", s.document from job j join job_spec s on s.job = j.id where j.account = $1 and j.id = "
+                             "$2");
+constexpr auto kJobs =
+    joined("select ", kJobColumns, " from job j where j.account = $1 and j.id < $2 order by j.id desc limit $3");
 constexpr Statement kOutputs = "select outputs from segment s where s.job = $1 and s.revision = 0 order by s.segment";
 constexpr Statement kFindKey =
     "select request_sha256, status, answer from idempotency "
@@ -79,20 +73,11 @@ SubmitOutcome repeated(const Idempotency& asked, const Digest& stored, int statu
   return outcome;
 }
 
-wire::ReadyJob ready(const NewJob& job, WallTime now) {
-  StoredJob stored;
-  stored.submitted_at = now;
-  stored.id = job.id;
-  stored.account = job.account;
-  stored.graph = job.graph;
-  stored.tariff = job.tariff;
-  stored.memory_bound_bytes = job.memory_bound_bytes;
-  stored.dtypes = job.dtypes;
-  stored.first_step = job.first_step;
-  stored.steps = job.steps;
-  stored.steps_per_segment = job.steps_per_segment;
-  stored.step = job.step;
-  return ready_job(stored);
+StoredJob stored(const NewJob& job, WallTime now) {
+  StoredJob out;
+  static_cast<JobTerms&>(out) = job;
+  out.submitted_at = now;
+  return out;
 }
 
 /// One batch of submissions: decided in order, written together.
@@ -131,21 +116,22 @@ void SubmitBatch::read(Connection::Transaction& tx) {
     first_jobs.push_back(submission.jobs.empty() ? JobId{} : submission.jobs.front().id);
     keys.push_back(submission.idempotency.key);
   }
-  tx.queue(kLockBalances, std::vector<AccountId>(distinct.begin(), distinct.end()));
-  tx.queue(kKnownJobs, first_jobs, accounts);
-  tx.queue(kKnownKeys, accounts, keys);
-  const auto answers = tx.flush();
-  for (size_t row = 0; row < answers[0].size(); ++row) {
-    now_ = answers[0].get<WallTime>(row, 3);
-    if (answers[0].get<int32_t>(row, 1) == static_cast<int32_t>(market::Book::Available))
-      available_[answers[0].get<AccountId>(row, 0)] = answers[0].get<Money>(row, 2);
+  const auto locked = tx.queue(kLockBalances, std::vector<AccountId>(distinct.begin(), distinct.end()));
+  const auto known_jobs = tx.queue(kKnownJobs, first_jobs, accounts);
+  const auto known_keys = tx.queue(kKnownKeys, accounts, keys);
+  const Answers answers = tx.flush();
+  const Rows &balances = answers[locked], &jobs = answers[known_jobs], &answered = answers[known_keys];
+  for (size_t row = 0; row < balances.size(); ++row) {
+    now_ = balances.get<WallTime>(row, 3);
+    if (balances.get<market::Book>(row, 1) == market::Book::Available)
+      available_[balances.get<AccountId>(row, 0)] = balances.get<Money>(row, 2);
   }
-  for (size_t row = 0; row < answers[1].size(); ++row) known_.insert(answers[1].get<size_t>(row, 0) - 1);
-  for (size_t row = 0; row < answers[2].size(); ++row) {
-    const size_t n = answers[2].get<size_t>(row, 0) - 1;
+  for (size_t row = 0; row < jobs.size(); ++row) known_.insert(jobs.get<size_t>(row, 0) - 1);
+  for (size_t row = 0; row < answered.size(); ++row) {
+    const size_t n = answered.get<size_t>(row, 0) - 1;
     if (batch_[n].idempotency.key.empty()) continue;
-    keyed_[n] = repeated(batch_[n].idempotency, answers[2].get<Digest>(row, 1), answers[2].get<int32_t>(row, 2),
-                         answers[2].get<std::string>(row, 3));
+    keyed_[n] = repeated(batch_[n].idempotency, answered.get<Digest>(row, 1), answered.get<int32_t>(row, 2),
+                         answered.get<std::string>(row, 3));
   }
 }
 
@@ -158,7 +144,7 @@ SubmitOutcome SubmitBatch::decide_one(size_t n) {
   SubmitOutcome outcome{};
   outcome.kind = Kind::Accepted;
   if (const auto keyed = keyed_.find(n); keyed != keyed_.end() && !known_.contains(n)) return keyed->second;
-  for (const auto& job : submission.jobs) outcome.ready.push_back(ready(job, now_));
+  for (const auto& job : submission.jobs) outcome.ready.push_back(ready_job(stored(job, now_)));
   if (known_.contains(n)) return outcome;
   const std::pair key(submission.account, submission.idempotency.key);
   if (!key.second.empty()) {
@@ -225,60 +211,27 @@ void SubmitBatch::queue_keys(Connection::Transaction& tx) const {
 }
 
 void SubmitBatch::queue_jobs(Connection::Transaction& tx) const {
-  std::vector<JobId> ids;
-  std::vector<AccountId> accounts;
-  std::vector<Digest> graphs;
-  std::vector<int32_t> tariffs;
-  std::vector<uint64_t> memory, stored, bytes_in, bytes_out, byte_hours;
-  std::vector<uint32_t> dtypes, takes;
-  std::vector<int64_t> first, steps, per_segment;
-  std::vector<Flops> flops, weighted16, weighted32, weighted64;
-  std::vector<std::string> bytes, documents, inputs;
-  std::vector<Money> pflop, gib_in, gib_out, gib_hour, limits;
+  ColumnArrays<inserted> arrays;
+  std::vector<std::string> documents, inputs;
+  std::optional<JobId> least;
   for (const size_t n : accepted_) {
     for (const auto& job : batch_[n].jobs) {
-      ids.push_back(job.id), accounts.push_back(job.account), graphs.push_back(job.graph),
-          tariffs.push_back(job.tariff);
-      memory.push_back(job.memory_bound_bytes), dtypes.push_back(job.dtypes), first.push_back(job.first_step);
-      steps.push_back(job.steps), per_segment.push_back(job.steps_per_segment), flops.push_back(job.step.flops);
-      weighted16.push_back(job.step.weighted16), weighted32.push_back(job.step.weighted32),
-          weighted64.push_back(job.step.weighted64);
-      bytes.push_back(to_decimal(job.step.bytes)), stored.push_back(job.step.stored_values);
-      bytes_in.push_back(job.bytes_in), bytes_out.push_back(job.bytes_out), byte_hours.push_back(job.byte_hours);
-      pflop.push_back(job.prices.per_pflop), gib_in.push_back(job.prices.per_gib_in),
-          gib_out.push_back(job.prices.per_gib_out);
-      gib_hour.push_back(job.prices.per_gib_hour), takes.push_back(job.prices.take_ppm), limits.push_back(job.limit);
-      documents.push_back(job.document), inputs.push_back(inputs_to_json(job.inputs));
+      arrays.add(stored(job, now_));
+      documents.push_back(job.document);
+      inputs.push_back(inputs_to_json(job.inputs));
+      least = least ? std::min(*least, job.id) : job.id;
     }
   }
+  auto params = arrays.take();
+  params.insert(params.end(), {to_param(documents), to_param(inputs), to_param(least)});
   tx.queue(kHoldRecent);
-  tx.queue(kInsertJobs, ids, accounts, graphs, tariffs, memory, dtypes, first, steps, per_segment, flops, weighted16,
-           weighted32, weighted64, bytes, stored, bytes_in, bytes_out, byte_hours, pflop, gib_in, gib_out, gib_hour,
-           takes, limits, documents, inputs, *std::min_element(ids.begin(), ids.end()));
+  tx.queue_params(kInsertJobs, std::move(params));
 }
 
 JobRow row_from(const Rows& rows, size_t row) {
-  StoredJob job = job_from(rows, row);
   JobRow out;
-  out.id = job.id;
-  out.account = job.account;
-  out.graph = job.graph;
-  out.state = job.state;
-  out.end_reason = job.end_reason;
-  out.failure_detail = job.failure_detail;
-  out.submitted_at = job.submitted_at;
-  out.started_at = job.started_at;
-  out.ended_at = job.ended_at;
-  out.first_step = job.first_step;
-  out.steps = job.steps;
-  out.steps_per_segment = job.steps_per_segment;
-  out.steps_accepted = job.steps_accepted;
-  out.segment = job.segment;
-  out.attempt = job.attempt;
-  out.metered = job_metered(job.step, job.steps);
-  out.limit = job.limit;
-  out.spent = job.spent;
-  out.prices = job.prices;
+  static_cast<StoredJob&>(out) = read_row<StoredJob>(rows, row);
+  out.metered = job_metered(out.step, out.steps);
   return out;
 }
 
@@ -336,13 +289,14 @@ std::vector<SubmitOutcome> PgStore::submit(const std::vector<Submission>& batch)
 
 std::optional<JobRow> PgStore::job(AccountId account, JobId job) {
   return transact([&](Transaction& tx) -> std::optional<JobRow> {
-    tx.queue(kJob, account, job);
-    tx.queue(kOutputs, job);
-    const auto rows = tx.flush_and_commit();
-    if (rows[0].empty()) return std::nullopt;
-    JobRow found = row_from(rows[0], 0);
-    found.document = rows[0].get<std::string>(0, kJobColumnCount);
-    found.outputs = outputs_from(rows[1], found.document);
+    const auto read = tx.queue(kJob, account, job);
+    const auto outputs = tx.queue(kOutputs, job);
+    const Answers answers = tx.flush_and_commit();
+    const Rows& rows = answers[read];
+    if (rows.empty()) return std::nullopt;
+    JobRow found = row_from(rows, 0);
+    found.document = rows.get<std::string>(0, kJobColumnCount);
+    found.outputs = outputs_from(answers[outputs], found.document);
     return found;
   });
 }
@@ -363,8 +317,8 @@ std::vector<JobRow> PgStore::jobs(AccountId account, const Page& page, std::stri
 
 std::optional<SubmitOutcome> PgStore::find_idempotent(AccountId account, const Idempotency& idempotency) {
   return transact([&](Transaction& tx) -> std::optional<SubmitOutcome> {
-    tx.queue(kFindKey, account, idempotency.key);
-    const Rows rows = std::move(tx.flush_and_commit().front());
+    const auto found = tx.queue(kFindKey, account, idempotency.key);
+    const Rows rows = tx.flush_and_commit()[found];
     if (rows.empty()) return std::nullopt;
     return repeated(idempotency, rows.get<Digest>(0, 0), rows.get<int32_t>(0, 1), rows.get<std::string>(0, 2));
   });

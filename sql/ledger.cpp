@@ -21,29 +21,13 @@ constexpr Statement kLedger =
 constexpr Statement kJobLedger =
     "select l.transfer, micros(t.at), l.kind, l.amount, l.segment from job j join transfer_line l on l.job = j.id "
     "join transfer t on t.id = l.transfer where j.account = $1 and j.id = $2 order by l.transfer, l.kind, l.segment";
-#define QUARRY_USAGE_COLUMNS                                                                                          \
-  "m.sequence, m.job, m.segment, micros(m.at), m.steps, m.flops, m.weighted16, m.weighted32, m.weighted64, m.bytes, " \
-  "m.stored_values, "                                                                                                 \
-  "m.metered, m.charge"
-constexpr Statement kUsage = "select " QUARRY_USAGE_COLUMNS
-                             " from meter m where m.account = $1 and m.sequence < $2 order by m.sequence desc limit $3";
-constexpr Statement kJobUsage =
-    "select " QUARRY_USAGE_COLUMNS
-    " from job j join meter m on m.job = j.id where j.account = $1 and j.id = $2 order by m.segment";
+constexpr auto kUsage = joined("select ", kMeterColumns,
+                               " from meter m where m.account = $1 and m.sequence < $2 order by m.sequence desc limit "
+                               "$3");
+constexpr auto kJobUsage =
+    joined("select ", kMeterColumns,
+           " from job j join meter m on m.job = j.id where j.account = $1 and j.id = $2 order by m.segment");
 constexpr Statement kUsageTotals = "select flops, metered, bytes, charge, segments from usage_total where account = $1";
-
-UsageLine usage_from(const Rows& rows, size_t row) {
-  UsageLine line;
-  line.job = rows.get<JobId>(row, 1);
-  line.segment = rows.get<int32_t>(row, 2);
-  line.at = rows.get<WallTime>(row, 3);
-  line.steps = rows.get<int64_t>(row, 4);
-  line.work = {rows.get<Flops>(row, 5), rows.get<Flops>(row, 6),   rows.get<Flops>(row, 7),
-               rows.get<Flops>(row, 8), rows.get<UInt128>(row, 9), rows.get<uint64_t>(row, 10)};
-  line.metered = rows.get<Flops>(row, 11);
-  line.charge = rows.get<Money>(row, 12);
-  return line;
-}
 
 /// "job segment,job segment,..." as kLedger aggregates it.
 std::vector<std::pair<std::string, int32_t>> segments_from(std::string_view text) {
@@ -151,29 +135,29 @@ std::vector<LedgerLine> PgStore::job_ledger(AccountId account, JobId job) {
   });
 }
 
-std::vector<UsageLine> PgStore::usage(AccountId account, const Page& page, std::string& next) {
+std::vector<MeterRow> PgStore::usage(AccountId account, const Page& page, std::string& next) {
   const int64_t after = read_usage_cursor(page.after);
   const int32_t limit = std::clamp(page.limit, 1, kMaxPage);
   return transact([&](Transaction& tx) {
     const Rows rows = tx.query(kUsage, account, after, limit + 1);
-    std::vector<UsageLine> lines;
+    std::vector<MeterRow> lines;
     next.clear();
     for (size_t row = 0; row < rows.size(); ++row) {
       if (row == static_cast<size_t>(limit)) {
-        next = rows.get<std::string>(row - 1, 0);
+        next = std::to_string(lines.back().sequence);
         break;
       }
-      lines.push_back(usage_from(rows, row));
+      lines.push_back(read_row<MeterRow>(rows, row));
     }
     return lines;
   });
 }
 
-std::vector<UsageLine> PgStore::job_usage(AccountId account, JobId job) {
+std::vector<MeterRow> PgStore::job_usage(AccountId account, JobId job) {
   return transact([&](Transaction& tx) {
     const Rows rows = tx.query(kJobUsage, account, job);
-    std::vector<UsageLine> lines;
-    for (size_t row = 0; row < rows.size(); ++row) lines.push_back(usage_from(rows, row));
+    std::vector<MeterRow> lines;
+    for (size_t row = 0; row < rows.size(); ++row) lines.push_back(read_row<MeterRow>(rows, row));
     return lines;
   });
 }

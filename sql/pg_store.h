@@ -20,7 +20,7 @@ class PgStore final : public Store {
     connection_.script("select notice_crash()");  // before the first transaction: see the migration
   }
 
-  AccountId create_account(const std::string& name) override;
+  void create_account(const AccountRow& account) override;
   std::optional<AccountRow> find_account(const std::string& name) override;
   std::optional<AccountRow> account(AccountId account) override;
   void create_api_key(const ApiKey& key) override;
@@ -32,8 +32,8 @@ class PgStore final : public Store {
   Balance balance(AccountId account) override;
   std::vector<LedgerLine> ledger(AccountId account, const Page& page, std::string& next) override;
   std::vector<LedgerLine> job_ledger(AccountId account, JobId job) override;
-  std::vector<UsageLine> usage(AccountId account, const Page& page, std::string& next) override;
-  std::vector<UsageLine> job_usage(AccountId account, JobId job) override;
+  std::vector<MeterRow> usage(AccountId account, const Page& page, std::string& next) override;
+  std::vector<MeterRow> job_usage(AccountId account, JobId job) override;
   UsageTotals usage_totals(AccountId account) override;
   std::vector<std::string> reconcile() override;
 

@@ -80,11 +80,9 @@ constexpr Statement kChecks[] = {
     "from audit_log) a where hash <> audit_hash(previous, sequence, at, act, subject, detail) or sequence <> last + 1",
 };
 
-constexpr Statement kMetered =
-    "select " QUARRY_JOB_COLUMNS
-    ", m.segment, m.metered, m.charge, m.owner_share, m.steps, m.payee is not null "
-    "from meter m join job j on j.id = m.job where (m.job, m.segment) > ($1::uuid, $2::int4) "
-    "order by m.job, m.segment limit $3";
+constexpr auto kMetered = joined("select ", kJobColumns, ", ", kMeterColumns,
+                                 " from meter m join job j on j.id = m.job where (m.job, m.segment) > ($1::uuid, "
+                                 "$2::int4) order by m.job, m.segment limit $3");
 constexpr int32_t kMeteredPage = 10'000;
 
 /// Every charge again, from the counts and prices frozen with the job, through the market's own rule.
@@ -95,23 +93,21 @@ void check_charges(Connection::Transaction& tx, std::vector<std::string>& wrong)
   for (;;) {
     const Rows rows = tx.query(kMetered, job, segment, kMeteredPage);
     for (size_t row = 0; row < rows.size(); ++row) {
-      StoredJob read = job_from(rows, row);
+      auto read = read_row<StoredJob>(rows, row);
       if (read.id != job) {
         current = read;
         current.spent = Money();  // adds up again, segment by segment
       }
+      const auto meter = read_row<MeterRow>(rows, row, kJobColumnCount);
       job = read.id;
-      segment = rows.get<int32_t>(row, kJobColumnCount);
+      segment = meter.segment;
       const SegmentWork work = segment_work(current, segment);
-      const market::Charge charge = segment_charge(current, work, rows.get<bool>(row, kJobColumnCount + 5));
+      const market::Charge charge = segment_charge(current, work, meter.payee.has_value());
       current.spent += charge.renter;
-      if (work.work.metered != rows.get<Flops>(row, kJobColumnCount + 1) ||
-          charge.renter != rows.get<Money>(row, kJobColumnCount + 2) ||
-          charge.owner != rows.get<Money>(row, kJobColumnCount + 3) ||
-          work.steps != rows.get<int64_t>(row, kJobColumnCount + 4))
+      if (work.work.metered != meter.metered || charge.renter != meter.charge || charge.owner != meter.owner_share ||
+          work.steps != meter.steps)
         wrong.push_back("segment " + std::to_string(segment) + " of job " + job.to_string() + " should be charged " +
-                        charge.renter.to_string() + ", its meter record says " +
-                        rows.get<std::string>(row, kJobColumnCount + 2));
+                        charge.renter.to_string() + ", its meter record says " + meter.charge.to_string());
     }
     if (rows.size() < static_cast<size_t>(kMeteredPage)) return;
   }

@@ -23,26 +23,25 @@ constexpr Statement kHoldLeader = "select 1 from leader where epoch = $1 and exp
 // Open jobs are recent ones or among the old ones: see the migration 0010_recent_jobs.
 constexpr Statement kRaiseRecent = "select raise_recent($1)";
 constexpr int32_t kMostOldJobs = 20'000;
-#define QUARRY_IS_RECENT "j.id >= (select recent from queue_floor)"
+constexpr auto kIsRecent = joined("j.id >= (select recent from queue_floor)");
 // In pages: a million rows at once would be a gigabyte of results.
-constexpr Statement kLoadReady =
-    "select " QUARRY_JOB_COLUMNS " from job j where " QUARRY_IS_RECENT " and j.state = 1 order by j.id limit $1";
-constexpr Statement kLoadReadyAfter =
-    "select " QUARRY_JOB_COLUMNS " from job j where j.id > $2 and j.state = 1 order by j.id limit $1";
+constexpr auto kLoadReady =
+    joined("select ", kJobColumns, " from job j where ", kIsRecent, " and j.state = 1 order by j.id limit $1");
+constexpr auto kLoadReadyAfter =
+    joined("select ", kJobColumns, " from job j where j.id > $2 and j.state = 1 order by j.id limit $1");
 constexpr int32_t kReadyPage = 20'000;
-constexpr Statement kLoadOldReady =
-    "select " QUARRY_JOB_COLUMNS " from old_job o join job j on j.id = o.job where j.state = 1 order by o.job";
+constexpr auto kLoadOldReady =
+    joined("select ", kJobColumns, " from old_job o join job j on j.id = o.job where j.state = 1 order by o.job");
 // Each join names the side that is read first: the planner's guess flips between a few rows and all history.
-#define QUARRY_CURRENT_ATTEMPT                                                                                \
-  "cross join lateral (select * from attempt a where a.job = j.id and a.segment = j.segment and a.attempt = " \
-  "j.attempt offset 0) a "
-constexpr Statement kLoadRunning =
-    "select " QUARRY_JOB_COLUMNS ", " QUARRY_ATTEMPT_COLUMNS ", a.slice from job j " QUARRY_CURRENT_ATTEMPT
-    "where " QUARRY_IS_RECENT
-    " and j.state = 2 union all "
-    "select " QUARRY_JOB_COLUMNS ", " QUARRY_ATTEMPT_COLUMNS
-    ", a.slice from (select j.* from old_job o cross join lateral (select * from job j where j.id = o.job and j.state "
-    "= 2 offset 0) j offset 0) j " QUARRY_CURRENT_ATTEMPT "where not " QUARRY_IS_RECENT " order by 1";
+constexpr auto kCurrentAttempt = joined(
+    "cross join lateral (select * from attempt a where a.job = j.id and a.segment = j.segment and a.attempt = "
+    "j.attempt offset 0) a ");
+constexpr auto kLoadRunning =
+    joined("select ", kJobColumns, ", ", kAttemptColumns, " from job j ", kCurrentAttempt, "where ", kIsRecent,
+           " and j.state = 2 union all select ", kJobColumns, ", ", kAttemptColumns,
+           " from (select j.* from old_job o cross join lateral (select * from job j where j.id = o.job and j.state = "
+           "2 offset 0) j offset 0) j ",
+           kCurrentAttempt, "where not ", kIsRecent, " order by 1");
 constexpr Statement kLoadSessions =
     "select s.id, s.epoch, b.id, b.account, l.id, l.memory_bytes, l.slots from box_session s join box b on b.id = "
     "s.box "
@@ -62,29 +61,30 @@ constexpr Statement kSpecs =
     "select s.job, s.document, s.inputs, coalesce(p.carried, '{}') from unnest($1::uuid[]) u(id) join job j on j.id = "
     "u.id join job_spec s on s.job = j.id "
     "left join segment p on p.job = j.id and p.segment = j.segment - 1 and p.revision = 0";
-constexpr Statement kReadLeases =
-    "select " QUARRY_JOB_COLUMNS ", " QUARRY_ATTEMPT_COLUMNS
-    ", a.slice, s.document, s.inputs, coalesce(p.carried, '{}'), l.flops_per_s "
-    "from unnest($1::uuid[], $2::int4[], $3::int4[]) with ordinality u(job, segment, attempt, n) "
-    "join attempt a on a.job = u.job and a.segment = u.segment and a.attempt = u.attempt and a.state in (0, 1) "
-    "join job j on j.id = a.job join job_spec s on s.job = j.id join slice l on l.id = a.slice "
-    "left join segment p on p.job = j.id and p.segment = a.segment - 1 and p.revision = 0 order by u.n";
+constexpr auto kReadLeases =
+    joined("select ", kJobColumns, ", ", kAttemptColumns,
+           ", s.document, s.inputs, coalesce(p.carried, '{}'), l.flops_per_s "
+           "from unnest($1::uuid[], $2::int4[], $3::int4[]) with ordinality u(job, segment, attempt, n) "
+           "join attempt a on a.job = u.job and a.segment = u.segment and a.attempt = u.attempt and a.state in (0, 1) "
+           "join job j on j.id = a.job join job_spec s on s.job = j.id join slice l on l.id = a.slice "
+           "left join segment p on p.job = j.id and p.segment = a.segment - 1 and p.revision = 0 order by u.n");
 
 constexpr Statement kCloseSessions =
     "update box_session s set closed_at = business_now() from unnest($1::uuid[], $2::int8[]) u(id, epoch) "
     "where s.id = u.id and s.epoch = u.epoch and s.closed_at is null "
     "and exists (select from leader where epoch = $3 and expires_at > clock_timestamp())";
 // Attempts already marked lost are read as well: the answer to the commit that did it may have been lost.
-constexpr Statement kSessionJobs =
+constexpr auto kSessionJobs = joined(
     "select a.job from unnest($1::uuid[]) u(session) cross join lateral (select a.job from attempt a where a.session = "
     "u.session and a.state in (0, 1, 2, 6) and a.job >= (select recent from queue_floor) offset 0) a "
     "cross join lateral (select from job j where j.id = a.job and j.state in (1, 2) offset 0) j union "
     "select j.id from old_job o cross join lateral (select * from job j where j.id = o.job and j.state in (1, 2) "
-    "offset 0) j " QUARRY_CURRENT_ATTEMPT "where a.session = any($1::uuid[]) and a.state in (0, 1, 2, 6)";
-constexpr Statement kLatestAttempts =
-    "select " QUARRY_ATTEMPT_COLUMNS
-    " from unnest($1::uuid[]) u(job) join job j on j.id = u.job "
-    "join attempt a on a.job = j.id and a.segment = j.segment and a.attempt = j.attempt order by a.job";
+    "offset 0) j ",
+    kCurrentAttempt, "where a.session = any($1::uuid[]) and a.state in (0, 1, 2, 6)");
+constexpr auto kLatestAttempts =
+    joined("select ", kAttemptColumns,
+           " from unnest($1::uuid[]) u(job) join job j on j.id = u.job "
+           "join attempt a on a.job = j.id and a.segment = j.segment and a.attempt = j.attempt order by a.job");
 
 constexpr double kTimeLimitBaseMs = 60'000, kTimeLimitFactor = 20;
 
@@ -93,17 +93,6 @@ uint32_t time_limit_ms(const Flops& metered, double flops_per_s) {
   const double predicted_ms = static_cast<double>(metered.count) / flops_per_s * 1'000;
   return static_cast<uint32_t>(std::min(kTimeLimitBaseMs + kTimeLimitFactor * predicted_ms, 4e9));
 }
-
-/// The columns behind those of the job.
-struct AfterJob {
-  const Rows& rows;
-  size_t row;
-  template <class T>
-  T get(int column) const {
-    return rows.get<T>(row, kJobColumnCount + column);
-  }
-  std::string_view text(int column) const { return rows.text(row, kJobColumnCount + column); }
-};
 
 /// The texts of job_spec and of the segment before, as far as they live: views into rows.
 struct SpecTexts {
@@ -134,11 +123,11 @@ wire::Lease make_lease(StoredJob job, const wire::Fence& fence, SessionId sessio
 }
 
 wire::Lease lease_from(const Rows& rows, size_t row) {
-  const AfterJob column{rows, row};
-  const wire::Fence fence{column.get<uint64_t>(5), column.get<JobId>(0), column.get<int32_t>(1), column.get<int64_t>(4),
-                          column.get<int32_t>(2)};
-  return make_lease(job_from(rows, row), fence, column.get<SessionId>(3), column.get<SliceId>(8),
-                    {column.text(9), column.text(10), column.text(11)}, column.get<double>(12));
+  constexpr int kAfter = kJobColumnCount + kAttemptColumnCount;
+  const auto attempt = read_row<StoredAttempt>(rows, row, kJobColumnCount);
+  return make_lease(read_row<StoredJob>(rows, row), attempt.fence(), attempt.session, attempt.slice,
+                    {rows.text(row, kAfter), rows.text(row, kAfter + 1), rows.text(row, kAfter + 2)},
+                    rows.get<double>(row, kAfter + 3));
 }
 
 std::vector<wire::Lease> read_leases(Connection::Transaction& tx, const std::vector<wire::Fence>& fences) {
@@ -149,9 +138,8 @@ std::vector<wire::Lease> read_leases(Connection::Transaction& tx, const std::vec
     segments.push_back(fence.segment);
     attempts.push_back(fence.attempt);
   }
-  tx.queue(kReadLeases, jobs, segments, attempts);
-  const auto answers = tx.flush_and_commit();
-  const Rows& rows = answers[0];
+  const auto read = tx.queue(kReadLeases, jobs, segments, attempts);
+  const Rows rows = tx.flush_and_commit()[read];
   const std::set<wire::Fence> asked(fences.begin(), fences.end());
   std::vector<wire::Lease> leases;
   for (size_t row = 0; row < rows.size(); ++row) {
@@ -159,14 +147,6 @@ std::vector<wire::Lease> read_leases(Connection::Transaction& tx, const std::vec
     if (asked.contains(lease.fence)) leases.push_back(std::move(lease));
   }
   return leases;
-}
-
-StoredAttempt attempt_after_job(const Rows& rows, size_t row) {
-  const AfterJob column{rows, row};
-  return {column.get<JobId>(0),     column.get<int32_t>(1),
-          column.get<int32_t>(2),   column.get<SessionId>(3),
-          column.get<int64_t>(4),   column.get<uint64_t>(5),
-          column.get<AccountId>(6), static_cast<AttemptState>(column.get<int32_t>(7))};
 }
 
 }  // namespace
@@ -206,11 +186,11 @@ std::vector<wire::ReadyJob> PgStore::load_ready() {
     std::vector<wire::ReadyJob> recent, old;
     for (Rows rows = tx.query(kLoadReady, kReadyPage); !rows.empty();
          rows = tx.query(kLoadReadyAfter, kReadyPage, recent.back().job))
-      for (size_t row = 0; row < rows.size(); ++row) recent.push_back(ready_job(job_from(rows, row)));
+      for (size_t row = 0; row < rows.size(); ++row) recent.push_back(ready_job(read_row<StoredJob>(rows, row)));
     // Last: what another leader moves there meanwhile is read twice rather than not at all.
     const Rows rows = tx.query(kLoadOldReady);
     if (rows.empty()) return recent;
-    for (size_t row = 0; row < rows.size(); ++row) old.push_back(ready_job(job_from(rows, row)));
+    for (size_t row = 0; row < rows.size(); ++row) old.push_back(ready_job(read_row<StoredJob>(rows, row)));
     std::vector<wire::ReadyJob> ready;
     std::set_union(std::move_iterator(old.begin()), std::move_iterator(old.end()), std::move_iterator(recent.begin()),
                    std::move_iterator(recent.end()), std::back_inserter(ready),
@@ -225,9 +205,8 @@ std::vector<PgStore::RunningAttempt> PgStore::load_running() {
     const Rows rows = tx.query(kLoadRunning);
     std::vector<RunningAttempt> running;
     for (size_t row = 0; row < rows.size(); ++row) {
-      const StoredAttempt attempt = attempt_after_job(rows, row);
-      running.push_back(
-          {attempt.fence(), attempt.session, AfterJob{rows, row}.get<SliceId>(8), ready_job(job_from(rows, row))});
+      const auto attempt = read_row<StoredAttempt>(rows, row, kJobColumnCount);
+      running.push_back({attempt.fence(), attempt.session, attempt.slice, ready_job(read_row<StoredJob>(rows, row))});
     }
     return running;
   });
@@ -268,15 +247,15 @@ std::vector<wire::Lease> PgStore::lease(int64_t leader_epoch, const std::vector<
       slices.push_back(placement.slice);
     }
     tx.commit_without_flush();
-    tx.queue(kHoldLeader, leader_epoch);
+    const auto leader = tx.queue(kHoldLeader, leader_epoch);
     tx.queue(kHoldSessions, std::vector<SessionId>(distinct.begin(), distinct.end()));
-    queue_locked_jobs(tx, ids);
-    tx.queue(kPlaces, sessions, epochs, slices);
-    tx.queue(kSpecs, ids);
-    const auto answers = tx.flush();
-    const Rows &leader = answers[1], &places = answers[5], &specs = answers[6];
-    if (leader.empty()) return {};
-    JobMap jobs = locked_jobs(answers[4]);
+    const auto locked = queue_locked_jobs(tx, ids);
+    const auto placed = tx.queue(kPlaces, sessions, epochs, slices);
+    const auto specified = tx.queue(kSpecs, ids);
+    const Answers answers = tx.flush();
+    if (answers[leader].empty()) return {};
+    const Rows &places = answers[placed], &specs = answers[specified];
+    JobMap jobs = locked_jobs(answers[locked]);
     std::map<JobId, SpecTexts> spec_of;
     for (size_t row = 0; row < specs.size(); ++row)
       spec_of[specs.get<JobId>(row, 0)] = {specs.text(row, 1), specs.text(row, 2), specs.text(row, 3)};
@@ -309,24 +288,24 @@ std::vector<FailureOutcome> PgStore::expire_sessions(int64_t leader_epoch,
       ids.push_back(session.id);
       epochs.push_back(session.epoch);
     }
-    tx.queue(kHoldLeader, leader_epoch);
+    const auto leader = tx.queue(kHoldLeader, leader_epoch);
     tx.queue(kCloseSessions, ids, epochs, leader_epoch);
-    tx.queue(kSessionJobs, ids);
-    const auto found = tx.flush();
-    if (found[0].empty()) return {};
+    const auto theirs = tx.queue(kSessionJobs, ids);
+    const Answers found = tx.flush();
+    if (found[leader].empty()) return {};
     std::vector<JobId> affected;
-    for (size_t row = 0; row < found[2].size(); ++row) affected.push_back(found[2].get<JobId>(row, 0));
-    queue_locked_jobs(tx, affected);
-    tx.queue(kLatestAttempts, affected);
-    queue_counted_attempts(tx, affected);
-    const auto answers = tx.flush();
-    JobMap jobs = locked_jobs(answers[1]);
-    const AttemptCounts counted = counted_attempts(answers[3]);
+    for (size_t row = 0; row < found[theirs].size(); ++row) affected.push_back(found[theirs].get<JobId>(row, 0));
+    const auto locked = queue_locked_jobs(tx, affected);
+    const auto latest = tx.queue(kLatestAttempts, affected);
+    const auto attempts = queue_counted_attempts(tx, affected);
+    const Answers answers = tx.flush();
+    JobMap jobs = locked_jobs(answers[locked]);
+    const AttemptCounts counted = counted_attempts(answers[attempts]);
     const std::set<wire::SessionKey> expired(sessions.begin(), sessions.end());
     JobChanges changes;
     std::vector<FailureOutcome> outcomes;
-    for (size_t row = 0; row < answers[2].size(); ++row) {
-      const StoredAttempt attempt = attempt_from(answers[2], row);
+    for (size_t row = 0; row < answers[latest].size(); ++row) {
+      const auto attempt = read_row<StoredAttempt>(answers[latest], row);
       StoredJob& job = jobs.at(attempt.job);
       if (!expired.contains({attempt.session, attempt.session_epoch}) || is_terminal(job.state)) continue;
       if (attempt.live()) {

@@ -9,9 +9,9 @@ namespace {
 
 constexpr Statement kLockJobs =
     "select j.id from unnest($1::uuid[]) u(id) join job j on j.id = u.id order by j.id for update of j";
-constexpr Statement kReadJobs =
-    "select " QUARRY_JOB_COLUMNS
-    ", pg_current_xact_id()::text::bigint from unnest($1::uuid[]) u(id) join job j on j.id = u.id";
+constexpr auto kReadJobs = joined("select ", kJobColumns,
+                                  ", pg_current_xact_id()::text::bigint from unnest($1::uuid[]) u(id) join job j on "
+                                  "j.id = u.id");
 
 constexpr Statement kCountedAttempts =
     "select a.job, count(*) from unnest($1::uuid[]) u(id) join job j on j.id = u.id join attempt a on a.job = j.id and "
@@ -44,37 +44,18 @@ MeteredStep times(const MeteredStep& step, int64_t steps) {
 
 }  // namespace
 
-StoredJob job_from(const Rows& rows, size_t row) {
-  int column = 0;
-  const auto next = [&]<class T>(T& value) { value = rows.get<T>(row, column++); };
-  const auto next_maybe = [&]<class T>(std::optional<T>& value) { value = rows.maybe<T>(row, column++); };
-  StoredJob job;
-  next(job.id), next(job.account), next(job.graph), next(job.submitted_at), next(job.tariff),
-      next(job.memory_bound_bytes);
-  next(job.dtypes), next(job.first_step), next(job.steps), next(job.steps_per_segment);
-  next(job.step.flops), next(job.step.weighted16), next(job.step.weighted32), next(job.step.weighted64);
-  next(job.step.bytes), next(job.step.stored_values), next(job.bytes_in), next(job.bytes_out), next(job.byte_hours);
-  next(job.prices.per_pflop), next(job.prices.per_gib_in), next(job.prices.per_gib_out), next(job.prices.per_gib_hour);
-  next(job.prices.take_ppm), next(job.limit);
-  job.state = static_cast<JobState>(rows.get<int32_t>(row, column++));
-  next(job.segment), next(job.attempt), next(job.steps_accepted), next(job.spent), next(job.failure_detail);
-  if (const auto reason = rows.maybe<int32_t>(row, column++)) job.end_reason = static_cast<EndReason>(*reason);
-  next_maybe(job.started_at), next_maybe(job.ended_at), next(job.event_xid);
-  return job;
-}
-
-void queue_locked_jobs(Connection::Transaction& tx, const std::vector<JobId>& jobs) {
+Queued queue_locked_jobs(Connection::Transaction& tx, const std::vector<JobId>& jobs) {
   std::vector<JobId> sorted = jobs;
   std::sort(sorted.begin(), sorted.end());
   sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
   tx.queue(kLockJobs, sorted);
-  tx.queue(kReadJobs, sorted);
+  return tx.queue(kReadJobs, sorted);
 }
 
 JobMap locked_jobs(const Rows& rows) {
   JobMap jobs;
   for (size_t row = 0; row < rows.size(); ++row) {
-    StoredJob job = job_from(rows, row);
+    auto job = read_row<StoredJob>(rows, row);
     if (job.event_xid > rows.get<int64_t>(row, kJobColumnCount))
       throw TransactionConflict("a younger transaction has numbered this job's events", "40001");
     jobs.emplace(job.id, std::move(job));
@@ -82,11 +63,11 @@ JobMap locked_jobs(const Rows& rows) {
   return jobs;
 }
 
-void queue_counted_attempts(Connection::Transaction& tx, const std::vector<JobId>& jobs) {
+Queued queue_counted_attempts(Connection::Transaction& tx, const std::vector<JobId>& jobs) {
   std::vector<JobId> sorted = jobs;
   std::sort(sorted.begin(), sorted.end());
   sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
-  tx.queue(kCountedAttempts, sorted, static_cast<int>(EndReason::Drained));
+  return tx.queue(kCountedAttempts, sorted, EndReason::Drained);
 }
 
 AttemptCounts counted_attempts(const Rows& rows) {

@@ -9,6 +9,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "common/flops.h"
@@ -49,6 +51,11 @@ template <std::integral T>
 std::string sql_text(T value) {
   return std::to_string(value);
 }
+/// States and reasons are stored as their numbers.
+template <class T>
+requires std::is_enum_v<T> std::string sql_text(T value) {
+  return std::to_string(static_cast<int>(value));
+}
 
 /// Appends one element to an array's text, quoted and escaped.
 void append_element(std::string& array, std::string_view text);
@@ -61,25 +68,36 @@ template <class T>
 Param to_param(const std::optional<T>& value) {
   return value ? to_param(*value) : Param{};
 }
-/// A vector is a PostgreSQL array; its empty optionals are NULL elements.
-template <class T>
-Param to_param(const std::vector<T>& values) {
-  std::string array = "{";
-  for (const auto& value : values) {
-    if (array.size() > 1) array += ',';
+/// The text of a PostgreSQL array, made element by element; an empty optional is a NULL element.
+class ArrayText {
+ public:
+  template <class T>
+  void add(const T& value) {
+    if (text_.size() > 1) text_ += ',';
     if constexpr (requires { value.has_value(); }) {
       if (value)
-        append_element(array, sql_text(*value));
+        append_element(text_, sql_text(*value));
       else
-        array += "NULL";
+        text_ += "NULL";
     } else if constexpr (std::integral<T>) {
-      array += sql_text(value);
+      text_ += sql_text(value);
     } else {
-      append_element(array, sql_text(value));
+      append_element(text_, sql_text(value));
     }
   }
-  array += '}';
-  return array;
+  std::string take() {
+    text_ += '}';
+    return std::move(text_);
+  }
+
+ private:
+  std::string text_ = "{";
+};
+template <class T>
+Param to_param(const std::vector<T>& values) {
+  ArrayText array;
+  for (const auto& value : values) array.add(value);
+  return array.take();
 }
 
 /// Text from outside made fit for a text column: valid UTF-8 without NUL, at most `limit` bytes.
@@ -116,7 +134,12 @@ std::vector<std::byte> from_text<std::vector<std::byte>>(std::string_view text);
 
 template <class T>
 struct Cell {
-  static T read(std::string_view text) { return from_text<T>(text); }
+  static T read(std::string_view text) {
+    if constexpr (std::is_enum_v<T>)
+      return static_cast<T>(from_text<int32_t>(text));
+    else
+      return from_text<T>(text);
+  }
 };
 template <class Kind>
 struct Cell<Id<Kind>> {

@@ -130,7 +130,7 @@ Status make_installation(const Installation& at, const std::vector<std::string>&
 Result<Money> make_development_account(sql::Store& store, std::optional<Money> credit, const std::string& server,
                                        const Installation& at, const fs::path& config_path, RandomSource& random) {
   const auto found = store.find_account(kAccount);
-  const AccountId account = found ? found->id : store.create_account(kAccount);
+  const AccountId account = found ? found->id : create_account(store, kAccount, SystemClock().wall(), random);
   const Money added = credit.value_or(found ? Money() : kFirstCredit);
   if (added > Money())  // a reference of its own each time: a deposit with a known one is a repeat and adds nothing
     store.deposit(account, added, "development credit " + random_hex(random, 8));
@@ -157,7 +157,7 @@ Status make_claim_code(sql::Store& store, const Installation& at, const std::str
     return {};  // an enrolled worker claims again with the same key, which changes nothing
   const std::string owner = "owner";
   const auto found = store.find_account(owner);
-  const AccountId account = found ? found->id : store.create_account(owner);
+  const AccountId account = found ? found->id : create_account(store, owner, SystemClock().wall(), random);
   const std::string code = random_hex(random, 16);
   store.create_box(account, "this machine, " + device,
                    sha256(code));  // first: a crash here leaves a box that nobody claims, no more

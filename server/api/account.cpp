@@ -24,7 +24,7 @@ Awaitable<http::Response> get_account(Service& service, Call& call) {
 
 Awaitable<http::Response> get_ledger(Service& service, Call& call) {
   QUARRY_ANSWER_ASSIGN(const sql::Page page, page_of(call.request));
-  const auto read = [account = call.account, page](sql::Store& store) {
+  const auto read = [account = call.account, page](sql::LedgerStore& store) {
     std::string after;
     auto found = store.ledger(account, page, after);
     return std::pair(std::move(found), std::move(after));

@@ -68,17 +68,9 @@ void write_job(JsonWriter& json, const sql::JobRow& job, const std::vector<Outpu
 
 sql::JobRow queued_row(const JobPlan& plan, WallTime now) {
   sql::JobRow row;
-  row.id = plan.row.id;
-  row.account = plan.row.account;
-  row.graph = plan.row.graph;
-  row.state = JobState::Queued;
+  static_cast<sql::JobTerms&>(row) = plan.row;
   row.submitted_at = now;
-  row.first_step = plan.row.first_step;
-  row.steps = plan.row.steps;
-  row.steps_per_segment = plan.row.steps_per_segment;
   row.metered = plan.work.metered;
-  row.limit = plan.row.limit;
-  row.prices = plan.row.prices;
   return row;
 }
 
@@ -96,7 +88,7 @@ void write_ledger_line(JsonWriter& json, const sql::LedgerLine& line) {
   json.end_array().end_object();
 }
 
-void write_usage_line(JsonWriter& json, const sql::UsageLine& line) {
+void write_usage_line(JsonWriter& json, const sql::MeterRow& line) {
   const UInt128 weighted = line.work.weighted16.count + line.work.weighted32.count + line.work.weighted64.count;
   json.begin_object()
       .field("job", line.job.to_string())

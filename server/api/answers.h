@@ -20,7 +20,7 @@ sql::JobRow queued_row(const JobPlan& plan, WallTime now);
 void write_shape(JsonWriter& json, std::span<const int64_t> shape);
 void write_output(JsonWriter& json, const OutputInfo& output, const std::string* data = nullptr);
 void write_ledger_line(JsonWriter& json, const sql::LedgerLine& line);
-void write_usage_line(JsonWriter& json, const sql::UsageLine& line);
+void write_usage_line(JsonWriter& json, const sql::MeterRow& line);
 std::string graph_id_text(const Digest& graph);
 
 }  // namespace quarry::server

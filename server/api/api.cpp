@@ -194,7 +194,7 @@ struct Api::State {
   /// The stored answer of a repeat.
   Awaitable<std::optional<http::Response>> recall(const Call& call) {
     if (call.idempotency.key.empty()) co_return std::nullopt;
-    const auto find = [account = call.account, given = call.idempotency](sql::Store& store) {
+    const auto find = [account = call.account, given = call.idempotency](sql::JobStore& store) {
       return store.find_idempotent(account, given);
     };
     const auto known = co_await service.database.run(find);
@@ -206,7 +206,7 @@ struct Api::State {
     const auto* text = std::get_if<std::string>(&response.body);
     if (!route.creates || call.idempotency.key.empty() || response.status >= 300 || text == nullptr) co_return;
     const auto store_answer = [account = call.account, given = call.idempotency, status = response.status,
-                               answer = *text](sql::Store& store) {
+                               answer = *text](sql::JobStore& store) {
       store.store_idempotent(account, given, status, answer);
     };
     co_await service.database.run(store_answer);

@@ -37,7 +37,7 @@ Awaitable<http::Response> post_box(Service& service, Call& call) {
   if (!is_plain_text(name))
     co_return refusal({"bad_value", "the name has characters that cannot be shown", "/name", "correct it"});
   const std::string code = make_claim_code(service.random);
-  const auto create = [account = call.account, name, hash = sha256(code)](sql::Store& store) {
+  const auto create = [account = call.account, name, hash = sha256(code)](sql::FleetStore& store) {
     return store.create_box(account, name, hash);
   };
   const BoxId box = co_await service.database.run(create);
@@ -48,7 +48,7 @@ Awaitable<http::Response> post_box(Service& service, Call& call) {
 
 Awaitable<http::Response> list_boxes(Service& service, Call& call) {
   const auto rows =
-      co_await service.database.run([account = call.account](sql::Store& store) { return store.boxes(account); });
+      co_await service.database.run([account = call.account](sql::FleetStore& store) { return store.boxes(account); });
   JsonWriter json;
   json.begin_object().key("boxes").begin_array();
   for (const sql::BoxRow& box : rows)
@@ -86,7 +86,7 @@ Awaitable<http::Response> claim_box(Service& service, Call& call) {
     co_return refusal(
         {"bad_certificate_request", trial.problem().detail, "/request_pem", "send a request signed with its own key"});
   const auto box = co_await service.database.run(
-      [hash = sha256(code), digest = *key](sql::Store& store) { return store.claim_box(hash, digest); });
+      [hash = sha256(code), digest = *key](sql::FleetStore& store) { return store.claim_box(hash, digest); });
   if (!box || box->revoked) {
     service.rates.take(guesses, kRateOfFailedSignIns);
     co_return refusal(

@@ -110,7 +110,8 @@ Awaitable<std::shared_ptr<const TensorFile>> Catalog::tensor_file(Digest file) {
 
 Awaitable<bool> Catalog::has_graph(AccountId account, Digest id) {
   if (graph_owners_.find({account, id})) co_return true;
-  const bool owns = co_await database_.run([account, id](sql::Store& store) { return store.owns_graph(account, id); });
+  const bool owns =
+      co_await database_.run([account, id](sql::ObjectStore& store) { return store.owns_graph(account, id); });
   if (owns) graph_owners_.put({account, id}, std::make_shared<const uint64_t>(1), 1);
   co_return owns;
 }
@@ -118,7 +119,7 @@ Awaitable<bool> Catalog::has_graph(AccountId account, Digest id) {
 Awaitable<std::optional<uint64_t>> Catalog::tensor_bytes(AccountId account, Digest file) {
   if (const auto known = tensor_owners_.find({account, file})) co_return *known;
   const auto bytes =
-      co_await database_.run([account, file](sql::Store& store) { return store.tensor_bytes(account, file); });
+      co_await database_.run([account, file](sql::ObjectStore& store) { return store.tensor_bytes(account, file); });
   if (bytes) tensor_owners_.put({account, file}, std::make_shared<const uint64_t>(*bytes), 1);
   co_return bytes;
 }

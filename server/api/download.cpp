@@ -76,7 +76,7 @@ Awaitable<LocatedBlob> locate_blob(Service& service, Digest digest) {
     return nullptr;
   });
   if (file) co_return LocatedBlob{std::move(file), nullptr};
-  auto small = co_await service.database.run([digest](sql::Store& store) { return store.small_blob(digest); });
+  auto small = co_await service.database.run([digest](sql::ObjectStore& store) { return store.small_blob(digest); });
   co_return LocatedBlob{nullptr, small ? std::make_shared<std::vector<std::byte>>(std::move(*small)) : nullptr};
 }
 

@@ -47,9 +47,10 @@ struct EventStream {
   /// Sends what the outbox has beyond `sequence`; true once the job's last event is out.
   Awaitable<bool> send_durable(http::BodyWriter& writer) {
     for (;;) {
-      const auto rows = co_await service.database.run([who = account, id = job, after = sequence](sql::Store& store) {
-        return store.job_events_after(who, id, after, kPage);
-      });
+      const auto rows =
+          co_await service.database.run([who = account, id = job, after = sequence](sql::EventStore& store) {
+            return store.job_events_after(who, id, after, kPage);
+          });
       std::string text;
       bool over = false;
       for (const sql::EventRow& row : rows) {
@@ -64,7 +65,7 @@ struct EventStream {
 
   /// Whether the last event that the client has is the job's last one: nothing comes after it.
   Awaitable<bool> is_over() {
-    const auto rows = co_await service.database.run([who = account, id = job, last = sequence](sql::Store& store) {
+    const auto rows = co_await service.database.run([who = account, id = job, last = sequence](sql::EventStore& store) {
       return last > 0 ? store.job_events_after(who, id, last - 1, 1) : std::vector<sql::EventRow>{};
     });
     co_return !rows.empty() && rows.front().sequence == sequence && ends_stream(rows.front().kind);
@@ -123,7 +124,7 @@ Awaitable<http::Response> get_job_events(Service& service, Call& call) {
         {"too_many_streams", "too many event streams are open on this server", "", "use GET ?wait= instead"});
   auto changes = service.hub.subscribe(*id);  // before the first read, so that nothing falls between
   const auto job = co_await service.database.run(
-      [account = call.account, job_id = *id](sql::Store& store) { return store.job(account, job_id); });
+      [account = call.account, job_id = *id](sql::JobStore& store) { return store.job(account, job_id); });
   if (!job) co_return refusal(missing);
   auto stream = std::make_shared<EventStream>(
       EventStream{service, call.account, *id, after, std::move(changes), std::move(count)});

@@ -78,7 +78,7 @@ Awaitable<http::Response> post_graph(Service& service, Call& call) {
   const Digest id = parsed.graph->normal.id;
   QUARRY_ANSWER_TRY(co_await service.work.run(
       [&blobs = service.blobs, id, &bytes = parsed.cbor] { return blobs.put(BlobKind::Graph, id, bytes); }));
-  co_await service.database.run([account = call.account, id, bytes = parsed.cbor.size()](sql::Store& store) {
+  co_await service.database.run([account = call.account, id, bytes = parsed.cbor.size()](sql::ObjectStore& store) {
     store.put_graph(account, id, bytes);
   });
   service.catalog.remember_graph(parsed.graph);

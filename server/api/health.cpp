@@ -16,7 +16,7 @@ Awaitable<http::Response> get_healthz(Service&, Call&) {
 /// jobs queue.
 Awaitable<http::Response> get_readyz(Service& service, Call&) {
   const bool room = co_await service.work.run([&blobs = service.blobs] { return blobs.has_space(0); });
-  co_await service.database.run([](sql::Store& store) { return store.last_event(); });
+  co_await service.database.run([](sql::EventStore& store) { return store.last_event(); });
   if (!room) co_return http::problem_response(503, {"no_space", "the blob directory is full", "", "make room"}, 30);
   JsonWriter json;
   json.begin_object().field("status", "ready").field("scheduler", service.metrics.scheduler_connected > 0).end_object();

@@ -45,7 +45,8 @@ Awaitable<Result<Resolved>> resolve_tensor(Service& service, AccountId account, 
 Awaitable<Result<Resolved>> resolve_output(Service& service, AccountId account, graph::JobOutputInput source,
                                            std::string pointer) {
   const JobId id = source.job;
-  const auto job = co_await service.database.run([account, id](sql::Store& store) { return store.job(account, id); });
+  const auto job =
+      co_await service.database.run([account, id](sql::JobStore& store) { return store.job(account, id); });
   if (!job)
     co_return Problem{"job_not_found", "there is no job " + id.to_string(), pointer + "/job",
                       "name a job of this account"};

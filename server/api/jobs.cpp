@@ -123,7 +123,7 @@ Awaitable<std::optional<sql::JobRow>> job_at_its_end(Service& service, AccountId
                                                      std::unique_ptr<Hub::Subscription> changes) {
   const auto until = std::chrono::steady_clock::now() + wait;
   for (;;) {
-    auto job = co_await service.database.run([account, id](sql::Store& store) { return store.job(account, id); });
+    auto job = co_await service.database.run([account, id](sql::JobStore& store) { return store.job(account, id); });
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
     if (!job || is_terminal(job->state) || left.count() <= 0) co_return job;
     // That it was leased is no reason to read it again.
@@ -178,7 +178,7 @@ Awaitable<http::Response> post_job_batch(Service& service, Call& call) {
 
 Awaitable<http::Response> list_jobs(Service& service, Call& call) {
   QUARRY_ANSWER_ASSIGN(const sql::Page page, page_of(call.request));
-  const auto read = [account = call.account, page](sql::Store& store) {
+  const auto read = [account = call.account, page](sql::JobStore& store) {
     std::string after;
     auto found = store.jobs(account, page, after);
     return std::pair(std::move(found), std::move(after));
@@ -214,7 +214,7 @@ Awaitable<http::Response> delete_job(Service& service, Call& call) {
     service.hub.ended(*id);
   }
   const auto job = co_await service.database.run(
-      [account = call.account, job_id = *id](sql::Store& store) { return store.job(account, job_id); });
+      [account = call.account, job_id = *id](sql::JobStore& store) { return store.job(account, job_id); });
   if (!job) co_return refusal(job_missing(call.arguments.at(0)));
   co_return co_await job_answer(service, *job);
 }

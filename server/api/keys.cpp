@@ -26,7 +26,7 @@ Awaitable<Result<std::shared_ptr<const sql::ApiKey>>> Keys::authenticate(const h
   if (const auto known = remembered_.find(given->id); known && clock_.now() < known->until) key = known->key;
   if (!key) {
     const std::string id = given->id;
-    const auto find = [id](sql::Store& store) { return store.find_api_key(id); };
+    const auto find = [id](sql::AccountStore& store) { return store.find_api_key(id); };
     auto found = co_await database_.run(find);
     if (!found || found->revoked) co_return unauthorized();
     key = std::make_shared<const sql::ApiKey>(std::move(*found));

@@ -23,8 +23,8 @@ struct Available {
 Awaitable<Result<std::vector<Available>>> available_results(Service& service, AccountId account, std::string id_text) {
   const auto id = JobId::parse(id_text);
   if (!id) co_return job_missing(id_text);
-  const auto job =
-      co_await service.database.run([account, job_id = *id](sql::Store& store) { return store.job(account, job_id); });
+  const auto job = co_await service.database.run(
+      [account, job_id = *id](sql::JobStore& store) { return store.job(account, job_id); });
   if (!job) co_return job_missing(id_text);
   const auto graph = co_await service.catalog.graph(job->graph);
   const auto document = graph::parse_job(job->document);

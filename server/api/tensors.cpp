@@ -131,7 +131,7 @@ Awaitable<http::Response> finish_upload(Service& service, AccountId account, Dig
   const Status committed = co_await service.work.run(commit);
   if (!committed) co_return refusal(committed.problem());
   co_await service.database.run(
-      [account, digest, bytes](sql::Store& store) { store.put_tensor(account, digest, bytes); });
+      [account, digest, bytes](sql::ObjectStore& store) { store.put_tensor(account, digest, bytes); });
   co_return stored(201, digest, bytes);
 }
 

@@ -8,7 +8,7 @@ Awaitable<http::Response> get_bill(Service& service, Call& call) {
   struct Bill {
     std::optional<sql::JobRow> job;
     std::vector<sql::LedgerLine> lines;
-    std::vector<sql::UsageLine> segments;
+    std::vector<sql::MeterRow> segments;
   };
   Bill bill;
   if (id)
@@ -26,7 +26,7 @@ Awaitable<http::Response> get_bill(Service& service, Call& call) {
   json.begin_object().field("job", bill.job->id.to_string()).key("lines").begin_array();
   for (const sql::LedgerLine& line : bill.lines) write_ledger_line(json, line);
   json.end_array().key("segments").begin_array();
-  for (const sql::UsageLine& line : bill.segments) write_usage_line(json, line);
+  for (const sql::MeterRow& line : bill.segments) write_usage_line(json, line);
   json.end_array().field("spent", bill.job->spent.to_string()).end_object();
   co_return http::Response::json(200, json.take());
 }
@@ -34,11 +34,11 @@ Awaitable<http::Response> get_bill(Service& service, Call& call) {
 Awaitable<http::Response> get_usage(Service& service, Call& call) {
   QUARRY_ANSWER_ASSIGN(const sql::Page page, page_of(call.request));
   struct Usage {
-    std::vector<sql::UsageLine> lines;
+    std::vector<sql::MeterRow> lines;
     sql::UsageTotals totals;
     std::string next;
   };
-  const auto read = [account = call.account, page](sql::Store& store) {
+  const auto read = [account = call.account, page](sql::LedgerStore& store) {
     Usage found;
     found.lines = store.usage(account, page, found.next);
     found.totals = store.usage_totals(account);
@@ -47,7 +47,7 @@ Awaitable<http::Response> get_usage(Service& service, Call& call) {
   const Usage usage = co_await service.database.run(read);
   JsonWriter json;
   json.begin_object().key("segments").begin_array();
-  for (const sql::UsageLine& line : usage.lines) write_usage_line(json, line);
+  for (const sql::MeterRow& line : usage.lines) write_usage_line(json, line);
   json.end_array().key("totals").begin_object();
   json.field("segments", usage.totals.segments)
       .field("flops", usage.totals.flops.to_string())

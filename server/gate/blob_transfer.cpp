@@ -42,7 +42,7 @@ Awaitable<BlobTransfer::Source> BlobTransfer::find(const wire::BlobGet& get) {
     return nullptr;
   });
   if (!source.file && !get.graph) {
-    auto small = co_await database_.run([blob = get.blob](sql::Store& store) { return store.small_blob(blob); });
+    auto small = co_await database_.run([blob = get.blob](sql::ObjectStore& store) { return store.small_blob(blob); });
     if (small) source.memory = std::make_shared<std::vector<std::byte>>(std::move(*small));
   }
   last_source_ = {key, source};

@@ -102,7 +102,7 @@ Awaitable<void> BoxSession::open(wire::Hello hello) {
   std::optional<sql::OpenedSession> opened;
   std::string why = "the box is not enrolled with this key";
   const auto open_it = [id = *box, key = link_->peer_key_sha256(),
-                        hello](sql::Store& store) -> std::optional<sql::OpenedSession> {
+                        hello](sql::FleetStore& store) -> std::optional<sql::OpenedSession> {
     const auto row = store.find_box(id);
     if (!row || row->revoked || !row->key_sha256 || *row->key_sha256 != key) return std::nullopt;
     return store.open_session(id, hello);

@@ -61,7 +61,7 @@ Awaitable<void> SchedulerStream::follow_leader() {
   while (!stopped_) {
     std::optional<sql::Leader> leader;
     try {
-      leader = co_await database_.run([](sql::Store& store) { return store.current_leader(); });
+      leader = co_await database_.run([](sql::SchedulingStore& store) { return store.current_leader(); });
     } catch (const http::RequestFailed&) {
       // PostgreSQL is away; the link, if there is one, may still be good.
     } catch (const std::exception& error) {  // refused there, for want of memory say: no reason to follow no more

@@ -29,7 +29,7 @@ sql::NewJob noop_job(AccountId account, const Clock& clock, RandomSource& random
 class Bench {
  public:
   explicit Bench(const std::string& connection) : store_(sql::Store::open(connection, clock_, random_)) {
-    renter_ = store_->create_account("renter");
+    renter_ = create_account(*store_, "renter", clock_.wall(), random_);
     store_->deposit(renter_, *Money::parse("1000000"), "bench");
     const BoxId box = store_->create_box(renter_, "box", sha256("code"));
     store_->claim_box(sha256("code"), sha256("key"));

@@ -76,8 +76,8 @@ class World {
     write("authority.key", authority_.key_pem);
     write("quote.key", std::string(32, 'q'));
     const auto server_files = certify("server");
-    renter = store->create_account("renter");
-    owner_ = store->create_account("owner");
+    renter = sql::create_account(*store, "renter", clock_.wall(), random_);
+    owner_ = sql::create_account(*store, "owner", clock_.wall(), random_);
     store->deposit(renter, *Money::parse("10"), "test");
     listener_ = wire::listen(io_, "127.0.0.1", 0, certify("scheduler"), [this](std::shared_ptr<wire::Link> link) {
       scheduler.link = std::move(link);

@@ -54,7 +54,9 @@ std::string make_key(sql::Store& store, AccountId account, std::vector<std::stri
 json make_accounts(sql::Store& store, RandomSource& random) {
   const std::vector<std::string> all{"jobs:read",     "jobs:write",   "tensors:read",
                                      "tensors:write", "account:read", "boxes:write"};
-  const AccountId renter = store.create_account("renter"), stranger = store.create_account("stranger");
+  const WallTime now = SystemClock().wall();
+  const AccountId renter = sql::create_account(store, "renter", now, random);
+  const AccountId stranger = sql::create_account(store, "stranger", now, random);
   store.deposit(renter, *Money::parse("100"), "test credit");
   const std::string revoked = make_key(store, renter, all, random);
   store.revoke_api_key(renter, parse_api_key(revoked)->id);

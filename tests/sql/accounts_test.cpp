@@ -7,7 +7,29 @@ TEST_CASE("An account is found by its name and by its id") {
   CHECK(world.store->find_account("renter")->id == world.renter);
   CHECK(world.store->account(world.renter)->name == "renter");
   CHECK_FALSE(world.store->find_account("nobody"));
-  CHECK_THROWS(world.store->create_account("renter"));
+  CHECK_THROWS(world.add_account("renter"));
+}
+
+TEST_CASE("A creation whose commit's answer was lost is repeated and finds its own row; another's row is refused") {
+  World world;
+  const sql::AccountRow account{AccountId::make(world.clock.wall(), world.random), "late"};
+  world.store->create_account(account);
+  world.store->create_account(account);
+  CHECK(world.store->find_account("late")->id == account.id);
+  CHECK_THROWS(world.store->create_account({account.id, "another"}));
+
+  const sql::ApiKey key{"abc", account.id, digest("secret"), {"jobs:read"}, false};
+  world.store->create_api_key(key);
+  world.store->create_api_key(key);
+  CHECK(world.store->api_keys(account.id).size() == 1);
+  CHECK_THROWS(world.store->create_api_key({"abc", account.id, digest("other"), {}, false}));
+
+  const BoxId box = world.store->create_box(account.id, "rack", digest("late code"));
+  CHECK(world.store->create_box(account.id, "rack", digest("late code")) == box);
+  CHECK_THROWS(world.store->create_box(world.renter, "rack", digest("late code")));
+  CHECK(world.ask("select count(*) from audit_log where act in ('account.created', 'api_key.created', 'box.created') "
+                  "and (subject in ('" +
+                  account.id.to_string() + "', 'abc', '" + box.to_string() + "'))") == "3");
 }
 
 TEST_CASE("A key is found by its public part until it is revoked by its own account") {

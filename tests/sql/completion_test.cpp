@@ -168,7 +168,7 @@ TEST_CASE("Hostile names and measurements are stored harmlessly") {
 
 TEST_CASE("A batch of completions of many jobs and owners is one transfer a renter") {
   World world;
-  const auto other = world.store->create_account("other renter");
+  const auto other = world.add_account("other renter");
   world.store->deposit(other, dollars("100"), "x");
   std::vector<wire::Completion> batch;
   for (int i = 0; i < 20; ++i) {

@@ -34,7 +34,8 @@ TEST_CASE("A reader never passes an event that commits late with a smaller numbe
   for (int i = 0; i < 4; ++i)
     writers.emplace_back([&] {
       auto store = sql::Store::open(world.target, world.clock, world.random);
-      const auto account = store->create_account("writer " + std::to_string(submitted.fetch_add(1'000'000)));
+      const auto account = create_account(*store, "writer " + std::to_string(submitted.fetch_add(1'000'000)),
+                                          world.clock.wall(), world.random);
       store->deposit(account, dollars("100"), "x");
       for (int n = 0; n < 40; ++n) {
         store->submit({{account, {new_job(account, world.random)}, {}, "", 201}});

@@ -49,16 +49,20 @@ Money full_price(const sql::NewJob& job) {
 }
 
 World::World(const std::string& database) : target(database), store(sql::Store::open(database, clock, random)) {
-  renter = store->create_account("renter");
+  renter = add_account("renter");
   store->deposit(renter, dollars("1000"), "opening");
   first = add_box("first");
   second = add_box("second");
   leader_epoch = store->try_lead("leader", "127.0.0.1:1", std::chrono::minutes(5)).epoch;
 }
 
+AccountId World::add_account(const std::string& name) {
+  return create_account(*store, name, clock.wall(), random);
+}
+
 World::Box World::add_box(const std::string& name) {
   Box box;
-  box.owner = store->create_account(name);
+  box.owner = add_account(name);
   box.id = store->create_box(box.owner, name, digest("claim " + name));
   REQUIRE(store->claim_box(digest("claim " + name), digest("key " + name)));
   wire::Hello hello;

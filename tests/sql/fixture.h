@@ -33,6 +33,7 @@ class World {
     sql::OpenedSession session;
     SliceId slice() const { return session.scheduling.at(0).slice; }
   };
+  AccountId add_account(const std::string& name);
   Box add_box(const std::string& name);
 
   sql::SubmitOutcome submit(const sql::NewJob& job, const std::string& key = "", const std::string& request = "");

@@ -79,7 +79,7 @@ TEST_CASE("What is large does not join one transaction without bound") {
 
 TEST_CASE("Two pools spend one balance without overdrawing it, and neither blocks another account") {
   World world;
-  const auto poor = world.store->create_account("poor");
+  const auto poor = world.add_account("poor");
   world.store->deposit(poor, dollars("50"), "x");
   std::atomic<int> accepted{0}, refused{0}, others{0};
   {

@@ -10,7 +10,7 @@ class RandomLife {
  public:
   explicit RandomLife(uint64_t seed) : dice_(seed) {
     boxes_ = {world_.first, world_.second};
-    poor_ = world_.store->create_account("poor");
+    poor_ = world_.add_account("poor");
     world_.store->deposit(poor_, dollars("3"), "x");
   }
 

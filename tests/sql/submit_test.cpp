@@ -47,7 +47,7 @@ TEST_CASE("The same key and request gives the stored answer, another request is 
   CHECK(world.submit(new_job(world.renter, world.random), "k", "two").kind == Kind::KeyReused);
   CHECK(world.store->balance(world.renter).reserved == dollars("1"));
 
-  const auto other = world.store->create_account("other");
+  const auto other = world.add_account("other");
   world.store->deposit(other, dollars("5"), "x");
   CHECK(world.submit(new_job(other, world.random), "k", "two").kind == Kind::Accepted);
 }
@@ -117,7 +117,7 @@ TEST_CASE("A request whose answer was lost is accepted again without a second jo
 
 TEST_CASE("A submission that the balance does not cover is refused alone, and stores nothing") {
   World world;
-  const auto poor = world.store->create_account("poor");
+  const auto poor = world.add_account("poor");
   world.store->deposit(poor, dollars("2.5"), "x");
   std::vector<sql::Submission> batch(3);
   batch[0] = {poor,
