@@ -16,7 +16,6 @@ namespace {
 constexpr int64_t kBlockK = 64;                                   ///< 128 bytes of 16-bit elements: one swizzle
 constexpr int64_t kGroupRows = 64;                                ///< of a warpgroup
 constexpr int kProducerRegisters = 40, kConsumerRegisters = 232;  ///< of 65,536 in all with two consumers
-constexpr size_t kMostBatches = 3;                                ///< a map has 5 axes
 
 int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
@@ -46,7 +45,7 @@ class Contraction {
     const bool narrow = problem_.operand == DType::BF16 || problem_.operand == DType::F16;
     const bool stores =
         problem_.result == DType::F32 || problem_.result == DType::BF16 || problem_.result == DType::F16;
-    if (!narrow || !stores || problem_.batches.size() > kMostBatches) return false;
+    if (!narrow || !stores) return false;
     if (problem_.m < 1 || problem_.n < 1 || problem_.k < 1) return false;
     const auto& [parts, block_m, block_n, stages, raster_rows] = schedule_;
     return parts >= 1 && (block_m == 64 || block_m == 128) && block_n >= 8 && block_n <= 256 && block_n % 8 == 0 &&
@@ -111,21 +110,29 @@ class Contraction {
     return side;
   }
 
+  // Batch axes along which the argument does not move need no axis of its map.
+  bool moves(size_t axis, const std::vector<int64_t>& strides) const {
+    return problem_.batches[axis] > 1 && strides[axis] != 0;
+  }
   void add_batches(tile::TensorMap& map, const std::vector<int64_t>& strides) const {
     for (size_t i = problem_.batches.size(); i-- > 0;) {  // innermost first
+      if (!moves(i, strides)) continue;
       map.extents.push_back(problem_.batches[i]);
-      map.strides.push_back(problem_.batches[i] == 1 ? 8 : strides[i]);
+      map.strides.push_back(strides[i]);
       map.box.push_back(1);
     }
   }
-
-  // Coordinates of the batch axes, innermost first, behind the first two.
-  void add_batch_coordinates(std::vector<ExprId>& coordinates) {
-    ExprId rest = program_.range(batch_);
+  void add_batch_coordinates(std::vector<ExprId>& coordinates, const std::vector<int64_t>& strides) {
     for (size_t i = problem_.batches.size(); i-- > 0;) {
-      coordinates.push_back(i == 0 ? rest : arena_.mod(rest, problem_.batches[i]));
-      rest = arena_.div(rest, problem_.batches[i]);
+      if (moves(i, strides)) coordinates.push_back(batch_index(i));
     }
+  }
+  // The number of the tile's batch along one axis.
+  ExprId batch_index(size_t axis) {
+    int64_t inner = 1;
+    for (size_t i = axis + 1; i < problem_.batches.size(); ++i) inner *= problem_.batches[i];
+    const ExprId rest = arena_.div(program_.range(batch_), inner);
+    return axis == 0 ? rest : arena_.mod(rest, problem_.batches[axis]);
   }
 
   // The tile leaves by the TMA engine if rows of the result are contiguous and start at multiples of 16 bytes.
@@ -145,11 +152,7 @@ class Contraction {
     map.extents = {problem_.n, problem_.m};
     map.strides = {1, problem_.m == 1 ? 16 / size : problem_.m_stride};
     map.box = {columns, kGroupRows};
-    for (size_t i = problem_.batches.size(); i-- > 0;) {
-      map.extents.push_back(problem_.batches[i]);
-      map.strides.push_back(problem_.batches[i] == 1 ? 16 / size : problem_.result_batch_strides[i]);
-      map.box.push_back(1);
-    }
+    add_batches(map, problem_.result_batch_strides);
     out_map_ = static_cast<int>(program_.maps.size());
     program_.maps.push_back(std::move(map));
   }
@@ -179,20 +182,21 @@ class Contraction {
   Body producer() {
     const int step = program_.new_range(steps_);
     std::vector<tile::Fill> boxes;
-    add_boxes(boxes, left_, m_, schedule_.block_m, step);
-    add_boxes(boxes, right_, n_, schedule_.block_n, step);
+    add_boxes(boxes, left_, problem_.left, m_, schedule_.block_m, step);
+    add_boxes(boxes, right_, problem_.right, n_, schedule_.block_n, step);
     Body body;
     pipeline_->fill(body, std::move(boxes));
     return {{tile::For{step, steps_, false, std::move(body)}}};
   }
 
-  void add_boxes(std::vector<tile::Fill>& boxes, const Side& side, int tile_range, int64_t block, int step) {
+  void add_boxes(std::vector<tile::Fill>& boxes, const Side& side, const OperandView& view, int tile_range,
+                 int64_t block, int step) {
     const ExprId row = arena_.multiply(program_.range(tile_range), block);
     for (int64_t box = 0; box < side.boxes; ++box) {
       const ExprId along = arena_.shift(row, box * kBlockK);
       tile::Fill fill{side.memory, box * kBlockK, side.map, {}};
       fill.coordinates = side.transposed ? std::vector{along, depth(step)} : std::vector{depth(step), row};
-      add_batch_coordinates(fill.coordinates);
+      add_batch_coordinates(fill.coordinates, view.batch_strides);
       boxes.push_back(std::move(fill));
     }
   }
@@ -245,7 +249,7 @@ class Contraction {
     const ExprId slot = arena_.add(arena_.multiply(program_.range(group_), 2), arena_.mod(program_.range(piece), 2));
     std::vector<ExprId> coordinates = {arena_.add(arena_.multiply(program_.range(n_), schedule_.block_n), first),
                                        first_row()};
-    add_batch_coordinates(coordinates);
+    add_batch_coordinates(coordinates, problem_.result_batch_strides);
     // Two slots take turns within a tile. An odd number of pieces would meet its own last one in the next tile.
     const int unread = pieces % 2 == 0 ? 1 : 0;
     tile::Elements elements{.fragment = 0,
@@ -271,11 +275,8 @@ class Contraction {
     const ExprId column =
         arena_.add(arena_.multiply(program_.range(n_), schedule_.block_n), program_.range(column_range));
     ExprId index = arena_.add(arena_.multiply(row, problem_.m_stride), arena_.multiply(column, problem_.n_stride));
-    std::vector<ExprId> batch;
-    add_batch_coordinates(batch);
-    for (size_t i = 0; i < batch.size(); ++i) {
-      const int64_t stride = problem_.result_batch_strides[batch.size() - 1 - i];
-      index = arena_.add(index, arena_.multiply(batch[i], stride));
+    for (size_t i = 0; i < problem_.batches.size(); ++i) {
+      index = arena_.add(index, arena_.multiply(batch_index(i), problem_.result_batch_strides[i]));
     }
     const ExprId inside = arena_.both(arena_.between(row, 0, problem_.m), arena_.between(column, 0, problem_.n));
     return {{tile::Elements{.fragment = 0,

@@ -27,7 +27,7 @@ struct OperandView {
 struct ContractionProblem {
   graph::DType operand;          ///< bf16 or f16, of both sides
   graph::DType result;           ///< bf16, f16 or f32
-  std::vector<int64_t> batches;  ///< extents of the batch axes, outermost first; at most 3
+  std::vector<int64_t> batches;  ///< extents of the batch axes, outermost first; an argument moves along 3 at most
   int64_t m, n, k;
   OperandView left, right;
   int64_t result_offset = 0, m_stride, n_stride, result_elements;

@@ -91,7 +91,7 @@ TEST_CASE("what the TMA engine cannot read is left to the loops") {
   CHECK_FALSE(templates::contraction(problem, {}).has_value());
   CHECK_FALSE(templates::contraction(problem_of({64, 64, 64, "NT"}), {.stages = 8}).has_value());
   CHECK_FALSE(
-      templates::contraction(problem_of({64, 64, 64, "NT", DType::BF16, DType::F32, {1, 1, 1, 1}}), {}).has_value());
+      templates::contraction(problem_of({64, 64, 64, "NT", DType::BF16, DType::F32, {2, 2, 2, 2}}), {}).has_value());
 }
 
 }  // namespace quarry::test
