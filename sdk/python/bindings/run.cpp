@@ -2,6 +2,7 @@
 #include "engine/run/run.h"
 
 #include <pybind11/numpy.h>
+#include <unistd.h>
 
 #include <list>
 #include <mutex>
@@ -91,10 +92,24 @@ std::string key_of(const run::Program& program) {
   return key;
 }
 
+/// Drivers start threads and open files that a fork does not carry over: a call in the child would wait for ever. The
+/// process that asks first is the one that may.
+void refuse_after_fork() {
+  static const pid_t first = getpid();
+  if (getpid() != first)
+    raise_if_failed(Problem{"forked",
+                            "this process was forked from one that had used Quarry's devices, and their threads were "
+                            "left behind",
+                            "",
+                            "Fork before the first operation, or start processes with "
+                            "multiprocessing.get_context(\"spawn\")."});
+}
+
 /// One device and its compiled programs. Calls from several threads take turns.
 class LocalDevice {
  public:
   LocalDevice(const std::string& selector, const std::string& cache_directory) {
+    refuse_after_fork();
     Result<std::unique_ptr<device::Device>> opened = [&] {
       const py::gil_scoped_release released;
       return device::open_device(selector, {.cache_directory = cache_directory});
@@ -171,6 +186,7 @@ py::dict LocalDevice::run(const Graph& graph, const PythonValues& inputs, const 
                           const std::vector<std::pair<std::string, std::string>>& carry,
                           const std::vector<std::pair<std::string, std::string>>& keep, uint64_t seed,
                           int64_t first_step, int64_t steps, const py::object& progress) {
+  refuse_after_fork();
   Job job = make_job(graph, inputs, feeds, wraps);
   job.program.seed = seed;
   job.program.first_step = first_step;
@@ -231,6 +247,7 @@ void LocalDevice::make_room() {
 }
 
 py::list devices() {
+  refuse_after_fork();
   std::vector<device::DeviceInfo> found;
   {
     const py::gil_scoped_release released;

@@ -18,8 +18,9 @@ from .context import context
 from .dtypes import for_people, storage
 from .graph import Graph, build_nodes
 from .realise import leaf_of, replace_value
-from .running import Progress, Work, array_for, execute
+from .running import Progress, execute
 from .tensor import Tensor
+from .work import Work, array_for
 
 if TYPE_CHECKING:
     from .quoting import Quote

@@ -39,7 +39,8 @@ def unknown(tensors: Iterable[Tensor]) -> list[Tensor]:
 
 def _compute(tensors: list[Tensor], on: str | None, required: bool = False) -> bool:
     """Whether every input had a value, and so the tensors have one now."""
-    from .running import Work, execute
+    from .running import execute
+    from .work import Work
     if not tensors:
         return True
     graph = _graph_of(tensors)

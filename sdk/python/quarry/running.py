@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Union
 
@@ -17,27 +16,11 @@ import numpy as np
 import _quarry
 from _quarry import TensorError
 
-from .dtypes import BYTES, NUMPY_OF, bf16_bits, for_people, storage
+from .dtypes import NUMPY_OF, for_people
 from .graph import Graph
-from .tensor import Tensor
+from .work import Work, array_for
 
 Progress = Union[Callable[[int, int], None], bool, None]
-
-
-@dataclass
-class Work:
-    """A job as the engine takes it: a graph, the arrays of its inputs as it stores them, and how its steps are
-    joined."""
-
-    graph: Graph
-    inputs: dict[str, np.ndarray] = field(default_factory=dict)  # plain ones, and starting values of carried ones
-    steps: int = 1
-    first_step: int = 0
-    carry: dict[str, str] = field(default_factory=dict)  # input <- output
-    feed: dict[str, tuple[np.ndarray,
-                          bool]] = field(default_factory=dict)  # [n, ...shape of the input], whether it wraps
-    keep: dict[str, str] = field(default_factory=dict)  # output -> "last" or "each"
-    seed: int = 0
 
 
 def named(on: str | None) -> str:
@@ -180,37 +163,3 @@ def _feeds(feed: Any, given: dict[str, Any], steps: int) -> Iterable[tuple[str, 
             raise TensorError(f'feed {name!r} has no array: give feed={{"{name}": array}}, '
                               'of shape [n, ...shape of the input]')
         yield name, value, bool(wrap)
-
-
-def array_for(graph: Graph, name: str, value: Any, *, fed: bool = False) -> np.ndarray:
-    """`value` as input `name` stores it. Fed: with an axis of slices in front."""
-    if name not in graph.inputs:
-        raise TensorError(f"{name!r} is no input of the graph; its inputs are {', '.join(graph.inputs) or 'none'}")
-    dtype, shape = graph.inputs[name]
-    if isinstance(value, Tensor):
-        value = value.stored()
-    if isinstance(value, (np.ndarray, np.generic)):
-        array = _of_dtype(np.asarray(value), dtype)
-        found = None if array is not None else f"{value.dtype}{list(value.shape)}"
-    else:
-        array, found = storage(value, dtype)[0], None
-    wanted = ("n, " if fed and shape else "n" if fed else "") + ", ".join(map(str, shape))
-    if array is None or array.shape[1 if fed else 0:] != shape or (fed and array.ndim != len(shape) + 1):
-        raise TensorError(f'input "{name}" is {dtype}[{wanted}] but '
-                          f'{found or dtype + str(list(array.shape))} was given')
-    return array
-
-
-def _of_dtype(array: np.ndarray, dtype: str) -> np.ndarray | None:
-    if dtype == "bf16" and array.dtype.kind == "f":
-        array = bf16_bits(array)
-    if array.dtype.newbyteorder("<") != NUMPY_OF[dtype]:
-        return None
-    return np.asarray(array, NUMPY_OF[dtype], order="C")
-
-
-def bytes_of(dtype: str, shape: tuple[int, ...]) -> int:
-    count = BYTES[dtype]
-    for size in shape:
-        count *= size
-    return count

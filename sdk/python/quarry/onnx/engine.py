@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 import _quarry
-from quarry import Tensor
+from ..tensor import Tensor
 
 
 def _lowered(value: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any, Callable, Sequence, Union
 
 import numpy as np
 
-from quarry import Tensor
+from ..tensor import Tensor
 
 from . import engine as F
 

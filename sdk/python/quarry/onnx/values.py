@@ -10,7 +10,7 @@ from typing import Optional, Union
 
 import numpy as np
 
-from quarry import Tensor
+from ..tensor import Tensor
 
 from . import engine, primitives
 

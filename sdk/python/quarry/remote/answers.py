@@ -110,7 +110,12 @@ class Line:
     def quantity_text(self) -> str:
         if self.unit == "flop":
             return human_flops(self.quantity)
-        return human_bytes(self.quantity) if self.unit == "byte" else f"{self.quantity:,} {self.unit}"
+        if self.unit == "byte":
+            return human_bytes(self.quantity)
+        return f"{human_bytes(self.quantity)}-hours" if self.unit == "byte_hour" else f"{self.quantity:,} {self.unit}"
+
+    def per_text(self) -> str:
+        return {"pflop": "PFLOP", "gib": "GiB", "gib_hour": "GiB-hour"}.get(self.per, self.per)
 
 
 @dataclass(frozen=True)
@@ -172,7 +177,7 @@ class Quote(Shown):
             ("work", f"{human_flops(self.flops)} in {self.steps:,} step{'s' if self.steps != 1 else ''}"),
             ("metered", human_flops(self.metered_flops)), ("memory", human_bytes(self.memory_bound_bytes))]
         for line in self.lines:
-            price = f"{human_money(line.unit_price)}/{line.per}"
+            price = f"{human_money(line.unit_price)}/{line.per_text()}"
             rows.append((line.item, line.quantity_text(), price, human_money(line.amount)))
         return rows
 

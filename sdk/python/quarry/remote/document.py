@@ -10,7 +10,7 @@ import numpy as np
 
 from _quarry import TensorError
 
-from ..running import array_for
+from ..work import array_for
 from .answers import Fields, Quote
 from .tensor_file import value_text
 

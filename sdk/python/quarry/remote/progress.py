@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Decimal
 
 Progress = Callable[[int, int], None] | bool | None  # of a job: called with steps done and steps, or see ProgressBar
 
@@ -37,11 +38,20 @@ def human_seconds(seconds: float) -> str:
     return f"{minutes} min {int(seconds) % 60} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def human_money(amount) -> str:
-    """Dollars to the last digit that is not zero, cents at least."""
-    text = f"{abs(amount):f}"
-    whole, _, fraction = text.partition(".")
-    return f"{'-' if amount < 0 else ''}${whole}.{fraction.rstrip('0'):0<2}"
+def human_money(amount: Decimal) -> str:
+    """Dollars for people: cents from a dollar on, three digits below it, and a power of ten where zeros would have to be
+    counted. The Decimal itself has every digit."""
+    sign, amount = "-" if amount < 0 else "", abs(amount)
+    if amount == 0:
+        return "$0.00"
+    if amount >= 1:
+        return f"{sign}${amount.quantize(Decimal('0.01'), ROUND_HALF_UP):f}"
+    if amount < Decimal("0.0001"):
+        digits, _, exponent = f"{amount:.1e}".partition("e")
+        return f"{sign}${digits}e{int(exponent)}"
+    places = max(2, 2 - amount.adjusted())
+    whole, _, fraction = f"{amount:.{places}f}".partition(".")
+    return f"{sign}${whole}.{fraction.rstrip('0'):0<2}"
 
 
 def is_watched(progress: Progress) -> bool:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Callable
 
-from quarry import Tensor
-
+from ...tensor import Tensor
 from .. import engine as F
 from .. import primitives
 from ..registry import operator

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from quarry import Tensor
-
+from ...tensor import Tensor
 from .. import engine as F
 from .. import primitives, shapes
 from ..folding import PRODUCED_ELEMENTS, rounded

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Optional
 
-from quarry import Tensor
-
+from ...tensor import Tensor
 from .. import engine as F
 from .. import primitives, shapes
 from ..registry import operator

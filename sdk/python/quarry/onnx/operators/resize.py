@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
-from quarry import Tensor
-
+from ...tensor import Tensor
 from .. import engine as F
 from ..registry import operator
 from ..values import FLOATS

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Optional
 
-from quarry import Tensor
-
+from ...tensor import Tensor
 from .. import engine as F
 from .. import primitives
 from ..registry import operator
