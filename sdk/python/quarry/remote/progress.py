@@ -6,7 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 
 Progress = Callable[[int, int], None] | bool | None  # of a job: called with steps done and steps, or see ProgressBar
 
@@ -45,7 +45,7 @@ def human_money(amount: Decimal) -> str:
     if amount == 0:
         return "$0.00"
     if amount >= 1:
-        return f"{sign}${amount.quantize(Decimal('0.01'), ROUND_HALF_UP):f}"
+        return f"{sign}${amount.quantize(Decimal('0.01'), ROUND_HALF_UP, Context(prec=64)):f}"
     if amount < Decimal("0.0001"):
         digits, _, exponent = f"{amount:.1e}".partition("e")
         return f"{sign}${digits}e{int(exponent)}"
