@@ -148,8 +148,10 @@ Result<std::map<std::string, TensorEntry>> parse_header(std::span<const std::byt
   return entries;
 }
 
-std::vector<std::byte> write_header(std::span<const NamedTensor> tensors) {
+std::vector<std::byte> write_header(std::span<const NamedTensor> tensors,
+                                    const std::map<std::string, std::string>& metadata) {
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  if (!metadata.empty()) header["__metadata__"] = metadata;
   uint64_t offset = 0;
   for (const NamedTensor& tensor : tensors) {
     header[tensor.name] = {{"dtype", spelling_of(tensor.dtype)},

@@ -35,6 +35,7 @@ struct NamedTensor {
   uint64_t bytes;
 };
 /// The head of a file that holds these tensors one after the other, in this order: 8 bytes and the header.
-std::vector<std::byte> write_header(std::span<const NamedTensor> tensors);
+std::vector<std::byte> write_header(std::span<const NamedTensor> tensors,
+                                    const std::map<std::string, std::string>& metadata = {});
 
 }  // namespace quarry::io

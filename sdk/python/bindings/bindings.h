@@ -59,6 +59,7 @@ void bind_products(py::module_& module);
 void bind_layers(py::module_& module);
 void bind_graph(py::module_& module);
 void bind_run(py::module_& module);
+void bind_files(py::module_& module);
 
 }  // namespace quarry::python
 

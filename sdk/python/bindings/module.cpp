@@ -18,7 +18,7 @@ PyObject* make_exception(py::module_& module, const char* name, const char* doc,
 
 bool is_failure_of_running(const std::string& code) {
   return code == "device_error" || code == "out_of_memory" || code == "compile_failed" ||
-         code == "memory_bound_exceeded" || code == "unknown_device" || code == "run_stopped";
+         code == "memory_bound_exceeded" || code == "unknown_device" || code == "run_stopped" || code == "forked";
 }
 
 }  // namespace
@@ -112,4 +112,5 @@ PYBIND11_MODULE(_quarry, module) {
   quarry::python::bind_layers(module);
   quarry::python::bind_graph(module);
   quarry::python::bind_run(module);
+  quarry::python::bind_files(module);
 }
