@@ -60,6 +60,7 @@ http::ServerOptions http_options(const Options& options, RandomSource& random) {
   http.threads = options.io_threads;
   http.request_prefix = random_prefix(random, "req_");
   http.times = options.times;
+  http.connections = options.connections;
   return http;
 }
 
@@ -92,7 +93,9 @@ struct Application::State {
     // What requests read is complete before the threads start that read it.
     settings.gate_port = gate.port();
     http.emplace(http_options(options, random), [this](http::Request& request) { return api.handle(request); });
-    metrics.connections = [this] { return http->connections(); };
+    metrics.connections = [this] { return http->connections().size(); };
+    metrics.connections_that_gave_way = [this] { return http->connections().gave_way(); };
+    metrics.connections_refused = [this] { return http->connections().refused(); };
     metrics.job_watchers = [this] { return hub.watchers(); };
     metrics_listener.emplace(options.metrics_listen.host, options.metrics_listen.port, metrics);
     housekeeping.emplace(blobs, *pool, options.times.housekeeping);

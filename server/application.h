@@ -31,6 +31,7 @@ struct Options {
   size_t work_threads = 2;
   size_t database_threads = 4;
   TimeLimits times;
+  ConnectionLimits connections;
 };
 
 class Application {

@@ -1,5 +1,7 @@
 #include "server/housekeeping.h"
 
+#include <malloc.h>
+
 namespace quarry::server {
 
 namespace {
@@ -26,6 +28,7 @@ void Housekeeping::run(std::chrono::milliseconds interval) {
   do {
     lock.unlock();
     blobs_.drop_old_uploads();
+    ::malloc_trim(0);  // what thousands of connections or large bodies used goes back to the machine
     // A batch at a time, so that no transaction is long. Nobody waits for it: what is left over is for the next time.
     pool_.run(
         [](sql::JobStore& store) {

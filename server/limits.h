@@ -60,9 +60,14 @@ inline constexpr std::chrono::minutes kQuoteLifetime{15};
 inline constexpr std::chrono::milliseconds kKeyCacheTime{1'000};  ///< how long a revoked key may still work here
 
 // --- how many ---
-inline constexpr size_t kMaxConnections = 10'000;
+/// Of HTTPS connections. Where there is no room, those that only wait give way (http/connection_table.h).
+struct ConnectionLimits {
+  size_t total = 10'000;
+  size_t per_network = 1'024;  ///< one IPv4 address, or 64 bits of an IPv6 address
+};
+/// Descriptors that are not for HTTPS connections: files, the database, workers.
+inline constexpr size_t kOtherDescriptors = 1'024;
 inline constexpr size_t kMaxConnectionsPerKey = 256;
-inline constexpr size_t kMaxConnectionsPerAddress = 4'096;
 inline constexpr size_t kMaxEventStreams = 1'000;
 inline constexpr size_t kMaxGateUploadsPerLink = 64;
 

@@ -2,6 +2,7 @@
 // blob directory.
 #include <malloc.h>
 #include <pthread.h>
+#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <csignal>
@@ -52,6 +53,14 @@ void describe(CLI::App& app, Flags& flags) {
            "QUARRY_DATABASE_THREADS");
 }
 
+/// Each connection is an open file.
+void raise_open_files_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 void run(Flags& flags, const sigset_t& signals) {
   server::Options& options = flags.options;
   options.listen = server::parse_address(flags.listen, "--listen");
@@ -85,6 +94,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   start_logging("quarry-server");
   std::signal(SIGPIPE, SIG_IGN);
+  raise_open_files_limit();
   // Blocked before any thread starts, so that only main's sigwait takes them.
   sigset_t signals;
   sigemptyset(&signals);

@@ -51,6 +51,12 @@ std::string Metrics::text() const {
   counter("quarry_worker_received_bytes_total", "Blob bytes received from workers.", blob_bytes_from_workers);
   gauge("quarry_http_requests_in_flight", "Requests being answered.", requests_in_flight);
   gauge("quarry_http_connections", "Open HTTPS connections.", connections ? static_cast<int64_t>(connections()) : 0);
+  const auto read_counter = [&](const char* name, const char* help, const std::function<uint64_t()>& read) {
+    single(out, name, "counter", help, read ? static_cast<int64_t>(read()) : 0);
+  };
+  read_counter("quarry_http_connections_gave_way_total", "Connections closed to make room for others.",
+               connections_that_gave_way);
+  read_counter("quarry_http_connections_refused_total", "Connections that found no room.", connections_refused);
   gauge("quarry_job_watchers", "Requests that wait for a job, and its event streams.",
         job_watchers ? static_cast<int64_t>(job_watchers()) : 0);
   gauge("quarry_event_streams", "Open server-sent event streams.", event_streams);

@@ -24,6 +24,7 @@ class Metrics {
   std::atomic<int64_t> requests_in_flight{0}, event_streams{0}, worker_sessions{0}, scheduler_connected{0};
   /// Read when the text is made.
   std::function<size_t()> connections, job_watchers;
+  std::function<uint64_t()> connections_that_gave_way, connections_refused;
 
   std::string text() const;
 

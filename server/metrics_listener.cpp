@@ -62,7 +62,12 @@ struct MetricsListener::State {
     for (;;) {
       auto [error, socket] = co_await acceptor.async_accept(kAwait);
       if (error == asio::error::operation_aborted) co_return;
-      if (!error) asio::co_spawn(io, answer(std::move(socket), metrics), asio::detached);
+      if (!error) {
+        asio::co_spawn(io, answer(std::move(socket), metrics), asio::detached);
+        continue;
+      }
+      asio::steady_timer pause(io, std::chrono::milliseconds(50));  // out of descriptors, most likely
+      co_await pause.async_wait(kAwait);
     }
   }
   asio::io_context io{1};

@@ -128,10 +128,10 @@ struct Api::State {
 
   /// Checks the key and the limits that go with it; fills in who calls. nullopt: go on.
   Awaitable<std::optional<http::Response>> admit(const Route& route, Call& call) {
-    const std::string address = "address:" + call.request.connection->address;
+    const std::string address = "address:" + call.request.connection->seat->network;
     if (const auto wait = service.rates.take(address, kRatePerAddress)) co_return limited(*wait);
     if (route.scope.empty()) co_return std::nullopt;
-    const std::string failures = "failures:" + call.request.connection->address;
+    const std::string failures = "failures:" + call.request.connection->seat->network;
     if (service.rates.exhausted(failures, kRateOfFailedSignIns)) co_return limited(1);
     auto key = co_await keys.authenticate(call.request);
     if (!key) {
@@ -158,6 +158,7 @@ struct Api::State {
     auto hold = service.key_connections.hold(key_id);
     if (!hold) return false;
     connection.key_id = key_id;
+    connection.seat->known = true;
     connection.hold = std::move(hold);
     return true;
   }

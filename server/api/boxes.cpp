@@ -64,7 +64,7 @@ Awaitable<http::Response> list_boxes(Service& service, Call& call) {
 
 /// Enrolment, and renewal: the same code with the same key gives a fresh certificate.
 Awaitable<http::Response> claim_box(Service& service, Call& call) {
-  const std::string guesses = "failures:" + call.request.connection->address;
+  const std::string guesses = "failures:" + call.request.connection->seat->network;
   if (service.rates.exhausted(guesses, kRateOfFailedSignIns))
     co_return refusal({"rate_limited", "too many wrong claim codes from this address", "", "wait as Retry-After says"});
   QUARRY_ANSWER_ASSIGN(const auto body, read_object(call.body, {"claim_code", "request_pem"}));

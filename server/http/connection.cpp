@@ -1,10 +1,7 @@
 #include "server/http/connection.h"
 
 #include <algorithm>
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/ssl/stream.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/buffer_body.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -14,17 +11,16 @@
 #include "server/http/deadline.h"
 #include "server/http/problem.h"
 #include "server/http/strict.h"
+#include "server/http/tls_socket.h"
 
 namespace quarry::http {
 
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 using boost::system::error_code;
-using Stream = asio::ssl::stream<asio::ip::tcp::socket>;
 
 namespace {
 
-constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr size_t kReadBytes = 64 << 10;
 constexpr size_t kJoinBytes = 16 << 10;  ///< bodies up to this share a TLS record with their head
 
@@ -33,26 +29,27 @@ struct ConnectionLost {};
 
 /// Bytes of a connection with the deadline that guards them.
 struct Transport {
-  Stream stream;
-  beast::flat_buffer buffer;  ///< read, not yet parsed
+  TlsSocket socket;
+  beast::flat_buffer buffer;  ///< read, not yet parsed; holds no memory while it is empty and the peer is awaited
   std::shared_ptr<Deadline> deadline;
   bool timed_out = false;
   bool broken = false;
 
   /// Appends at least one byte to the buffer; false at the end of the stream or past `until`.
   Awaitable<bool> fill(Deadline::TimePoint until) {
+    if (buffer.size() == 0) buffer.shrink_to_fit();
     deadline->set(until);
-    auto [error, got] = co_await stream.async_read_some(buffer.prepare(kReadBytes), kAwait);
+    const auto got = co_await socket.read_some();
     deadline->clear();
-    buffer.commit(got);
-    if (error) broken = true;
-    co_return !error;
+    broken = got.empty();
+    buffer.commit(asio::buffer_copy(buffer.prepare(got.size()), asio::buffer(got.data(), got.size())));
+    co_return !broken;
   }
   Awaitable<void> write(std::span<const std::byte> bytes, std::chrono::milliseconds limit) {
     deadline->set_after(limit);
-    auto [error, sent] = co_await asio::async_write(stream, asio::buffer(bytes.data(), bytes.size()), kAwait);
+    const bool sent = co_await socket.write(bytes);
     deadline->clear();
-    if (error) {
+    if (!sent) {
       broken = true;
       throw ConnectionLost{};
     }
@@ -214,24 +211,20 @@ std::string response_head(const Response& response, const std::string& request_i
 
 class TlsConnection final : public Connection {
  public:
-  TlsConnection(asio::ip::tcp::socket socket, std::string address, ConnectionContext& context)
-      : context_(context), transport_{Stream(std::move(socket), context.tls), beast::flat_buffer(), nullptr} {
-    state_.address = std::move(address);
-  }
+  TlsConnection(asio::ip::tcp::socket socket, std::shared_ptr<Seat> seat, ConnectionContext& context)
+      : context_(context),
+        transport_{TlsSocket(std::move(socket), context.tls), beast::flat_buffer(), nullptr},
+        state_{std::move(seat)} {}
 
   void finish_soon() override {
     if (idle_) close_now();
   }
-  void close_now() override {
-    error_code ignored;
-    transport_.stream.lowest_layer().close(ignored);
-  }
+  void close_now() override { transport_.socket.close(); }
 
   Awaitable<void> serve() override {
-    transport_.deadline = std::make_shared<Deadline>(transport_.stream.get_executor(), [this] {
+    transport_.deadline = std::make_shared<Deadline>(transport_.socket.executor(), [this] {
       transport_.timed_out = true;
-      error_code ignored;
-      transport_.stream.lowest_layer().cancel(ignored);
+      transport_.socket.cancel();
     });
     try {
       co_await serve_until_end();
@@ -248,17 +241,23 @@ class TlsConnection final : public Connection {
  private:
   Awaitable<void> serve_until_end() {
     transport_.deadline->set_after(context_.times.handshake);
-    auto [error] = co_await transport_.stream.async_handshake(Stream::server, kAwait);
+    const bool shaken = co_await transport_.socket.handshake();
     transport_.deadline->clear();
-    if (error) co_return;
+    if (!shaken) co_return;
     bool keep = true;
     while (keep && !context_.stopping) keep = co_await serve_one();
     if (!transport_.broken) co_await say_goodbye();
   }
 
+  void wait_for_peer(bool waiting) {
+    state_.seat->waiting = waiting;
+    state_.seat->since = std::chrono::steady_clock::now();
+  }
+
   /// Waits for a head. nullopt: the peer left, or was idle for too long.
   Awaitable<std::optional<std::string>> next_head() {
     size_t searched = 0;
+    wait_for_peer(true);
     idle_ = transport_.buffer.size() == 0;
     auto until = std::chrono::steady_clock::now() + (idle_ ? context_.times.idle : context_.times.head);
     for (;;) {
@@ -267,6 +266,7 @@ class TlsConnection final : public Connection {
       const size_t head_bytes = end == std::string_view::npos ? 0 : end + 4;
       if (head_bytes > 0 || text.size() > server::kMaxHeadBytes || has_bare_newline(text, searched)) {
         idle_ = false;
+        wait_for_peer(false);
         std::string head(text.substr(0, head_bytes > 0 ? head_bytes : text.size()));
         transport_.buffer.consume(head.size());
         co_return head;
@@ -409,19 +409,15 @@ class TlsConnection final : public Connection {
   /// Ends TLS, then reads and drops a little, so that a peer which still sends gets the answer and not a reset.
   Awaitable<void> say_goodbye() {
     idle_ = true;  // a server that stops need not wait for this
+    wait_for_peer(true);
+    transport_.socket.finish();
     const auto until = std::chrono::steady_clock::now() + server::kLingerTime;
-    transport_.deadline->set_after(server::kLingerGap);
-    co_await transport_.stream.async_shutdown(kAwait);  // its outcome changes nothing: the connection ends
-    auto& socket = transport_.stream.next_layer();
-    error_code ignored;
-    socket.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
-    std::vector<std::byte> scratch(kReadBytes);
     for (size_t dropped = 0; dropped < server::kLingerBytes;) {
       transport_.deadline->set(
           std::min<Deadline::TimePoint>(until, std::chrono::steady_clock::now() + server::kLingerGap));
-      auto [error, got] = co_await socket.async_read_some(asio::buffer(scratch), kAwait);
-      if (error) break;
-      dropped += got;
+      const auto got = co_await transport_.socket.read_raw();
+      if (got.empty()) break;
+      dropped += got.size();
     }
   }
 
@@ -433,9 +429,9 @@ class TlsConnection final : public Connection {
 
 }  // namespace
 
-std::shared_ptr<Connection> make_connection(asio::ip::tcp::socket socket, std::string address,
+std::shared_ptr<Connection> make_connection(asio::ip::tcp::socket socket, std::shared_ptr<Seat> seat,
                                             ConnectionContext& context) {
-  return std::make_shared<TlsConnection>(std::move(socket), std::move(address), context);
+  return std::make_shared<TlsConnection>(std::move(socket), std::move(seat), context);
 }
 
 }  // namespace quarry::http

@@ -4,12 +4,12 @@
 
 #include <atomic>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ssl/context.hpp>
 #include <functional>
 #include <memory>
 #include <string>
 
 #include "server/http/message.h"
+#include "server/http/tls_socket.h"
 #include "server/limits.h"
 
 namespace quarry::http {
@@ -18,7 +18,7 @@ using Handler = std::function<Awaitable<Response>(Request&)>;
 
 /// What all connections share; outlives them.
 struct ConnectionContext {
-  boost::asio::ssl::context& tls;
+  TlsContext tls;
   Handler handler;
   server::TimeLimits times;
   std::atomic<bool> stopping{false};
@@ -36,7 +36,7 @@ class Connection {
   virtual Awaitable<void> serve() = 0;
 };
 
-std::shared_ptr<Connection> make_connection(boost::asio::ip::tcp::socket socket, std::string address,
+std::shared_ptr<Connection> make_connection(boost::asio::ip::tcp::socket socket, std::shared_ptr<Seat> seat,
                                             ConnectionContext& context);
 
 }  // namespace quarry::http

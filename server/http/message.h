@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "common/result.h"
+#include "server/http/connection_table.h"
 #include "server/http/syntax.h"
 
 namespace quarry::http {
@@ -54,7 +55,7 @@ class BodyWriter {
 
 /// What stays with a connection between its requests.
 struct ConnectionState {
-  std::string address;         ///< of the peer, without port
+  std::shared_ptr<Seat> seat;  ///< in the table of connections; names the peer's network
   std::string key_id;          ///< the key this connection is counted under
   std::shared_ptr<void> hold;  ///< releases that count
 };

@@ -19,6 +19,7 @@ struct ServerOptions {
   size_t threads = 1;
   std::string request_prefix = "req_";
   server::TimeLimits times;
+  server::ConnectionLimits connections;
 };
 
 class Server {
@@ -27,7 +28,7 @@ class Server {
   Server(const ServerOptions& options, Handler handler);
   ~Server();
   uint16_t port() const;
-  size_t connections() const;
+  const ConnectionTable& connections() const;
   /// Stops accepting, lets requests in flight finish within times.drain, closes what is left. Idempotent.
   void stop();
 

@@ -4,8 +4,9 @@
 //   revoke KEY_ID          revokes a key
 //   balances               what the two accounts have, and what the books say is wrong
 //
-// Arguments shorten time limits, in milliseconds: head=1000 idle=1000. Without one a limit is a user's, so that nothing
-// is timed out because the machine is busy.
+// Arguments change limits: head=1000 idle=1000 (milliseconds), connections=100 (a number). Without one a limit is a
+// user's, so that nothing is timed out because the machine is busy.
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -71,12 +72,21 @@ json make_accounts(sql::Store& store, RandomSource& random) {
 }
 
 /// Sets the limits that the arguments name; throws std::out_of_range for a name that is none.
-void shorten(server::TimeLimits& times, const std::vector<std::string>& arguments) {
-  const std::map<std::string, std::chrono::milliseconds*> known{
-      {"head", &times.head}, {"idle", &times.idle}, {"body_gap", &times.body_gap}, {"rate_grace", &times.rate_grace}};
+void change(server::Options& options, const std::vector<std::string>& arguments) {
+  const std::map<std::string, std::chrono::milliseconds*> times{{"head", &options.times.head},
+                                                                {"idle", &options.times.idle},
+                                                                {"body_gap", &options.times.body_gap},
+                                                                {"rate_grace", &options.times.rate_grace}};
+  const std::map<std::string, size_t*> numbers{{"connections", &options.connections.total},
+                                               {"connections_per_network", &options.connections.per_network}};
   for (const std::string& argument : arguments) {
     const size_t equals = std::min(argument.find('='), argument.size() - 1);
-    *known.at(argument.substr(0, equals)) = std::chrono::milliseconds(std::stoi(argument.substr(equals + 1)));
+    const std::string name = argument.substr(0, equals);
+    const int value = std::stoi(argument.substr(equals + 1));
+    if (const auto number = numbers.find(name); number != numbers.end())
+      *number->second = static_cast<size_t>(value);
+    else
+      *times.at(name) = std::chrono::milliseconds(value);
   }
 }
 
@@ -121,7 +131,7 @@ void run(const fs::path& directory, const std::vector<std::string>& arguments) {
   write_file(directory / "quote.key", std::string(32, 'q'));
   json facts = make_accounts(*store, random);
   server::Options options = options_for(directory, database);
-  shorten(options.times, arguments);
+  change(options, arguments);
   server::Application application(options, clock, random);
   facts.update({{"port", application.port()},
                 {"gate_port", application.gate_port()},
@@ -136,6 +146,7 @@ void run(const fs::path& directory, const std::vector<std::string>& arguments) {
 
 int main(int argc, char** argv) {
   quarry::start_logging("server-harness");
+  std::signal(SIGPIPE, SIG_IGN);
   // On a disk: uploads need a gigabyte free, which a /tmp in memory may lack.
   std::string pattern = "/var/tmp/quarry-server-test.XXXXXX";
   const fs::path directory = mkdtemp(pattern.data());

@@ -86,7 +86,7 @@ class Contract:
 
 
 class Server:
-    """One harness, until stop(); `limits` are time limits of the server in milliseconds, the others are a user's."""
+    """One harness, until stop(); `limits` are limits of the server (harness.cpp), the others are a user's."""
 
     def __init__(self, **limits):
         self.process = subprocess.Popen([str(Path(os.environ["QUARRY_BIN"]) / "server_harness"),

@@ -1,6 +1,8 @@
 """Raw sockets against the front door: what Beast alone would let pass, limits, time-outs, and what keep-alive promises."""
 
 import itertools
+import re
+import resource
 import socket
 import ssl
 import sys
@@ -234,6 +236,83 @@ class FrontDoor(unittest.TestCase):
                 text += got
         self.assertIn(b"quarry_http_requests_total{", text)
         self.assertIn(b"quarry_http_connections ", text)
+
+
+class Crowds(unittest.TestCase):
+    """Thousands of connections that are only held open."""
+
+    def crowd(self, server, count, networks):
+        """Open TCP connections from 127.0.0.2 on, as many as that; all speak TLS or say nothing."""
+        sockets = []
+        for i in range(count):
+            sock = socket.socket()
+            sock.bind((f"127.0.0.{2 + i % networks}", 0))
+            sock.connect(("127.0.0.1", server.facts["port"]))
+            sockets.append(sock)
+        self.addCleanup(lambda: [sock.close() for sock in sockets])
+        return sockets
+
+    def memory(self, server):
+        if re.search("lib[at]san", Path(f"/proc/{server.process.pid}/maps").read_text()):
+            self.skipTest("a sanitizer keeps memory that was freed")
+        status = Path(f"/proc/{server.process.pid}/status").read_text()
+        return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) << 10
+
+    def test_twelve_thousand_connections_of_three_addresses_keep_nobody_out(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        count = min(12_000, hard - 500)
+        server = Server()
+        self.addCleanup(server.stop)
+        self.crowd(server, count, networks=3)
+        server.eventually(lambda: server.metrics()["quarry_http_connections_gave_way_total"] > 0, "nobody gave way")
+        self.assertLessEqual(server.metrics()["quarry_http_connections"], 3 * 1024)
+        for _ in range(20):
+            self.assertEqual(server.request("GET", "/v1/account").status, 200)
+
+    def test_a_full_server_lets_newcomers_in_and_keeps_those_who_ask(self):
+        server = Server(connections=200, connections_per_network=100)
+        self.addCleanup(server.stop)
+        job = server.request("POST", "/v1/jobs", {"job": server.job()}).json["id"]
+        streams = [server.raw() for _ in range(20)]
+        for sock in streams:
+            sock.sendall(f"GET /v1/jobs/{job}/events HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {server.keys['renter']}\r\n\r\n".encode())
+            while b"job.queued" not in sock.recv(65536):
+                pass
+        kept = server.connect()
+        server.request("GET", "/healthz", key=None, connection=kept)
+        self.crowd(server, 1000, networks=5)
+        for _ in range(50):
+            self.assertEqual(server.request("GET", "/healthz", key=None).status, 200)
+        self.assertLessEqual(server.metrics()["quarry_http_connections"], 200)
+        self.assertEqual(server.metrics()["quarry_event_streams"], 20)
+        server.request("DELETE", f"/v1/jobs/{job}")
+        for sock in streams:
+            text = b""
+            while got := sock.recv(65536):
+                text += got
+            self.assertIn(b"job.cancelled", text)
+            sock.close()
+
+    def test_the_memory_of_connections_is_given_back(self):
+        server = Server()
+        self.addCleanup(server.stop)
+        for _ in range(50):
+            server.request("GET", "/v1/account")
+        before = self.memory(server)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        for _ in range(2):
+            sockets = [context.wrap_socket(sock) for sock in self.crowd(server, 500, networks=3)]
+            for sock in sockets:
+                sock.sendall(GET + b"\r\n")
+                self.assertEqual(read_answer(sock)[0], 200)
+            self.assertLess(self.memory(server) - before, 500 * (40 << 10))
+            for sock in sockets:
+                sock.close()
+        server.eventually(lambda: server.metrics()["quarry_http_connections"] == 0, "connections stay")
+        server.eventually(lambda: self.memory(server) - before < 4 << 20, "memory stays")
 
 
 class Slowness(unittest.TestCase):
