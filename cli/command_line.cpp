@@ -82,8 +82,7 @@ void add_local_commands(CLI::App& app, Context& context) {
   auto [run, options] =
       add<RunOptions>(app, context, "run", "runs a job on a device of this machine, without a service", run_locally);
   add_job_flags(run, options->job);
-  run->add_option("--device,-d", options->device,
-                  "see `quarry devices` (default: the first OpenCL device, else the interpreter)");
+  run->add_option("--device,-d", options->device, "see `quarry devices` (default: the first of them)");
   run->add_option("--to", options->directory, "directory for the results (default: here)");
   run->add_flag("--force", options->force, "write over results that are there");
 
@@ -101,9 +100,9 @@ void add_local_commands(CLI::App& app, Context& context) {
                  "INPUT=OUTPUT, as in submit: row updates of carried inputs are done in place");
   add_repeatable(inspect, "--feed", inspected->feeds, "INPUT that is fed");
 
-  struct Nothing {};
-  add<Nothing>(app, context, "devices", "the devices of this machine",
-               [](Context& c, const Nothing&) { return list_devices(c); });
+  auto [devices, all] = add<bool>(app, context, "devices", "the devices of this machine",
+                                  [](Context& c, const bool& with_left_out) { return list_devices(c, with_left_out); });
+  devices->add_flag("--all", *all, "also what is left out, and why");
 }
 
 void add_onnx_commands(CLI::App& app, Context& context) {

@@ -34,7 +34,8 @@ struct RunOptions {
 Status run_locally(Context& context, const RunOptions& options);
 Status inspect_graph(Context& context, const std::string& path, const std::vector<std::string>& carries,
                      const std::vector<std::string>& feeds);
-Status list_devices(Context& context);
+/// `all`: also what is left out, and why.
+Status list_devices(Context& context, bool all);
 
 // --- ONNX models: commands/onnx.cpp ---
 struct OnnxFlags {

@@ -72,6 +72,9 @@ int main(int argc, char** argv) {
   std::vector<SandboxLayer> sandbox = enter_sandbox({options.user_id, options.cache, process_memory});
   start_logging("quarry-executor");
 
+  if (options.device == "best")
+    for (const device::DeviceInfo& one : device::survey_devices())
+      if (!one.left_out.empty()) spdlog::info("{} is left out: {}", one.selector, one.left_out);
   auto device = device::open_device(options.device, {options.cache, options.first_unit, options.units});
   if (!device.ok()) return refuse(socket, device.problem().detail);
   const device::Properties& properties = (*device)->properties();

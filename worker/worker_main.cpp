@@ -31,7 +31,7 @@ constexpr std::chrono::seconds kEnrolRetry{2};
 
 struct Options {
   EnrolOptions enrol;
-  std::string device = "opencl:0", executor;
+  std::string device = "best", executor;
   std::vector<std::string> slices;
   int32_t slots = 8;
   uint64_t cache_bytes = kDefaultCacheBytes;
@@ -47,7 +47,8 @@ Options parse(int argc, char** argv) {
   app.add_option("--data", o.enrol.data_directory, "directory of this worker's key, certificate and caches")
       ->envname("QUARRY_DATA")
       ->required();
-  app.add_option("--device", o.device, "interpreter, opencl, opencl:0 or opencl:part-of-a-name")
+  app.add_option("--device", o.device,
+                 "best, interpreter, cuda:0, opencl:0, opencl:part-of-a-name; see `quarry devices`")
       ->envname("QUARRY_DEVICE")
       ->capture_default_str();
   app.add_option("--claim-code-file", o.enrol.claim_code_file, "file with the claim code; needed at the first start")

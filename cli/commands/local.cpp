@@ -81,10 +81,10 @@ Status inspect_graph(Context& context, const std::string& path, const std::vecto
   return {};
 }
 
-Status list_devices(Context& context) {
+Status list_devices(Context& context, bool all) {
   json list = json::array();
   std::vector<std::vector<std::string>> rows;
-  for (const auto& device : device::list_devices()) {
+  for (const auto& device : all ? device::survey_devices() : device::list_devices()) {
     const auto& p = device.properties;
     list.push_back({{"device", device.selector},
                     {"name", p.name},
@@ -93,11 +93,16 @@ Status list_devices(Context& context) {
                     {"compute_units", p.compute_units},
                     {"memory_bytes", p.memory_bytes}});
     rows.push_back({device.selector, p.name, std::to_string(p.compute_units), human_bytes(p.memory_bytes), p.driver});
+    if (!all) continue;
+    list.back()["left_out"] = device.left_out;
+    rows.back().push_back(device.left_out);
   }
+  std::vector<std::string> heads{"device", "name", "units", "memory", "driver"};
+  if (all) heads.push_back("left out because");
   if (context.json)
     context.print_json(list);
   else
-    std::cout << table(context.terminal, {"device", "name", "units", "memory", "driver"}, rows);
+    std::cout << table(context.terminal, heads, rows);
   return {};
 }
 

@@ -53,17 +53,25 @@ class Device {
   virtual Status wait() = 0;
 };
 
-/// What can be opened here. `selector`: "interpreter", "opencl", "opencl:0", "opencl:name-part".
+/// A device of this machine. `selector`: "interpreter", "opencl:0", "cuda:0".
 struct DeviceInfo {
   std::string selector;
   Properties properties;
+  std::string left_out;  ///< why it is not offered; empty: it is
 };
+/// What is offered here: one entry a card, the best backend's.
 std::vector<DeviceInfo> list_devices();
+/// These and what is left out: a driver that is missing, broken or too old, and a card that another backend offers.
+std::vector<DeviceInfo> survey_devices();
+/// Leaves out what is the same card as an earlier device that is offered. For survey_devices().
+void leave_out_twins(std::vector<DeviceInfo>& devices);
 
 struct OpenOptions {
   std::string cache_directory;                         ///< binaries and their source; empty: no cache on disk
   uint32_t first_compute_unit = 0, compute_units = 0;  ///< a slice (OpenCL sub-device); 0 units: the whole device
 };
+/// `selector` may also be "best" (the first that is offered), "opencl" (the first of that backend) or
+/// "opencl:name-part".
 Result<std::unique_ptr<Device>> open_device(std::string_view selector, const OpenOptions& options);
 
 }  // namespace quarry::device

@@ -79,6 +79,10 @@ class CommandLine(unittest.TestCase):
         names = [device["device"] for device in self.json_of("devices")]
         self.assertIn("interpreter", names)
         self.assertIn("opencl:0", names)
+        everything = {device["device"]: device["left_out"] for device in self.json_of("devices", "--all")}
+        self.assertEqual(everything["interpreter"], "")
+        for backend in ("cuda", "hip"):  # a card of it, or why there is none
+            self.assertTrue(any(name.startswith(backend + ":") for name in everything) or everything[backend], everything)
 
     def test_output_that_is_piped_has_no_colour(self):
         for command in (["jobs"], ["account"], ["devices"]):

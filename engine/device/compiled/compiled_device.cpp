@@ -17,6 +17,7 @@ class CompiledExecutable : public Executable {
   };
   uint64_t scratch_bytes() const override { return scratch; }
 
+  std::string name;  ///< for messages: what it computes, and where its text is kept
   std::vector<Launch> launches;
   uint64_t scratch = 0;  ///< the parts of a split reduction
   int64_t result_element_bytes = 1, scratch_element_bytes = 1;
@@ -26,6 +27,24 @@ class CompiledExecutable : public Executable {
 namespace {
 
 constexpr size_t kMostCompiled = 4096;
+
+// "REDUCE_SUM f32[128,64] `loss` (node 17)"
+std::string name_of(const lower::Kernel& kernel) {
+  const graph::Graph& graph = kernel.graph->graph;
+  const graph::Node& node = graph[kernel.result];
+  std::string text = std::string(graph::name(node.op)) + " " + std::string(graph::name(node.dtype)) + "[";
+  for (size_t i = 0; i < graph.shape(kernel.result).size(); ++i)
+    text += (i == 0 ? "" : ",") + std::to_string(graph.shape(kernel.result)[i]);
+  const std::string label(graph.label(kernel.result));
+  return text + "]" + (label.empty() ? "" : " `" + label + "`") + " (node " + std::to_string(kernel.result) + ")";
+}
+
+// A defect of the device or its compiler, with the kernel that met it. Other problems stay as they are.
+Problem naming(Problem problem, const std::string& kernel) {
+  if (problem.code == "device_error" || problem.code == "compile_failed")
+    problem.detail = "the kernel of " + kernel + ": " + problem.detail;
+  return problem;
+}
 
 // In the order of codegen::Entry: each buffer with its offset in elements, then the scalars that the entry reads.
 std::vector<Argument> arguments_of(const CompiledExecutable& executable, const codegen::Entry& shape,
@@ -89,15 +108,19 @@ Result<std::shared_ptr<Executable>> CompiledDevice::compile(const lower::Kernel&
   target.most_scratch_bytes = most_scratch_bytes;
   const codegen::Program program = codegen::generate(nest, target);
   auto executable = std::make_shared<CompiledExecutable>();
+  executable->name = name_of(kernel);
   executable->result_element_bytes = graph::byte_size(nest.result);
   for (const lower::Read& read : nest.reads) executable->read_element_bytes.push_back(graph::byte_size(read.dtype));
   if (!program.entries.empty()) {
     executable->scratch = program.scratch_bytes;
     executable->scratch_element_bytes = graph::byte_size(nest.accumulator);
-    QUARRY_ASSIGN(const std::shared_ptr<Module> module, modules_.module(program.source));
+    const auto module = modules_.module(program.source);
+    if (!module.ok()) return naming(module.problem(), executable->name);
+    if (const std::string path = modules_.path_of(program.source); !path.empty()) executable->name += " in " + path;
     for (const codegen::Entry& shape : program.entries) {
-      QUARRY_ASSIGN(auto entry, module->entry(shape.name));
-      executable->launches.push_back({shape, std::move(entry)});
+      auto entry = (*module)->entry(shape.name);
+      if (!entry.ok()) return naming(entry.problem(), executable->name);
+      executable->launches.push_back({shape, std::move(entry).value()});
     }
   }
   if (compiled_.size() >= kMostCompiled) compiled_.clear();
@@ -112,9 +135,18 @@ Status CompiledDevice::launch(Executable& kernel, BufferRange result, std::span<
   for (const CompiledExecutable::Launch& launch : executable.launches) {
     const std::vector<Argument> arguments = arguments_of(executable, launch.shape, result, reads, scratch, scalars);
     for (const Groups& groups : pieces_of(launch.shape, properties()))
-      QUARRY_TRY(driver_->launch(*launch.entry, groups, arguments));
+      if (Status status = driver_->launch(*launch.entry, groups, arguments); !status.ok())
+        return naming(status.problem(), executable.name);
   }
+  last_launched_ = executable.name;
   return {};
+}
+
+// A fault shows when the device is waited for: then it is known only which kernel was launched last.
+Status CompiledDevice::wait() {
+  Status status = driver_->wait();
+  if (status.ok() || last_launched_.empty()) return status;
+  return naming(status.problem(), last_launched_ + ", or one launched before it");
 }
 
 }  // namespace quarry::device

@@ -30,7 +30,7 @@ class CompiledDevice final : public Device {
   Result<std::shared_ptr<Executable>> compile(const lower::Kernel& kernel, uint64_t most_scratch_bytes) override;
   Status launch(Executable& kernel, BufferRange result, std::span<const BufferRange> reads, BufferRange scratch,
                 const LaunchScalars& scalars) override;
-  Status wait() override { return driver_->wait(); }
+  Status wait() override;
 
  private:
   using CompiledKey = std::tuple<Digest, graph::NodeId, bool, uint64_t>;  ///< graph, result, in place, most scratch
@@ -38,6 +38,7 @@ class CompiledDevice final : public Device {
   std::unique_ptr<Driver> driver_;
   ModuleCache modules_;
   std::map<CompiledKey, std::shared_ptr<CompiledExecutable>> compiled_;
+  std::string last_launched_;  ///< its name
 };
 
 }  // namespace quarry::device

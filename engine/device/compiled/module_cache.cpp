@@ -64,6 +64,11 @@ Result<std::shared_ptr<Module>> ModuleCache::module(const std::string& text) {
   return module;
 }
 
+std::string ModuleCache::path_of(const std::string& text) const {
+  const Capabilities& capabilities = driver_.capabilities();
+  return directory_.empty() ? "" : directory_ + "/" + hash_of(capabilities, text) + capabilities.text_suffix;
+}
+
 Result<std::shared_ptr<Module>> ModuleCache::through_disk(const std::string& text, const std::string& stem) {
   if (std::shared_ptr<Module> cached = from_binary(stem + ".bin")) return cached;
   trim_cache_now_and_then(directory_);

@@ -19,6 +19,9 @@ class ModuleCache {
   /// and the path of the text.
   Result<std::shared_ptr<Module>> module(const std::string& text);
 
+  /// Of the file that keeps the text; empty where nothing is kept on disk.
+  std::string path_of(const std::string& text) const;
+
  private:
   Result<std::shared_ptr<Module>> through_disk(const std::string& text, const std::string& stem);
   std::shared_ptr<Module> from_binary(const std::string& path);  ///< null if there is none, or the driver refuses it

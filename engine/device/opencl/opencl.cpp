@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "common/text.h"
 #include "engine/device/opencl/driver.h"
+#include "engine/device/select.h"
 
 namespace quarry::device {
 
@@ -17,6 +17,22 @@ struct Found {
   cl_device_id device;
   DeviceInfo info;
 };
+
+// What vendors call the PCI address. Each query fails on other vendors' devices.
+constexpr cl_device_info kNvidiaBus = 0x4008, kNvidiaSlot = 0x4009, kNvidiaDomain = 0x400A, kAmdTopology = 0x4037;
+
+std::string card_of(cl_device_id device) {
+  cl_uint bus = 0, slot = 0, domain = 0;
+  if (clGetDeviceInfo(device, kNvidiaBus, sizeof bus, &bus, nullptr) == CL_SUCCESS &&
+      clGetDeviceInfo(device, kNvidiaSlot, sizeof slot, &slot, nullptr) == CL_SUCCESS) {
+    clGetDeviceInfo(device, kNvidiaDomain, sizeof domain, &domain, nullptr);
+    return pci_address(domain, bus, slot >> 3, slot & 7);
+  }
+  unsigned char topology[24] = {};  // a type (1: PCIe) in four bytes; bus, device and function are the last three
+  if (clGetDeviceInfo(device, kAmdTopology, sizeof topology, topology, nullptr) == CL_SUCCESS && topology[0] == 1)
+    return pci_address(0, topology[21], topology[22], topology[23]);
+  return "";
+}
 
 Properties properties_of(cl_platform_id platform, cl_device_id device) {
   Properties properties;
@@ -33,6 +49,7 @@ Properties properties_of(cl_platform_id platform, cl_device_id device) {
   properties.memory_bytes =
       properties.is_gpu ? all - all / kDriversShare : std::min<uint64_t>(all, properties.max_allocation_bytes);
   properties.compute_units = opencl::device_value<cl_uint>(device, CL_DEVICE_MAX_COMPUTE_UNITS);
+  if (properties.is_gpu) properties.card = card_of(device);
   return properties;
 }
 
@@ -54,22 +71,6 @@ std::vector<Found> find_devices() {
   return found;
 }
 
-std::string lower_case(std::string_view text) {
-  std::string result(text);
-  std::transform(result.begin(), result.end(), result.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return result;
-}
-
-const Found* select(const std::vector<Found>& found, std::string_view which) {
-  if (which.empty()) return found.empty() ? nullptr : &found[0];
-  if (const auto number = parse_number<size_t>(which)) return *number < found.size() ? &found[*number] : nullptr;
-  for (const Found& one : found) {
-    if (lower_case(one.info.properties.name).find(lower_case(which)) != std::string::npos) return &one;
-  }
-  return nullptr;
-}
-
 }  // namespace
 
 std::vector<DeviceInfo> list_opencl_devices() {
@@ -82,19 +83,13 @@ Result<std::unique_ptr<Driver>> open_opencl_driver(std::string_view selector, co
   // PoCL keeps files of its own, by default under $HOME, which a worker may not have.
   if (!options.cache_directory.empty()) setenv("POCL_CACHE_DIR", (options.cache_directory + "/pocl").c_str(), 0);
   const std::vector<Found> found = find_devices();
-  const size_t colon = selector.find(':');
-  const std::string_view which = colon == std::string_view::npos ? "" : selector.substr(colon + 1);
-  if (const Found* one = select(found, which)) {
-    const bool gives_binaries = one->info.properties.is_gpu;
-    return opencl::OpenClDriver::open(one->device, one->info.properties, options,
-                                      gives_binaries ? opencl::KeepBinaries::Yes : opencl::KeepBinaries::No);
-  }
-  std::string known;
-  for (const Found& one : found)
-    known += (known.empty() ? "" : ", ") + one.info.selector + " (" + one.info.properties.name + ")";
-  return Problem{
-      "unknown_device", "there is no OpenCL device '" + std::string(selector) + "'", "",
-      known.empty() ? "Install an OpenCL driver; pocl-opencl-icd serves any processor." : "Use one of: " + known + "."};
+  std::vector<DeviceInfo> devices;
+  for (const Found& one : found) devices.push_back(one.info);
+  QUARRY_ASSIGN(const size_t place,
+                select_device(devices, selector, "Install an OpenCL driver; pocl-opencl-icd serves any processor."));
+  const Properties& properties = devices[place].properties;
+  return opencl::OpenClDriver::open(found[place].device, properties, options,
+                                    properties.is_gpu ? opencl::KeepBinaries::Yes : opencl::KeepBinaries::No);
 }
 
 }  // namespace quarry::device
