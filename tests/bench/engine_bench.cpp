@@ -1,5 +1,5 @@
-// What the engine's kernels reach on the first OpenCL device: one JSON line per figure. With --kernels, also each
-// kernel of each graph with its time and schedule.
+// What the engine's kernels reach on a device (--device, else the first of OpenCL): one JSON line per figure. With
+// --kernels, also each kernel of each graph with its time and schedule.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -235,8 +235,12 @@ void launches(device::Device& device) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  print_kernels = count > 1 && std::strcmp(arguments[1], "--kernels") == 0;
-  auto device = require(device::open_device("opencl", {}));
+  std::string selector = "opencl";
+  for (int i = 1; i < count; ++i) {
+    print_kernels |= std::strcmp(arguments[i], "--kernels") == 0;
+    if (std::strcmp(arguments[i], "--device") == 0 && i + 1 < count) selector = arguments[++i];
+  }
+  auto device = require(device::open_device(selector, {}));
   copy_and_elementwise(*device);
   reductions(*device);
   contractions(*device);

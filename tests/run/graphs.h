@@ -11,6 +11,7 @@
 #include "engine/graph/graph.h"
 #include "engine/run/byte_source.h"
 #include "engine/run/run.h"
+#include "tests/support/devices.h"
 
 namespace quarry::test {
 
@@ -43,8 +44,8 @@ inline std::unique_ptr<device::Device> interpreter() {
 inline const std::map<std::string, std::unique_ptr<device::Device>>& devices_here() {
   static const auto devices = [] {
     std::map<std::string, std::unique_ptr<device::Device>> opened;
-    for (const auto& info : device::list_devices())
-      opened.emplace(info.selector, device::open_device(info.selector, {}).value());
+    for (const std::string& selector : device_selectors())
+      opened.emplace(selector, device::open_device(selector, {}).value());
     return opened;
   }();
   return devices;

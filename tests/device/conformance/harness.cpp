@@ -7,15 +7,14 @@
 #include "engine/graph/number.h"
 #include "engine/run/byte_source.h"
 #include "engine/run/run.h"
+#include "tests/support/devices.h"
 
 namespace quarry::device::conformance {
 
 using graph::DType;
 
 std::vector<std::string> devices_here() {
-  std::vector<std::string> selectors;
-  for (const DeviceInfo& device : list_devices()) selectors.push_back(device.selector);
-  return selectors;
+  return test::device_selectors();
 }
 
 Device& opened(const std::string& selector) {
