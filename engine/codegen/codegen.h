@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "common/result.h"
 #include "engine/lower/loop_nest.h"
 
 namespace quarry::codegen {
@@ -30,8 +31,11 @@ enum class ActionKind : uint8_t {
   Unroll,  ///< `amount` such vectors (or points) of `axis` are computed side by side, in registers
   Outer,   ///< tiles of `axis` are walked outermost
   Chunk,   ///< a work-item computes `amount` tiles one after the other
-  Local,   ///< work-items a group
-  Group,   ///< the work-items of a group share the reduction along `axis`
+  Local,   ///< work-items a group, each with tiles of its own
+  Items,  ///< GPUs: `amount` work-items of a group lie along `axis`, those of the first such action side by side. Along
+          ///< a reduce axis they share the reduction
+  Spread,  ///< with Items on an output axis: each of them has `amount` vectors, `Items` vectors apart
+  Stage,   ///< with Items: loads that are neighbours along `axis` and not along the store's go through shared memory
   Split,   ///< `amount` parts of the reduction along `axis` run apart; a second kernel joins them
 };
 struct Action {
@@ -43,12 +47,16 @@ struct Action {
 using Schedule = std::vector<Action>;
 std::string to_string(const Schedule& schedule);
 
-/// A good schedule at once, without measuring. Deterministic.
+/// Why the schedule must not be printed for this nest and target, or empty. generate() asks before it prints.
+std::string check(const lower::LoopNest& nest, const Schedule& schedule, const Target& target);
+
+/// A good schedule at once, without measuring. Deterministic, and always legal.
 Schedule choose_schedule(const lower::LoopNest& nest, const Target& target);
 
-/// One launch of a program. Arguments, in order: the result's buffer and its offset in elements (i64); for each read
-/// the same; the step (i32) if reads_step; the seed (u64) if reads_seed; in CUDA and HIP, where a launch has no offset,
-/// the number of the first group (u32), so that a long launch can be cut.
+/// One launch of a program. Buffers begin at multiples of 16 bytes, offset included. Arguments, in order: the result's
+/// buffer and its offset in elements (i64); for each read the same; the step (i32) if reads_step; the seed (u64) if
+/// reads_seed; in CUDA and HIP, where a launch has no offset, the number of the first group (u32), so that a long
+/// launch can be cut.
 struct Entry {
   std::string name;
   uint64_t work_items = 0;  ///< in all, a multiple of local
@@ -63,8 +71,9 @@ struct Program {
   uint64_t scratch_bytes = 0;  ///< at most the target's
 };
 
-/// Deterministic: the same nest, schedule and target give the same bytes.
-Program generate(const lower::LoopNest& nest, const Schedule& schedule, const Target& target);
+/// Deterministic: the same nest, schedule and target give the same bytes. An illegal schedule is a Problem
+/// "illegal_schedule" with check()'s words.
+Result<Program> generate(const lower::LoopNest& nest, const Schedule& schedule, const Target& target);
 Program generate(const lower::LoopNest& nest, const Target& target);  ///< with the heuristic's schedule
 
 }  // namespace quarry::codegen

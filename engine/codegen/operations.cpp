@@ -226,4 +226,68 @@ std::string Operations::store(DType dtype, const std::string& pointer, const std
   return "vstore" + std::to_string(width) + "(" + to_storage(dtype, value, width) + ", 0, " + place + ")";
 }
 
+namespace {
+
+int64_t words_of(DType dtype, int64_t elements) {
+  return elements * static_cast<int64_t>(graph::byte_size(dtype)) / 4;
+}
+
+// Word number `word` of loaded words.
+std::string word_of(const std::string& words, int64_t count, int64_t word) {
+  static constexpr const char* kNames[] = {".x", ".y", ".z", ".w"};
+  return count == 1 ? words : words + kNames[word];
+}
+
+// `element` as unsigned bits, moved to its place in a word.
+std::string placed(std::string_view type, const std::string& element, int64_t shift) {
+  const std::string bits = "(uint)as_" + std::string(unsigned_type(type)) + "(" + element + ")";
+  return shift == 0 ? bits : bits + " << " + std::to_string(shift);
+}
+
+}  // namespace
+
+std::string_view Operations::words_type(DType dtype, int64_t elements) const {
+  const int64_t words = words_of(dtype, elements);
+  return words == 1 ? "uint" : words == 2 ? "WORDS2" : "WORDS4";
+}
+
+std::string Operations::load_words(DType dtype, const std::string& pointer, const std::string& index,
+                                   int64_t elements) {
+  return "LOAD_WORDS" + std::to_string(words_of(dtype, elements)) + "(" + pointer + " + (" + index + "))";
+}
+
+std::string Operations::element_of(DType dtype, const std::string& words, int64_t elements, int64_t element) const {
+  const int64_t count = words_of(dtype, elements), bytes = static_cast<int64_t>(graph::byte_size(dtype));
+  const std::string type(storage_type(dtype));
+  if (bytes == 8) {
+    const std::string low = word_of(words, count, 2 * element), high = word_of(words, count, 2 * element + 1);
+    return "as_" + type + "((ulong)" + low + " | (ulong)" + high + " << 32)";
+  }
+  const std::string word = word_of(words, count, element * bytes / 4);
+  if (bytes == 4) return "as_" + type + "(" + word + ")";
+  const int64_t shift = element * bytes % 4 * 8;
+  return "(" + type + ")(" + word + (shift == 0 ? "" : " >> " + std::to_string(shift)) + ")";
+}
+
+std::string Operations::store_words(DType dtype, const std::string& pointer, const std::string& index,
+                                    const std::vector<std::string>& stored) {
+  const auto bytes = static_cast<int64_t>(graph::byte_size(dtype));
+  const std::string_view type = storage_type(dtype);
+  std::vector<std::string> words;
+  for (size_t i = 0; i < stored.size(); ++i) {
+    const auto place = static_cast<int64_t>(i);
+    if (bytes == 8) {
+      words.push_back("(uint)as_ulong(" + stored[i] + ")");
+      words.push_back("(uint)(as_ulong(" + stored[i] + ") >> 32)");
+      continue;
+    }
+    const int64_t shift = place * bytes % 4 * 8;
+    if (shift == 0) words.emplace_back();
+    words.back() += (shift == 0 ? "" : " | ") + placed(type, stored[i], shift);
+  }
+  std::string text = "STORE_WORDS" + std::to_string(words.size()) + "(" + pointer + " + (" + index + ")";
+  for (const std::string& word : words) text += ", " + word;
+  return text + ")";
+}
+
 }  // namespace quarry::codegen

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "engine/codegen/codegen.h"
 #include "engine/codegen/helpers.h"
@@ -41,6 +42,14 @@ class Operations {
   std::string store(graph::DType dtype, const std::string& pointer, const std::string& index, const std::string& value,
                     int width);
   std::string to_storage(graph::DType dtype, const std::string& value, int width);
+
+  // GPUs move neighbouring elements as words of 4 bytes.
+  std::string_view words_type(graph::DType dtype, int64_t elements) const;
+  std::string load_words(graph::DType dtype, const std::string& pointer, const std::string& index, int64_t elements);
+  /// Element number `element` of loaded words, as stored.
+  std::string element_of(graph::DType dtype, const std::string& words, int64_t elements, int64_t element) const;
+  std::string store_words(graph::DType dtype, const std::string& pointer, const std::string& index,
+                          const std::vector<std::string>& stored);
 
  private:
   Helpers& helpers_;

@@ -22,13 +22,14 @@ constexpr char kLane[] = "0123456789abcdef";  // the names of a vector's lanes, 
 
 }  // namespace
 
-Values::Values(const Scheduled& scheduled, Operations& operations, bool wide_index)
-    : scheduled_(scheduled), operations_(operations), wide_index_(wide_index), ranges_(lower::kMaxRanges), scopes_(1) {
-  for (const auto* axes : {&scheduled.outputs, &scheduled.reduces}) {
-    for (const TiledAxis& axis : *axes) {
-      if (axis.unroll_range >= 0) unrolled_ranges_ |= uint64_t{1} << axis.unroll_range;
-    }
-  }
+Values::Values(const Scheduled& scheduled, Operations& operations, bool wide_index, bool in_words)
+    : scheduled_(scheduled),
+      operations_(operations),
+      wide_index_(wide_index),
+      in_words_(in_words),
+      ranges_(lower::kMaxRanges),
+      scopes_(1) {
+  for (const auto& [range, copies] : scheduled.copied_ranges()) copied_ranges_[range] = copies;
 }
 
 void Values::line(const std::string& text) {
@@ -54,13 +55,15 @@ void Values::bind(int range, std::string text) {
   if (range >= 0) ranges_[static_cast<size_t>(range)] = std::move(text);
 }
 
-Values::Key Values::key(ExprId id, const Copies& copies) const {
+// The copies as one number, each a digit to the base of its range. check() keeps their product far below 2^64.
+Values::Key Values::key(ExprId id, const Copies& copies, bool words) const {
   uint64_t packed = 0;
-  for (const auto& [range, copy] : copies) {
-    const int place = std::popcount(unrolled_ranges_ & ((uint64_t{1} << range) - 1));
-    if (at(id).ranges >> range & 1) packed |= static_cast<uint64_t>(copy + 1) << (16 * place);
+  for (const auto& [range, count] : copied_ranges_) {
+    const auto copy = copies.find(range);
+    const bool counts = copy != copies.end() && (at(id).ranges >> range & 1);
+    packed = packed * static_cast<uint64_t>(count + 1) + (counts ? static_cast<uint64_t>(copy->second + 1) : 0);
   }
-  return {id, packed};
+  return {id, packed, words};
 }
 
 bool Values::varies(ExprId id) const {
@@ -320,12 +323,60 @@ Printed Values::load(ExprId id, const Copies& copies) {
   const bool varying = varies(id);
   const std::string type = vector_type(compute_type(expr.dtype), width(varying));
   if (varying) return {name(type, load_varying(expr, copies)), true};
-  const std::string pointer = "read" + std::to_string(expr.x);
-  std::string text = operations_.load(expr.dtype, pointer, index(expr.a, copies).text, 1);
+  std::string text = operations_.from_storage(expr.dtype, stored_element(id, copies), 1);
   if (expr.b != kNoExpr) {
     text = condition(expr.b, copies).text + " ? " + text + " : " + operations_.literal(expr.dtype, 0);
   }
   return {name(type, text), false};
+}
+
+std::optional<Bundle> Values::bundle_of(ExprId index, DType dtype) const {
+  constexpr int64_t kMostBytes = 16, kLeastBytes = 4;
+  if (!in_words_) return std::nullopt;
+  const lower::Linear linear = scheduled_.nest.arena.linear(index);
+  for (const lower::Term& term : linear.terms) {
+    const auto copied = copied_ranges_.find(static_cast<int>(at(term.atom).x));
+    if (term.coefficient != 1 || at(term.atom).kind != Kind::Range || copied == copied_ranges_.end()) continue;
+    const int range = copied->first;
+    const auto bytes = static_cast<int64_t>(graph::byte_size(dtype));
+    const auto fits = [&](int64_t count) {
+      if (copied->second % count != 0 || linear.constant % count != 0) return false;
+      return std::all_of(linear.terms.begin(), linear.terms.end(), [&](const lower::Term& other) {
+        return other == term || (other.coefficient % count == 0 && !(at(other.atom).ranges >> range & 1));
+      });
+    };
+    for (int64_t count = kMostBytes / bytes; count > 1 && count * bytes >= kLeastBytes; count /= 2) {
+      if (fits(count)) return Bundle{range, count};
+    }
+  }
+  return std::nullopt;
+}
+
+std::string Values::stored_element(ExprId id, const Copies& copies) {
+  const Expr& expr = at(id);
+  if (const auto tile = tiles_.find(id); tile != tiles_.end()) {
+    const Staged& staged = tile->second.staged;
+    const std::string row = index(staged.row, copies).text, column = index(staged.column, copies).text;
+    return tile->second.name + "[" + row + " * " + std::to_string(staged.pitch) + " + " + column + "]";
+  }
+  const std::string pointer = "read" + std::to_string(expr.x);
+  const auto bundle = expr.b == kNoExpr ? bundle_of(expr.a, expr.dtype) : std::nullopt;
+  if (!bundle || !copies.contains(bundle->range)) return pointer + "[" + index(expr.a, copies).text + "]";
+  Copies first = copies;
+  const int64_t copy = copies.at(bundle->range), element = copy % bundle->count;
+  first[bundle->range] = copy - element;
+  const Key words_key = key(id, first, true);
+  auto known = known_.find(words_key);
+  if (known == known_.end()) {
+    const std::string words = operations_.load_words(expr.dtype, pointer, index(expr.a, first).text, bundle->count);
+    remember(words_key, {name(operations_.words_type(expr.dtype, bundle->count), words), false});
+    known = known_.find(words_key);
+  }
+  return operations_.element_of(expr.dtype, known->second.text, bundle->count, element);
+}
+
+void Values::stage(const Staged& staged, std::string tile) {
+  tiles_.insert_or_assign(staged.load, Tile{staged, std::move(tile)});
 }
 
 std::string Values::load_varying(const Expr& expr, const Copies& copies) {

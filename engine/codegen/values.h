@@ -22,9 +22,16 @@ struct Printed {
   bool varying = false;  ///< differs between lanes: a vector; else a scalar
 };
 
+/// Copies that are neighbours in memory, from one that begins at a multiple of their bytes on: `count` of them, those
+/// of `range`, are loaded or stored as words.
+struct Bundle {
+  int range;
+  int64_t count;
+};
+
 class Values {
  public:
-  Values(const Scheduled& scheduled, Operations& operations, bool wide_index);
+  Values(const Scheduled& scheduled, Operations& operations, bool wide_index, bool in_words);
 
   // Source text so far.
   void line(const std::string& text);
@@ -44,6 +51,12 @@ class Values {
   std::string name(std::string_view type, const std::string& text);  ///< a new variable
   /// If the index runs through memory lane by lane: its scalar start.
   std::optional<std::string> contiguous(lower::ExprId id, const Copies& copies);
+  /// GPUs: how elements of `dtype` at this index are loaded or stored together, 4 to 16 bytes of them.
+  std::optional<Bundle> bundle_of(lower::ExprId index, graph::DType dtype) const;
+  /// The element of a load as it is stored, not yet in its compute type.
+  std::string stored_element(lower::ExprId load, const Copies& copies);
+  /// From now on, this load's elements are read from the tile.
+  void stage(const Staged& staged, std::string tile);
 
  private:
   /// An index whose lanes lie `step` elements apart, from `start` on.
@@ -52,8 +65,13 @@ class Values {
     int64_t step;
   };
   std::optional<Run> run_of(lower::ExprId id, const Copies& copies);
-  using Key = std::pair<lower::ExprId, uint64_t>;
-  Key key(lower::ExprId id, const Copies& copies) const;
+  struct Key {
+    lower::ExprId id;
+    uint64_t copies;
+    bool words;  // of a load: all words of its bundle, and not the value
+    auto operator<=>(const Key&) const = default;
+  };
+  Key key(lower::ExprId id, const Copies& copies, bool words = false) const;
   bool varies(lower::ExprId id) const;
   int width(bool varying) const { return varying ? scheduled_.lanes : 1; }
   Printed remember(const Key& key, Printed printed);
@@ -75,12 +93,17 @@ class Values {
 
   const Scheduled& scheduled_;
   Operations& operations_;
-  bool wide_index_;
+  bool wide_index_, in_words_;
   std::vector<std::string> ranges_;
   std::map<Key, Printed> known_;
   std::vector<std::vector<Key>> scopes_;
   std::string text_;
-  uint64_t unrolled_ranges_ = 0;
+  std::map<int, int64_t> copied_ranges_;  // range -> copies
+  struct Tile {
+    Staged staged;
+    std::string name;
+  };
+  std::map<lower::ExprId, Tile> tiles_;
   int names_ = 0;
 };
 

@@ -31,6 +31,7 @@ std::vector<std::string> files_of(const std::vector<NamedNest>& set, const codeg
   std::vector<std::string> files;
   for (size_t i = 0; i < set.size(); ++i) {
     const codegen::Program program = codegen::generate(set[i].nest, target);
+
     REQUIRE(program.source.starts_with(prelude));
     if (i % kKernelsAFile == 0) files.push_back(prelude);
     const std::string number = std::to_string(i);

@@ -1,7 +1,10 @@
 #include "tests/codegen/kernel_set.h"
 
+#include <bit>
+#include <cstring>
 #include <stdexcept>
 
+#include "engine/graph/number.h"
 #include "engine/lower/lower.h"
 #include "tests/graph/random_graph.h"
 
@@ -69,6 +72,26 @@ Graph transpose(DType dtype, int64_t rows, int64_t columns) {
   Builder b;
   b.output("out", b.permute(b.input("x", dtype, Shape{rows, columns}), Shape{1, 0}));
   return finished(b);
+}
+
+std::vector<std::byte> whole_numbers(DType dtype, int64_t elements) {
+  const auto bytes = static_cast<size_t>(graph::byte_size(dtype));
+  std::vector<std::byte> numbers(static_cast<size_t>(elements) * bytes);
+  for (size_t i = 0; i < static_cast<size_t>(elements); ++i) {
+    const uint64_t bits =
+        graph::cast_bits(DType::F64, dtype, std::bit_cast<uint64_t>(static_cast<double>(i * 7 % 5) - 2));
+    std::memcpy(numbers.data() + i * bytes, &bits, bytes);
+  }
+  return numbers;
+}
+
+std::vector<std::vector<std::byte>> reads_of(const Graph& graph,
+                                             const std::map<std::string, std::vector<std::byte>>& inputs) {
+  const auto normal = std::make_shared<const graph::NormalGraph>(graph::normalise(graph));
+  std::vector<std::vector<std::byte>> reads;
+  const auto kernels = lower::partition(normal, {});
+  for (const NodeId id : kernels.at(0).reads) reads.push_back(inputs.at(std::string(normal->graph.input_name(id))));
+  return reads;
 }
 
 namespace {

@@ -2,6 +2,7 @@
 // graphs.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -31,5 +32,11 @@ graph::Graph contraction(graph::DType dtype, int64_t m, int64_t n, int64_t k, bo
                          bool right_transposed);
 graph::Graph reduction(graph::Op op, graph::DType dtype, std::vector<int64_t> shape, int64_t axis, bool exp_first);
 graph::Graph transpose(graph::DType dtype, int64_t rows, int64_t columns);
+
+/// Small whole numbers, so that sums are exact in any order.
+std::vector<std::byte> whole_numbers(graph::DType dtype, int64_t elements);
+/// The inputs in the order in which the graph's one kernel reads them.
+std::vector<std::vector<std::byte>> reads_of(const graph::Graph& graph,
+                                             const std::map<std::string, std::vector<std::byte>>& inputs);
 
 }  // namespace quarry::test

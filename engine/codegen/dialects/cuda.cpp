@@ -23,12 +23,46 @@ constexpr std::string_view kWords = R"(#if defined(__clang__)
 #define GROUP_ITEM q_group_item()
 #define SYNCHRONISE q_synchronise()
 #define LOOP _Pragma("unroll 4") for
+#define WORDS2 q_words2
+#define WORDS4 q_words4
+#define LOAD_WORDS1(p) q_load_words1(p)
+#define LOAD_WORDS2(p) q_load_words2(p)
+#define LOAD_WORDS4(p) q_load_words4(p)
+#define STORE_WORDS1(p, a) q_store_words1(p, a)
+#define STORE_WORDS2(p, a, b) q_store_words2(p, a, b)
+#define STORE_WORDS4(p, a, b, c, d) q_store_words4(p, a, b, c, d)
+#define SHUFFLE_XOR(x, mask) q_shuffle_xor(x, mask)
 )";
 
 constexpr std::string_view kFunctions =
     R"(HELPER uint q_group_item() { uint r; asm("mov.u32 %0, %%tid.x;" : "=r"(r)); return r; }
 HELPER uint q_group_number() { uint r; asm("mov.u32 %0, %%ctaid.x;" : "=r"(r)); return r; }
 HELPER void q_synchronise() { asm volatile("bar.sync 0;" ::: "memory"); }
+HELPER uint q_exchange(uint x, int mask) {
+  uint r;
+  asm volatile("shfl.sync.bfly.b32 %0, %1, %2, 31, 0xffffffff;" : "=r"(r) : "r"(x), "r"(mask));
+  return r;
+}
+struct q_words2 { uint x, y; };
+struct q_words4 { uint x, y, z, w; };
+HELPER uint q_load_words1(const void* p) { uint r; asm("ld.global.nc.b32 %0, [%1];" : "=r"(r) : "l"(p)); return r; }
+HELPER q_words2 q_load_words2(const void* p) {
+  q_words2 r;
+  asm("ld.global.nc.v2.b32 {%0, %1}, [%2];" : "=r"(r.x), "=r"(r.y) : "l"(p));
+  return r;
+}
+HELPER q_words4 q_load_words4(const void* p) {
+  q_words4 r;
+  asm("ld.global.nc.v4.b32 {%0, %1, %2, %3}, [%4];" : "=r"(r.x), "=r"(r.y), "=r"(r.z), "=r"(r.w) : "l"(p));
+  return r;
+}
+HELPER void q_store_words1(void* p, uint a) { asm volatile("st.global.b32 [%0], %1;" ::"l"(p), "r"(a)); }
+HELPER void q_store_words2(void* p, uint a, uint b) {
+  asm volatile("st.global.v2.b32 [%0], {%1, %2};" ::"l"(p), "r"(a), "r"(b));
+}
+HELPER void q_store_words4(void* p, uint a, uint b, uint c, uint d) {
+  asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(p), "r"(a), "r"(b), "r"(c), "r"(d));
+}
 HELPER float q_magnitude_of(float x) { float r; asm("abs.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
 HELPER double q_magnitude_of(double x) { double r; asm("abs.f64 %0, %1;" : "=d"(r) : "d"(x)); return r; }
 HELPER float q_nearest_even(float x) { float r; asm("cvt.rni.f32.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
@@ -86,7 +120,8 @@ constexpr NativeHelper kNatives[] = {
 }  // namespace
 
 DialectText cuda_text() {
-  static const std::string prelude = std::string(kWords) + std::string(kScalarFunctions) + std::string(kFunctions);
+  static const std::string prelude =
+      std::string(kWords) + std::string(kScalarFunctions) + std::string(kFunctions) + std::string(kExchanges);
   return {.prelude = prelude, .natives = kNatives, .has_first_group = true};
 }
 

@@ -60,4 +60,16 @@ template <class T> HELPER T q_greatest(T a, T b) { return a < b ? b : a; }
 #define NAN as_float(0x7fc00000u)
 )";
 
+const std::string_view kExchanges =
+    R"(HELPER int q_shuffle_xor(int x, int mask) { return (int)q_exchange((uint)x, mask); }
+HELPER float q_shuffle_xor(float x, int mask) { return as_float(q_exchange(as_uint(x), mask)); }
+HELPER uchar q_shuffle_xor(uchar x, int mask) { return (uchar)q_exchange(x, mask); }
+HELPER char q_shuffle_xor(char x, int mask) { return (char)q_exchange((uint)x, mask); }
+HELPER long q_shuffle_xor(long x, int mask) {
+  const ulong low = q_exchange((uint)x, mask), high = q_exchange((uint)((ulong)x >> 32), mask);
+  return (long)(low | high << 32);
+}
+HELPER double q_shuffle_xor(double x, int mask) { return as_double(q_shuffle_xor(as_long(x), mask)); }
+)";
+
 }  // namespace quarry::codegen

@@ -17,6 +17,15 @@ constexpr std::string_view kWords =
 #define GROUP_ITEM q_group_item()
 #define SYNCHRONISE q_synchronise()
 #define LOOP _Pragma("nounroll") for
+#define WORDS2 q_words2
+#define WORDS4 q_words4
+#define LOAD_WORDS1(p) q_load_words1(p)
+#define LOAD_WORDS2(p) q_load_words2(p)
+#define LOAD_WORDS4(p) q_load_words4(p)
+#define STORE_WORDS1(p, a) q_store_words1(p, a)
+#define STORE_WORDS2(p, a, b) q_store_words2(p, a, b)
+#define STORE_WORDS4(p, a, b, c, d) q_store_words4(p, a, b, c, d)
+#define SHUFFLE_XOR(x, mask) q_shuffle_xor(x, mask)
 )";
 
 constexpr std::string_view kFunctions = R"(HELPER uint q_group_item() { return __builtin_amdgcn_workitem_id_x(); }
@@ -25,6 +34,18 @@ HELPER void q_synchronise() {
   __builtin_amdgcn_s_barrier();
   __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "workgroup");
 }
+HELPER uint q_exchange(uint x, int mask) {
+  const int lane = __builtin_amdgcn_mbcnt_hi(~0u, __builtin_amdgcn_mbcnt_lo(~0u, 0u));
+  return (uint)__builtin_amdgcn_ds_bpermute((lane ^ mask) << 2, (int)x);
+}
+typedef uint q_words2 __attribute__((ext_vector_type(2)));
+typedef uint q_words4 __attribute__((ext_vector_type(4)));
+HELPER uint q_load_words1(const void* p) { return *(const uint*)p; }
+HELPER q_words2 q_load_words2(const void* p) { return *(const q_words2*)p; }
+HELPER q_words4 q_load_words4(const void* p) { return *(const q_words4*)p; }
+HELPER void q_store_words1(void* p, uint a) { *(uint*)p = a; }
+HELPER void q_store_words2(void* p, uint a, uint b) { *(q_words2*)p = q_words2{a, b}; }
+HELPER void q_store_words4(void* p, uint a, uint b, uint c, uint d) { *(q_words4*)p = q_words4{a, b, c, d}; }
 HELPER float q_magnitude_of(float x) { return __builtin_fabsf(x); }
 HELPER double q_magnitude_of(double x) { return __builtin_fabs(x); }
 HELPER float q_nearest_even(float x) { return __builtin_rintf(x); }
@@ -53,7 +74,8 @@ constexpr NativeHelper kNatives[] = {
 }  // namespace
 
 DialectText hip_text() {
-  static const std::string prelude = std::string(kWords) + std::string(kScalarFunctions) + std::string(kFunctions);
+  static const std::string prelude =
+      std::string(kWords) + std::string(kScalarFunctions) + std::string(kFunctions) + std::string(kExchanges);
   return {.prelude = prelude, .natives = kNatives, .has_first_group = true};
 }
 

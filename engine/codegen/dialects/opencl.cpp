@@ -16,6 +16,14 @@ DialectText opencl_text() {
 #define GROUP_ITEM get_local_id(0)
 #define SYNCHRONISE barrier(CLK_LOCAL_MEM_FENCE)
 #define LOOP for
+#define WORDS2 uint2
+#define WORDS4 uint4
+#define LOAD_WORDS1(p) (*(__global const uint*)(p))
+#define LOAD_WORDS2(p) (*(__global const uint2*)(p))
+#define LOAD_WORDS4(p) (*(__global const uint4*)(p))
+#define STORE_WORDS1(p, a) *(__global uint*)(p) = (a)
+#define STORE_WORDS2(p, a, b) *(__global uint2*)(p) = (uint2)(a, b)
+#define STORE_WORDS4(p, a, b, c, d) *(__global uint4*)(p) = (uint4)(a, b, c, d)
 )",
           .natives = {},
           .has_first_group = false};
