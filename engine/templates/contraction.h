@@ -25,7 +25,7 @@ struct OperandView {
 /// result[offset + m * m_stride + n * n_stride + ..] = round(SUM_k left[m, k] * right[n, k]), in f32, rounded once to
 /// the result's dtype.
 struct ContractionProblem {
-  graph::DType operand;          ///< bf16 or f16, of both sides
+  graph::DType operand;          ///< bf16, f16 or f32, of both sides. f32 is computed by six products of bf16 parts
   graph::DType result;           ///< bf16, f16 or f32
   std::vector<int64_t> batches;  ///< extents of the batch axes, outermost first; an argument moves along 3 at most
   int64_t m, n, k;

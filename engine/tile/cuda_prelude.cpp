@@ -131,4 +131,131 @@ DEVICE u32 count_up(u32* counter) {
 }
 )";
 
+// Of programs that split f32 numbers. Tiles of 128 x 32 numbers have rows of 128 bytes; a transposed one is boxes of
+// 32 x 32 with k down the rows. Planes have rows of 64 bytes, 8,192 bytes each.
+const char* const kCudaSplitPrelude = R"(DEVICE void warp_sync() { asm volatile("bar.warp.sync -1;" ::: "memory"); }
+DEVICE float low_part(u32 p) {
+  float r;
+  asm("{ .reg .b32 t; shl.b32 t, %1, 16; mov.b32 %0, t; }" : "=f"(r) : "r"(p));
+  return r;
+}
+DEVICE float high_part(u32 p) {
+  float r;
+  asm("{ .reg .b32 t; and.b32 t, %1, 0xffff0000; mov.b32 %0, t; }" : "=f"(r) : "r"(p));
+  return r;
+}
+// Adds a set bit to `infinite` where a first part has the exponent of infinities and NaNs.
+DEVICE void split(float x, float y, u32& p0, u32& p1, u32& p2, u32& infinite) {
+  p0 = pack_bf16(x, y);
+  infinite |= ((p0 & 0x7f807f80) + 0x00800080) & 0x80008000;
+  const float x1 = x - low_part(p0), y1 = y - high_part(p0);
+  p1 = pack_bf16(x1, y1);
+  p2 = pack_bf16(x1 - low_part(p1), y1 - high_part(p1));
+}
+DEVICE void load_four(u32 from, float* v) {
+  asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
+    : "=f"(v[0]), "=f"(v[1]), "=f"(v[2]), "=f"(v[3]) : "r"(from) : "memory");
+}
+DEVICE void load_two(u32 from, float& x, float& y) {
+  asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(x), "=f"(y) : "r"(from) : "memory");
+}
+DEVICE float load_one(u32 from) {
+  float v;
+  asm volatile("ld.shared.f32 %0, [%1];" : "=f"(v) : "r"(from) : "memory");
+  return v;
+}
+DEVICE u32 transposed_address(u32 raw, u32 row, u32 k) {
+  return raw + (row / 32) * 4096 + k * 128 + ((((row & 31) / 4) ^ (k & 7)) << 4) + (row & 3) * 4;
+}
+template <int TRANSPOSED>
+DEVICE void split_row(u32 raw, u32 planes, u32 flag, u32 row, u32 lane) {
+  u32 infinite = 0;
+#pragma unroll
+  for (u32 q = 0; q < 4; ++q) {
+    float v[8];
+    if (TRANSPOSED) {
+#pragma unroll
+      for (u32 e = 0; e < 8; ++e) v[e] = load_one(transposed_address(raw, row, 8 * q + e));
+    } else {
+      load_four(raw + row * 128 + (((2 * q) ^ (row & 7)) << 4), v);
+      load_four(raw + row * 128 + (((2 * q + 1) ^ (row & 7)) << 4), v + 4);
+    }
+    u32 p[3][4];
+#pragma unroll
+    for (int e = 0; e < 4; ++e) split(v[2 * e], v[2 * e + 1], p[0][e], p[1][e], p[2][e], infinite);
+    const u32 to = planes + row * 64 + ((q ^ ((row >> 1) & 3)) << 4);
+#pragma unroll
+    for (int i = 0; i < 3; ++i) {
+      asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};"
+        :: "r"(to + i * 8192), "r"(p[i][0]), "r"(p[i][1]), "r"(p[i][2]), "r"(p[i][3]) : "memory");
+    }
+  }
+  u32 any;
+  asm volatile("{ .reg .pred q; setp.ne.u32 q, %1, 0; vote.sync.any.pred q, q, -1; selp.u32 %0, 1, 0, q; }"
+    : "=r"(any) : "r"(infinite));
+  if (lane == 0) store_shared(flag + 16 * (row / 32), any);
+}
+// The 16 rows of a warp as wgmma takes its left operand from registers: left[part][slice][register].
+template <int TRANSPOSED>
+DEVICE u32 split_left(u32 raw, u32 row, u32 lane, u32 (&left)[3][2][4]) {
+  u32 infinite = 0;
+  // Of element e: row + 8 (e & 1), k + 8 (e >> 1). What depends on the thread is the same for all slices.
+  const u32 k = 2 * (lane & 3), first = transposed_address(raw, row, k), second = transposed_address(raw, row, k + 1);
+  const u32 third = transposed_address(raw, row + 8, k), fourth = transposed_address(raw, row + 8, k + 1);
+#pragma unroll
+  for (int h = 0; h < 2; ++h) {
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+      float x, y;
+      if (TRANSPOSED) {
+        const u32 down = (16 * h + 8 * (e >> 1)) * 128;
+        x = load_one((e & 1 ? third : first) + down);
+        y = load_one((e & 1 ? fourth : second) + down);
+      } else {
+        load_two(raw + row * 128 + (e & 1) * 1024 + (((4 * h + 2 * (e >> 1) + ((lane & 3) >> 1)) ^ (row & 7)) << 4) +
+                     (lane & 1) * 8, x, y);
+      }
+      split(x, y, left[0][h][e], left[1][h][e], left[2][h][e], infinite);
+    }
+  }
+  return infinite;
+}
+// Whether it is so in any thread of the warpgroup: wgmma asks that all four warps go the same way.
+DEVICE bool any_of_group(u32 group, bool here) {
+  u32 r;
+  asm volatile("{ .reg .pred p, q; setp.ne.u32 p, %1, 0; barrier.cta.red.or.pred q, %2, 128, p; selp.u32 %0, 1, 0, q; }"
+    : "=r"(r) : "r"((u32)here), "r"(group) : "memory");
+  return r != 0;
+}
+#define PRODUCT(i, j) \
+  _Pragma("unroll") for (int h = 0; h < 2; ++h) { \
+    mma_left(sum, left[i][h], describe(planes + j * 8192 + 32 * h, 512, 512, 2), keep); \
+    keep = 1; \
+  }
+#define CORRECTIONS PRODUCT(2, 0) PRODUCT(0, 2) PRODUCT(1, 1) PRODUCT(1, 0) PRODUCT(0, 1)
+#define SIX_PRODUCTS(count) \
+  DEVICE void six_products(float* sum, const u32 (&left)[3][2][4], u32 planes, u32 flags, u32 infinite, u32 group) { \
+    const u32 noted = load_shared(flags) | load_shared(flags + 16) | load_shared(flags + 32) | load_shared(flags + 48); \
+    const bool odd = any_of_group(group, (infinite | noted) != 0); \
+    int keep = 0; \
+    if (odd) { \
+      mma_fence(); \
+      CORRECTIONS \
+      mma_commit(); \
+      MMA_WAIT(0); \
+      _Pragma("unroll") for (int i = 0; i < count; ++i) if (!(sum[i] - sum[i] == 0.0f)) sum[i] = 0; \
+      mma_fence(); \
+      PRODUCT(0, 0) \
+      mma_commit(); \
+      MMA_WAIT(0); \
+      return; \
+    } \
+    mma_fence(); \
+    CORRECTIONS \
+    PRODUCT(0, 0) \
+    mma_commit(); \
+    MMA_WAIT(0); \
+  }
+)";
+
 }  // namespace quarry::tile

@@ -70,7 +70,8 @@ class Block {
     for (const Ring& ring : program_.rings) {
       first_barrier_.push_back(static_cast<int>(barriers_.size()));
       for (int stage = 0; stage < ring.stages; ++stage) {
-        barriers_.push_back({1, 1, 0, 0, nothing, nothing});
+        const int producers = std::max(1, ring.producer_warps);
+        barriers_.push_back({producers, producers, 0, 0, nothing, nothing});
         barriers_.push_back({ring.consumer_warps, ring.consumer_warps, 0, 0, nothing, nothing});
       }
     }
@@ -82,7 +83,7 @@ class Block {
     for (int w = 0; w < role.warps; ++w) {
       Warp warp;
       warp.role = &role;
-      if (w == 0 || !role.one_thread) lay_out(role.body, warp.steps);
+      lay_out(role.body, w, warp.steps);
       warp.group = w / 4;
       warp.ranges.resize(program_.extents.size());
       if (role.group_range >= 0) warp.ranges[static_cast<size_t>(role.group_range)] = warp.group;
@@ -124,6 +125,7 @@ class Block {
   }
 
   bool take(Warp&, int, const Step&, const Role&) { return true; }
+  bool take(Warp&, int, const Step&, const Thread&) { return true; }
 
   bool take(Warp& warp, int, const Step& next, const Tiles& tiles) {
     const int64_t total = tiles.batches * tiles.m * tiles.n * tiles.parts;
@@ -207,6 +209,14 @@ class Block {
     --at.pending;
     if (at.pending < 0)
       fail("a stage of " + program_.rings[static_cast<size_t>(release.ring)].name + " is released twice");
+    at.complete_if_done();
+    return advance(warp);
+  }
+
+  bool take(Warp& warp, int, const Step&, const Arrive& arrive) {
+    Barrier& at = barrier(arrive.ring, warp.stage[static_cast<size_t>(arrive.ring)], Side::Full);
+    join(at.gathering, warp.clock);
+    --at.pending;
     at.complete_if_done();
     return advance(warp);
   }
@@ -297,6 +307,111 @@ class Block {
       }
     }
     state.busy = warp.groups + 1;
+    return advance(warp);
+  }
+
+  int64_t slot_address(const Warp& warp, int memory) const {
+    const Memory& of = program_.memories[static_cast<size_t>(memory)];
+    const int slot = of.ring >= 0 ? warp.stage[static_cast<size_t>(of.ring)] : 0;
+    return layout_.memories[static_cast<size_t>(memory)] + slot * of.slot_bytes();
+  }
+  Access touch(Warp& warp, int number) {
+    const Access access{actors_.warp(number), ++warp.accesses};
+    warp.clock[static_cast<size_t>(access.actor)] = access.time;
+    return access;
+  }
+
+  // Number k of a row of a tile that is to be split.
+  float raw(Warp& warp, Access access, int memory, bool transposed, int64_t row, int64_t k) {
+    const Memory& of = program_.memories[static_cast<size_t>(memory)];
+    const int64_t plain = transposed ? (row / 32 * 32 + k) * 128 + row % 32 * 4 : row * 128 + k * 4;
+    const int64_t address = swizzled(of.swizzle, static_cast<uint32_t>(slot_address(warp, memory) + plain));
+    fail_if(shared_.read(access, warp.clock, address, 4), of.name);
+    float value;
+    std::memcpy(&value, shared_.bytes() + address, sizeof value);
+    return value;
+  }
+
+  bool take(Warp& warp, int number, const Step&, const SplitTile& split) {
+    const Access access = touch(warp, number);
+    const Memory& planes = program_.memories[static_cast<size_t>(split.planes)];
+    uint32_t infinite = 0;
+    for (int64_t row = number % 4 * kLanes; row < number % 4 * kLanes + kLanes; ++row) {
+      for (int64_t k = 0; k < kSplitDepth; ++k) {
+        const Parts parts = split_bf16(raw(warp, access, split.memory, split.transposed, row, k));
+        infinite |= !parts.finite();
+        for (size_t part = 0; part < 3; ++part) {
+          const int64_t plain = static_cast<int64_t>(part) * kPlaneBytes + row * 64 + k * 2;
+          const int64_t address =
+              swizzled(planes.swizzle, static_cast<uint32_t>(slot_address(warp, split.planes) + plain));
+          fail_if(shared_.write(access, warp.clock, address, 2), planes.name);
+          std::memcpy(shared_.bytes() + address, &parts.bits[part], 2);
+        }
+      }
+    }
+    const int64_t flag = slot_address(warp, split.flags) + number % 4 * kFlagBytes;
+    fail_if(shared_.write(access, warp.clock, flag, 4), "flags");
+    std::memcpy(shared_.bytes() + flag, &infinite, 4);
+    return advance(warp);
+  }
+
+  bool take(Warp& warp, int number, const Step&, const SplitLeft& split) {
+    const Access access = touch(warp, number);
+    const int64_t first = index(warp, split.row) + number % 4 * 16;
+    warp.left.assign(static_cast<size_t>(3 * 16 * kSplitDepth), {});
+    warp.left_infinite = false;
+    for (int64_t row = 0; row < 16; ++row) {
+      for (int64_t k = 0; k < kSplitDepth; ++k) {
+        const Parts parts = split_bf16(raw(warp, access, split.memory, split.transposed, first + row, k));
+        warp.left_infinite |= !parts.finite();
+        for (size_t part = 0; part < 3; ++part) {
+          warp.left[(part * 16 + static_cast<size_t>(row)) * kSplitDepth + static_cast<size_t>(k)] =
+              factor(graph::DType::BF16, parts.bits[part]);
+        }
+      }
+    }
+    return advance(warp);
+  }
+
+  bool take(Warp& warp, int number, const Step&, const SixProducts& six) {
+    const int64_t columns = program_.fragments[static_cast<size_t>(six.fragment)].columns;
+    const Memory& planes = program_.memories[static_cast<size_t>(six.planes)];
+    FragmentState& state = registers(warp, number, six.fragment);
+    std::vector<Factor> right(static_cast<size_t>(3 * columns * kSplitDepth));
+    for (int64_t i = 0; i < static_cast<int64_t>(right.size()); ++i) {
+      const int64_t part = i / (columns * kSplitDepth), rest = i % (columns * kSplitDepth);
+      const int64_t plain = part * kPlaneBytes + rest / kSplitDepth * 64 + rest % kSplitDepth * 2;
+      const int64_t address = swizzled(planes.swizzle, static_cast<uint32_t>(slot_address(warp, six.planes) + plain));
+      fail_if(shared_.read({actors_.matrix(number), warp.groups + 1}, warp.clock, address, 2), planes.name);
+      uint16_t bits;
+      std::memcpy(&bits, shared_.bytes() + address, 2);
+      right[static_cast<size_t>(i)] = factor(graph::DType::BF16, bits);
+    }
+    const Access access = touch(warp, number);
+    const int64_t flag = slot_address(warp, six.flags);
+    fail_if(shared_.read(access, warp.clock, flag, 4 * kFlagBytes), "flags");
+    bool infinite = warp.left_infinite;
+    for (int64_t w = 0; w < 4; ++w) infinite |= shared_.bytes()[flag + w * kFlagBytes] != 0;
+    const MatrixRow& row =
+        matrix_rows()[static_cast<size_t>(program_.fragments[static_cast<size_t>(six.fragment)].row)];
+    for (int64_t i = 0; i < 16; ++i) {
+      for (int64_t j = 0; j < columns; ++j) {
+        const Place place = place_of(row.c, number % 4 * 16 + i, j);
+        state.values[static_cast<size_t>(place.reg * kLanes + place.lane)] =
+            six_products(std::span(warp.left).subspan(static_cast<size_t>(i * kSplitDepth)), 16 * kSplitDepth,
+                         std::span(right).subspan(static_cast<size_t>(j * kSplitDepth)),
+                         static_cast<size_t>(columns * kSplitDepth), infinite);
+      }
+    }
+    ++warp.groups;
+    warp.clock[static_cast<size_t>(actors_.matrix(number))] = warp.groups;
+    return advance(warp);
+  }
+
+  bool take(Warp& warp, int number, const Step&, const AddFragment& add) {
+    FragmentState &to = registers(warp, number, add.to), &from = registers(warp, number, add.from);
+    for (size_t i = 0; i < to.values.size(); ++i) to.values[i] += from.values[i];
+    to.settled = false;
     return advance(warp);
   }
 

@@ -5,17 +5,19 @@
 
 namespace quarry::tile {
 
-void lay_out(const Body& body, std::vector<Step>& steps) {
+void lay_out(const Body& body, int warp, std::vector<Step>& steps) {
   for (const Statement& statement : body) {
     std::visit(
         [&](const auto& is) {
-          if constexpr (requires { is.body; }) {
+          if constexpr (std::is_same_v<std::decay_t<decltype(is)>, Thread>) {
+            if (is.warp == warp) lay_out(is.body, warp, steps);
+          } else if constexpr (requires { is.body; }) {
             if constexpr (std::is_same_v<std::decay_t<decltype(is)>, JoinParts>) {
               steps.push_back({Step::What::Arrive, &statement});
             }
             const size_t open = steps.size();
             steps.push_back({Step::What::Open, &statement});
-            lay_out(is.body, steps);
+            lay_out(is.body, warp, steps);
             steps.push_back({Step::What::Close, &statement, open});
             steps[open].jump = steps.size();
           } else {

@@ -18,8 +18,9 @@ struct Step {
   size_t jump = 0;  ///< of Open: behind its Close; of Close: its Open
 };
 
-/// The statements of a role in order; those with a body are opened and closed.
-void lay_out(const Body& body, std::vector<Step>& steps);
+/// The statements that a warp of a role runs, in order; those with a body are opened and closed. A Thread is its
+/// warp's.
+void lay_out(const Body& body, int warp, std::vector<Step>& steps);
 
 /// An mbarrier, or a barrier of a warpgroup (bytes stay 0).
 struct Barrier {
@@ -59,6 +60,8 @@ struct Warp {
   std::vector<int> stage;      ///< by ring
   std::vector<uint32_t> turn;  ///< by ring: how often it went round
   std::vector<FragmentState> fragments;
+  std::vector<Factor> left;  ///< of SplitLeft: part, row, k
+  bool left_infinite = false;
   Clock clock;
   uint32_t accesses = 0, groups = 0, bulk = 0;
   uint32_t sync_phase = 0;

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
+
+#include "engine/graph/number.h"
 
 namespace quarry::tile {
 
@@ -101,6 +104,31 @@ float aligned_sum(graph::DType dtype, float c, std::span<const Factor> a, std::s
     if (product != 0) sum += shifted(product, a[i].exponent + b[i].exponent - 2 * fraction - unit);
   }
   return truncated(sum, unit);
+}
+
+Parts split_bf16(float value) {
+  Parts parts{};
+  for (uint16_t& bits : parts.bits) {
+    bits =
+        static_cast<uint16_t>(graph::cast_bits(graph::DType::F32, graph::DType::BF16, std::bit_cast<uint32_t>(value)));
+    value -= std::bit_cast<float>(uint32_t{bits} << 16);
+  }
+  return parts;
+}
+
+float six_products(std::span<const Factor> left, size_t left_plane, std::span<const Factor> right, size_t right_plane,
+                   bool infinite) {
+  constexpr size_t kDepth = 32, kBlock = 16;
+  float sum = 0;
+  for (size_t product = 0; product < std::size(kSixProducts); ++product) {
+    const auto [i, j] = kSixProducts[product];
+    if (infinite && product + 1 == std::size(kSixProducts) && !std::isfinite(sum)) sum = 0;
+    for (size_t k = 0; k < kDepth; k += kBlock) {
+      sum = aligned_sum(graph::DType::BF16, sum, left.subspan(static_cast<size_t>(i) * left_plane + k, kBlock),
+                        right.subspan(static_cast<size_t>(j) * right_plane + k, kBlock));
+    }
+  }
+  return sum;
 }
 
 }  // namespace quarry::tile

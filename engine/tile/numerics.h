@@ -30,4 +30,19 @@ Factor factor(graph::DType dtype, uint16_t bits);
 /// of nothing but zeros is +0.
 float aligned_sum(graph::DType dtype, float c, std::span<const Factor> a, std::span<const Factor> b);
 
+/// The three bf16 parts of an f32: each is what is left, rounded to nearest even.
+struct Parts {
+  uint16_t bits[3];
+  bool finite() const { return (bits[0] & 0x7f80) != 0x7f80; }
+};
+Parts split_bf16(float value);
+
+/// The order in which products of parts are added: the smallest first.
+inline constexpr int kSixProducts[6][2] = {{2, 0}, {0, 2}, {1, 1}, {1, 0}, {0, 1}, {0, 0}};
+
+/// The sum of the six products of 32 numbers each as matrix units compute it, in blocks of 16. Part p of number k is
+/// left[p * left_plane + k]. If `infinite`, the sum of all but the last product counts as 0 where it is not finite.
+float six_products(std::span<const Factor> left, size_t left_plane, std::span<const Factor> right, size_t right_plane,
+                   bool infinite);
+
 }  // namespace quarry::tile

@@ -37,7 +37,8 @@ class Printer {
     }
     for (const Ring& ring : program_.rings) {
       text_ += "ring " + ring.name + ": " + std::to_string(ring.stages) + " stages, emptied by " +
-               std::to_string(ring.consumer_warps) + " warps\n";
+               std::to_string(ring.consumer_warps) + " warps" +
+               (ring.producer_warps ? ", filled by " + std::to_string(ring.producer_warps) : "") + "\n";
     }
     for (const Fragment& fragment : program_.fragments) {
       const MatrixRow& row = matrix_rows()[static_cast<size_t>(fragment.row)];
@@ -86,11 +87,12 @@ class Printer {
 
   void print(const Role& role) {
     nested("role " + role.name + " (warps " + std::to_string(role.first_warp) + ".." +
-               std::to_string(role.first_warp + role.warps - 1) + (role.one_thread ? ", one thread" : "") +
+               std::to_string(role.first_warp + role.warps - 1) +
                (role.group_range >= 0 ? ", group " + range(role.group_range) : "") + "): registers " +
                std::to_string(role.registers),
            role.body);
   }
+  void print(const Thread& thread) { nested("one thread of warp " + std::to_string(thread.warp), thread.body); }
   void print(const Tiles& tiles) {
     nested("tiles " + range(tiles.batch_range) + " < " + std::to_string(tiles.batches) + ", " + range(tiles.m_range) +
                " < " + std::to_string(tiles.m) + ", " + range(tiles.n_range) + " < " + std::to_string(tiles.n) + ", " +
@@ -114,6 +116,18 @@ class Printer {
     line("release " + ring(release.ring) + " lag " + std::to_string(release.lag) +
          (release.unless_first >= 0 ? " unless " + range(release.unless_first) + " is 0" : ""));
   }
+  void print(const Arrive& arrive) { line("arrive " + ring(arrive.ring)); }
+  void print(const SplitTile& split) {
+    line("split " + memory(split.memory) + (split.transposed ? " transposed" : "") + " into " + memory(split.planes) +
+         ", " + memory(split.flags));
+  }
+  void print(const SplitLeft& split) {
+    line("split left " + memory(split.memory) + "(" + expr(split.row) + (split.transposed ? ", transposed)" : ")"));
+  }
+  void print(const SixProducts& six) {
+    line("six products " + fragment(six.fragment) + " = left x " + memory(six.planes) + " by " + memory(six.flags));
+  }
+  void print(const AddFragment& add) { line("add " + fragment(add.to) + " += " + fragment(add.from)); }
   void print(const Advance& on) { line("advance " + ring(on.ring)); }
   void print(const Zero& zero) { line("zero " + fragment(zero.fragment)); }
   std::string operand(const Operand& operand) const {

@@ -31,7 +31,8 @@ class Cuda {
     depth_ = 1;
     set_up();
     body(program_.body);
-    kernel_.text = kCudaPrelude + mma_functions() + head() + text_ + "}\n";
+    kernel_.text =
+        kCudaPrelude + std::string(six_columns_ ? kCudaSplitPrelude : "") + mma_functions() + head() + text_ + "}\n";
     return std::move(kernel_);
   }
 
@@ -69,7 +70,8 @@ class Cuda {
     for (size_t i = 0; i < program_.rings.size(); ++i) {
       const Ring& ring = program_.rings[i];
       open("for (int i = 0; i < " + text_of(ring.stages) + "; ++i)");
-      line("barrier_init(base + " + text_of(layout_.rings[i]) + " + 16 * i, 1);");
+      line("barrier_init(base + " + text_of(layout_.rings[i]) + " + 16 * i, " +
+           text_of(std::max(1, ring.producer_warps)) + ");");
       line("barrier_init(base + " + text_of(layout_.rings[i] + 8) + " + 16 * i, " + text_of(ring.consumer_warps) +
            ");");
       close();
@@ -144,6 +146,10 @@ class Cuda {
     return "base + " + text_of(layout_.memories[at]) + " + " + slot + " * " +
            text_of(program_.memories[at].slot_bytes());
   }
+  /// Of the current stage of its ring.
+  std::string slot_at(int memory) const {
+    return slot_address(memory, stage(program_.memories[static_cast<size_t>(memory)].ring));
+  }
   std::string barrier(int ring, Side side) const {
     const int64_t offset = layout_.rings[static_cast<size_t>(ring)] + (side == Side::Empty ? 8 : 0);
     return "base + " + text_of(offset) + " + 16 * " + stage(ring);
@@ -183,14 +189,19 @@ class Cuda {
       line("int s" + n + " = 0;");
       line("u32 phase" + n + " = 0, held" + n + " = 0;");
     }
+    role_ = &role;
     std::set<int> used;
     for_each(role.body, [&](const Statement& statement) {
-      if (const auto* mma = std::get_if<Mma>(&statement.is)) used.insert(mma->fragment);
+      if (const auto* zero = std::get_if<Zero>(&statement.is)) used.insert(zero->fragment);
+      if (const auto* six = std::get_if<SixProducts>(&statement.is)) used.insert(six->fragment);
     });
     for (int number : used) line("float " + fragment(number) + "[" + text_of(registers(number)) + "];");
-    if (role.one_thread) open("if (thread == " + text_of(32 * role.first_warp) + ")");
     body(role.body);
-    if (role.one_thread) close();
+    close();
+  }
+  void print(const Thread& thread) {
+    open("if (thread == " + text_of(32 * (role_->first_warp + thread.warp)) + ")");
+    body(thread.body);
     close();
   }
 
@@ -245,8 +256,32 @@ class Cuda {
   void print(const Release& release) {
     assert(release.lag <= 1);
     const std::string where = release.lag == 1 ? "held" + text_of(release.ring) : barrier(release.ring, Side::Empty);
+    if (release.lag == 0) line("warp_sync();");  // all lanes have read
     const std::string first = release.unless_first >= 0 ? "r" + text_of(release.unless_first) + " > 0 && " : "";
     line("if (" + first + "lane == 0) arrive(" + where + ");");
+  }
+  void print(const Arrive& at) {
+    line("warp_sync();");  // all lanes have written
+    line("if (lane == 0) arrive(" + barrier(at.ring, Side::Full) + ");");
+  }
+  void print(const SplitTile& split) {
+    line("split_row<" + text_of(split.transposed) + ">(" + slot_at(split.memory) + ", " + slot_at(split.planes) + ", " +
+         slot_at(split.flags) + ", thread & 127, lane);");
+  }
+  void print(const SplitLeft& split) {
+    line("u32 left[3][2][4];");
+    line("const u32 infinite = split_left<" + text_of(split.transposed) + ">(" + slot_at(split.memory) + ", " +
+         index(split.row) + " + 16 * warp + lane / 4, lane, left);");
+  }
+  void print(const SixProducts& six) {
+    six_columns_ = program_.fragments[static_cast<size_t>(six.fragment)].columns;
+    line("six_products(" + fragment(six.fragment) + ", left, " + slot_at(six.planes) + ", " + slot_at(six.flags) +
+         ", infinite, group);");
+  }
+  void print(const AddFragment& add) {
+    line("#pragma unroll");
+    line("for (int i = 0; i < " + text_of(registers(add.to)) + "; ++i) " + fragment(add.to) +
+         "[i] += " + fragment(add.from) + "[i];");
   }
   void print(const Advance& on) {
     const std::string n = text_of(on.ring);
@@ -396,18 +431,33 @@ class Cuda {
     std::string text;
     for (const MmaForm& form : forms_) {
       const int64_t count = form.columns / 2;
-      std::string places, outputs;
-      for (int64_t i = 0; i < count; ++i) {
-        places += (i ? ", %" : "%") + text_of(i);
-        outputs += (i ? ", \"+f\"(d[" : "\"+f\"(d[") + text_of(i) + "])";
-      }
+      const auto [places, outputs] = accumulators(count);
       text += "DEVICE void " + form.name() +
               "(float* d, u64 a, u64 b) {\n  asm volatile(\"wgmma.mma_async.sync.aligned.m64n" + text_of(form.columns) +
               "k16.f32." + form.dtype + "." + form.dtype + " {" + places + "}, %" + text_of(count) + ", %" +
               text_of(count + 1) + ", 1, 1, 1, " + text_of(form.left_transposed) + ", " +
               text_of(form.right_transposed) + ";\"\n    : " + outputs + " : \"l\"(a), \"l\"(b));\n}\n";
     }
-    return text;
+    if (six_columns_ == 0) return text;
+    const std::string count = text_of(six_columns_ / 2);
+    const auto [places, outputs] = accumulators(six_columns_ / 2);
+    const auto at = [&](int64_t i) { return "%" + text_of(six_columns_ / 2 + i); };
+    return text +
+           "DEVICE void mma_left(float* d, const u32* a, u64 b, int keep) {\n  asm volatile(\"{ .reg .pred p; "
+           "setp.ne.b32 p, " +
+           at(5) + ", 0; wgmma.mma_async.sync.aligned.m64n" + text_of(six_columns_) + "k16.f32.bf16.bf16 {" + places +
+           "}, {" + at(0) + ", " + at(1) + ", " + at(2) + ", " + at(3) + "}, " + at(4) +
+           ", p, 1, 1, 0; }\"\n    : " + outputs +
+           " : \"r\"(a[0]), \"r\"(a[1]), \"r\"(a[2]), \"r\"(a[3]), \"l\"(b), \"r\"(keep));\n}\nSIX_PRODUCTS(" + count +
+           ")\n";
+  }
+  static std::pair<std::string, std::string> accumulators(int64_t count) {
+    std::string places, outputs;
+    for (int64_t i = 0; i < count; ++i) {
+      places += (i ? ", %" : "%") + text_of(i);
+      outputs += (i ? ", \"+f\"(d[" : "\"+f\"(d[") + text_of(i) + "])";
+    }
+    return {places, outputs};
   }
 
   const Program& program_;
@@ -416,6 +466,8 @@ class Cuda {
   CudaKernel kernel_;
   std::string text_;
   int depth_ = 0;
+  int64_t six_columns_ = 0;  ///< of the fragment of SixProducts, if there is one
+  const Role* role_ = nullptr;
   std::vector<int> counted_;
   std::set<MmaForm> forms_;
 };

@@ -28,7 +28,8 @@ struct CudaKernel {
 /// Asserts that verify() finds nothing.
 CudaKernel print_cuda(const Program& program);
 
-/// What every text begins with.
+/// What every text begins with, and what those that split f32 numbers go on with.
 extern const char* const kCudaPrelude;
+extern const char* const kCudaSplitPrelude;
 
 }  // namespace quarry::tile

@@ -56,7 +56,8 @@ struct Fragment {
 struct Ring {
   std::string name;
   int stages;
-  int consumer_warps;  ///< arrivals that complete `empty`
+  int consumer_warps;      ///< arrivals that complete `empty`
+  int producer_warps = 0;  ///< that write stages themselves and arrive at `full`; 0: the TMA engine fills them
 };
 
 /// A box-shaped view of an argument, for the TMA engine: element (i0, i1, ..) is argument[offset + sum of strides * i].
@@ -82,14 +83,17 @@ struct Argument {
 struct Statement;
 using Body = std::vector<Statement>;
 
-/// Warps [first_warp, first_warp + warps) run the body. Whole warpgroups, because registers move between warpgroups;
-/// of a producer only the first warp acts, one lane of it.
+/// Warps [first_warp, first_warp + warps) run the body. Whole warpgroups, because registers move between warpgroups.
 struct Role {
   std::string name;
   int first_warp, warps;
-  int registers;  ///< a thread, after this role's setmaxnreg; 0: the block's registers are not moved
-  bool one_thread;
+  int registers;    ///< a thread, after this role's setmaxnreg; 0: the block's registers are not moved
   int group_range;  ///< bound to the warpgroup's number within the role; -1: none
+  Body body;
+};
+/// One thread of that warp of the role runs the body: fills need no more.
+struct Thread {
+  int warp;
   Body body;
 };
 /// The persistent loop over output tiles: block b takes tiles b, b + blocks, ... In the order of the tiles,
@@ -131,6 +135,10 @@ struct Release {
   int lag;
   int unless_first;  ///< range, or -1
 };
+/// A producer warp's arrival at `full` of the current stage, which it has written.
+struct Arrive {
+  int ring;
+};
 /// On to the ring's next stage.
 struct Advance {
   int ring;
@@ -150,6 +158,33 @@ struct Operand {
 struct Mma {
   int fragment;
   Operand left, right;
+};
+/// f32 products on bf16 units. A number is the sum of three bf16 parts, each the rounded rest of those before it; for
+/// normal numbers that is exact. Of nine products of parts, the six largest are added; the error is 2^-23 of a product.
+///
+/// The threads of a warpgroup split 128 rows of 32 numbers each into three planes of the memory `planes` (rows
+/// 128 * part + row). Each warp notes in its 16 bytes of `flags` whether a first part is not finite.
+struct SplitTile {
+  int memory;
+  bool transposed;  ///< boxes of 32 (rows) x 32 (k), contiguous along rows
+  int planes, flags;
+};
+/// Each warp splits its rows of the left operand, 16 x 32, into registers.
+struct SplitLeft {
+  int memory;
+  ExprId row;
+  bool transposed;
+};
+/// fragment = the six products over 32 of k, smallest first, of the registers of SplitLeft and the planes. Where a part
+/// is not finite, corrections that are not finite count as 0, element by element, so that an infinity stays one. The
+/// products are done when the statement is.
+struct SixProducts {
+  int fragment;
+  int planes, flags;
+};
+/// to += from, element by element.
+struct AddFragment {
+  int to, from;
 };
 struct MmaFence {};   ///< what follows may use the registers of fragments as they are now
 struct MmaCommit {};  ///< the Mma so far are one group
@@ -198,10 +233,14 @@ struct JoinParts {
 };
 
 struct Statement {
-  std::variant<Role, Tiles, For, Wait, Expect, Fill, Release, Advance, Zero, Mma, MmaFence, MmaCommit, MmaWait,
-               ProxyFence, GroupSync, Elements, StoreTile, StoreWait, JoinParts>
+  std::variant<Role, Thread, Tiles, For, Wait, Expect, Fill, Release, Arrive, Advance, Zero, Mma, SplitTile, SplitLeft,
+               SixProducts, AddFragment, MmaFence, MmaCommit, MmaWait, ProxyFence, GroupSync, Elements, StoreTile,
+               StoreWait, JoinParts>
       is;
 };
+
+/// k of a stage of split operands; the bytes of one plane of 128 rows, and of a warp's flag.
+inline constexpr int64_t kSplitDepth = 32, kPlaneBytes = 128 * kSplitDepth * 2, kFlagBytes = 16;
 
 /// The number of a Load that stands for the fragment's element; its index is 0.
 inline constexpr int64_t kAccumulator = -1;

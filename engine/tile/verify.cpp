@@ -96,6 +96,7 @@ class Verify {
   // What holds at the statement at hand, while a role's body is walked in order.
   struct RingState {
     bool waited_full = false, waited_empty = false, released = false, used = false;
+    bool touched = false;  ///< by loads and stores that no proxy fence has passed on
     int64_t expected = 0, filled = 0;
   };
 
@@ -105,13 +106,14 @@ class Verify {
     settled_ = false;
     unfinished_ = 0;
     written_.clear();
-    fenced_ = synced_ = false;
+    fenced_ = synced_ = split_left_ = false;
     bound_.clear();
     bind(role.group_range);
     body(role.body);
     int64_t registers = 0;
     for (int fragment : fragments_) registers += program_.fragments[static_cast<size_t>(fragment)].columns / 2;
     const int64_t most = role.registers != 0 ? role.registers : kRegisterFile / (int64_t{32} * program_.warps);
+    if (split_left_) registers += 24;
     if (registers + 16 > most) fail("role " + role.name + ": fragments do not fit its registers");
     fragments_.clear();
   }
@@ -136,6 +138,11 @@ class Verify {
   }
 
   void visit(const Role& role) { fail("role " + role.name + ": inside of another"); }
+  void visit(const Thread& thread) {
+    if (thread.warp < 0 || thread.warp >= role_->warps) fail("role " + role_->name + ": a thread of no warp of it");
+    rings_.assign(program_.rings.size(), {});
+    body(thread.body);
+  }
   void visit(const Tiles& tiles) {
     for (int range : {tiles.batch_range, tiles.m_range, tiles.n_range, tiles.part_range}) bind(range);
     if (tiles.raster_rows < 1) fail("tiles: a raster of no rows");
@@ -184,7 +191,54 @@ class Verify {
     const Ring& of = program_.rings[static_cast<size_t>(release.ring)];
     if (of.consumer_warps != role_->warps) fail("ring " + of.name + ": emptied by another number of warps");
     if (release.lag >= of.stages) fail("ring " + of.name + ": a lag of all its stages never ends");
+    if (state.touched) fail("ring " + of.name + ": released without a proxy fence after loads");
     if (unfinished_ > release.lag) fail("ring " + of.name + ": released before its products are done");
+  }
+  void visit(const Arrive& arrive) {
+    RingState& state = ring(arrive.ring);
+    const Ring& of = program_.rings[static_cast<size_t>(arrive.ring)];
+    if (!state.waited_empty) fail("ring " + of.name + ": filled before it is empty");
+    if (state.touched) fail("ring " + of.name + ": handed over without a proxy fence after stores");
+    if (of.producer_warps != role_->warps) fail("ring " + of.name + ": filled by another number of warps");
+  }
+  // Threads load from a full stage, or store to an empty one.
+  void touch(int memory, bool stores) {
+    const Memory& of = program_.memories[static_cast<size_t>(memory)];
+    if (of.ring < 0) return fail("memory " + of.name + ": belongs to no ring");
+    RingState& state = ring(of.ring);
+    if (!stores && !state.waited_full) fail("ring " + ring_name(of.ring) + ": read before it is full");
+    if (stores && !state.waited_empty) fail("ring " + ring_name(of.ring) + ": filled before it is empty");
+    state.touched = true;
+  }
+  void split_source(int memory) {
+    const Memory& of = program_.memories[static_cast<size_t>(memory)];
+    if (of.dtype != graph::DType::F32 || of.columns != kSplitDepth || of.slot_bytes() != 2 * kPlaneBytes) {
+      fail("memory " + of.name + ": not 128 x 32 numbers that can be split");
+    }
+    touch(memory, false);
+  }
+  void visit(const SplitTile& split) {
+    split_source(split.memory);
+    if (role_->warps != 4) fail("role " + role_->name + ": not one warpgroup to split a tile");
+    if (program_.memories[static_cast<size_t>(split.planes)].slot_bytes() != 3 * kPlaneBytes)
+      fail("split: not three planes");
+    touch(split.planes, true);
+    touch(split.flags, true);
+  }
+  void visit(const SplitLeft& split) {
+    split_source(split.memory);
+    check(split.row);
+    split_left_ = true;
+  }
+  void visit(const SixProducts& six) {
+    use(six.fragment);
+    if (!split_left_) fail("six products: nothing is split in registers");
+    touch(six.flags, false);
+  }
+  void visit(const AddFragment& add) {
+    use(add.to);
+    use(add.from);
+    settled_ = false;
   }
   void visit(const Advance& on) {
     RingState& state = ring(on.ring);
@@ -223,7 +277,10 @@ class Verify {
   void visit(const MmaFence&) { settled_ = true; }
   void visit(const MmaCommit&) { unfinished_ = kOpen; }
   void visit(const MmaWait& wait) { unfinished_ = std::min(unfinished_, wait.groups); }
-  void visit(const ProxyFence&) { fenced_ = true; }
+  void visit(const ProxyFence&) {
+    fenced_ = true;
+    for (RingState& state : rings_) state.touched = false;
+  }
   void visit(const GroupSync&) { synced_ = fenced_; }
 
   void visit(const Elements& elements) {
@@ -275,7 +332,7 @@ class Verify {
   const Role* role_ = nullptr;
   std::vector<RingState> rings_;
   std::set<int> bound_, fragments_, written_;
-  bool settled_ = false, fenced_ = false, synced_ = false;
+  bool settled_ = false, fenced_ = false, synced_ = false, split_left_ = false;
   int unfinished_ = 0;
 };
 

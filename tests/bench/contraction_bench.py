@@ -151,7 +151,7 @@ class Operands:
 
     def torch(self, i, out=None):
         a, b = self.a[i][0], self.b[i][0].transpose(1, 2)
-        if self.case["result"] == "f32":
+        if self.case["result"] == "f32" and self.case["operand"] != "f32":
             if self.batch == 1:
                 return torch.mm(a[0], b[0], out_dtype=torch.float32)
             return torch.bmm(a, b, out_dtype=torch.float32)
@@ -181,10 +181,13 @@ def verdict(kernel, operands, runs):
     rows = slice(None) if case["m"] <= 4096 else slice(case["m"] - 2048, None)
     exact = a[:, rows] @ b
     magnitudes = a[:, rows].abs() @ b.abs()
-    bound = (case["k"] + 64) * 2.0**-23 * magnitudes
+    bound = ((case["k"] + 64) * 2.0**-23 + (2.0**-22 if case["operand"] == "f32" else 0)) * magnitudes
     if case["result"] != "f32":
         bound += exact.abs() * (2.0**-8 if case["result"] == "bf16" else 2.0**-11) + 2.0**-24
     wrong = int((~((first[:, rows].double() - exact).abs() <= bound)).sum())
+    if case["operand"] == "f32":
+        peer = operands.torch(0).reshape(first.shape)[:, rows].double()
+        case["error"] = [float((x - exact).div(magnitudes).square().mean().sqrt()) * 2.0**24 for x in (first[:, rows].double(), peer)]
     del a, b, exact, magnitudes, bound
     if wrong:
         return f"{wrong} elements beyond the bound", None
@@ -240,6 +243,10 @@ def measure(kernels, operands, sets, rounds):
         for one in order:
             one.run()
     return {name: statistics.median(one.times) for name, one in timed.items()}
+
+
+def case_of(members, row):
+    return next(case for case in members if case["schedule"] == row["schedule"])
 
 
 def main():
@@ -303,6 +310,9 @@ def main():
             for row in report:
                 if row["case"] == name and row["schedule"] in times:
                     row |= {"us": times[row["schedule"]], "torch_us": peer, "ratio": peer / times[row["schedule"]]}
+                    if "error" in case_of(members, row):
+                        row["rms_error"], row["rms_error_torch"] = case_of(members, row)["error"]
+                        line += f"\n    rms error {row['rms_error']:.3f} of 2^-24, torch {row['rms_error_torch']:.3f}"
                     differ = "" if row["differ_from_cublas"] is None else f" differ {row['differ_from_cublas']}"
                     line += f"\n    {row['schedule']}: {row['us']:.1f} us, ratio {row['ratio']:.3f}, {row['registers']} registers x{row['resident']}{differ}"
             print(line, flush=True)

@@ -149,5 +149,14 @@ int main(int argc, char** argv) {
   writer.add({4096, 4096, 4096, {}, {kLarge}}, "NT", DType::F16, DType::F16);
   writer.add({4096, 4096, 4096, {}, {kLarge, kSquare}}, "NN", DType::BF16, DType::F32);
   writer.add({333, 200, 137, {3, 2}, {kSquare, kSmall, split(kTall, 2)}}, "NN", DType::BF16, DType::F32);
+  const ContractionSchedule f32{.block_m = 128, .block_n = 128, .stages = 4};
+  for (const char* layout : {"NN", "NT", "TN", "TT"}) {
+    for (int64_t size : {2048, 4096, 8192}) writer.add({size, size, size, {}, {f32}}, layout, DType::F32, DType::F32);
+    writer.add({1000, 776, 840, {}, {f32, split(f32, 3)}}, layout, DType::F32, DType::F32);
+  }
+  writer.add({1024, 1024, 1024, {}, {f32, split(f32, 2)}}, "NN", DType::F32, DType::F32);
+  writer.add({512, 512, 512, {}, {f32, split(f32, 2), split(f32, 4)}}, "NN", DType::F32, DType::F32);
+  writer.add({2048, 384, 96, {}, {f32}}, "NN", DType::F32, DType::F32);
+  writer.add({8, 3072, 768, {}, {f32, split(f32, 6)}}, "NN", DType::F32, DType::F32);
   writer.finish();
 }

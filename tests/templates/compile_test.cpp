@@ -44,7 +44,8 @@ TEST_CASE("golden kernels compile for sm_90a, with whole stages of matrix instru
     REQUIRE(compiled == 0);
     const std::string text = scratch.read("kernel.ptx");
     CHECK(count(text, "wgmma.mma_async") > 0);
-    CHECK(count(text, "wgmma.mma_async") % 4 == 0);  // a compiler may peel a turn of the loop
+    const size_t stage = golden.form.operand == graph::DType::F32 ? 12 : 4;
+    CHECK(count(text, "wgmma.mma_async") % stage == 0);  // a compiler may peel a turn of the loop
     CHECK(count(text, ".local") == 0);
     if (!assembles) continue;
     const int assembled = run(std::string(ptxas) + " -arch=sm_90a -v " + ptx + " -o " +
