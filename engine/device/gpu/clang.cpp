@@ -11,7 +11,8 @@ namespace {
 
 constexpr int kMostSeconds = 120;   // a kernel takes 0.1 s; a busy machine is given a thousand times that
 constexpr size_t kMostLog = 2'000;  // of a log: the first errors say it
-// clang 15 stops at 128 registers for gfx1100 and spills; 20 and later are not tried.
+// clang 15 stops at 128 registers for gfx1100 and spills; 20 and later are not tried. An older one may lack a chip, as
+// 16 and 17 lack sm_90a, or be installed without what links for AMD: each must compile something before it is taken.
 constexpr const char* kNames[] = {"clang-19", "clang-18", "clang-17", "clang-16"};
 
 class Clang final : public TextCompiler {
@@ -39,16 +40,20 @@ class Clang final : public TextCompiler {
   std::string identity_;
 };
 
-Result<std::unique_ptr<TextCompiler>> clang(std::vector<std::string> flags) {
+Result<std::unique_ptr<TextCompiler>> clang(const std::vector<std::string>& flags) {
+  std::string reason;
   for (const char* name : kNames) {
     const auto version = run_child({name, "--version"}, "", kMostSeconds);
     if (!version.ok() || !WIFEXITED(version->status) || WEXITSTATUS(version->status) != 0) continue;
     std::vector<std::string> command{name};
     command.insert(command.end(), flags.begin(), flags.end());
-    return std::unique_ptr<TextCompiler>(
-        std::make_unique<Clang>(std::move(command), version->output.substr(0, version->output.find('\n'))));
+    auto found = std::make_unique<Clang>(std::move(command), version->output.substr(0, version->output.find('\n')));
+    const auto tried = found->compile("extern \"C\" __attribute__((global)) void probe(int* x) { *x = 1; }\n");
+    if (tried.ok()) return std::unique_ptr<TextCompiler>(std::move(found));
+    reason += "; " + tried.problem().detail;
   }
-  return Problem{"compiler_missing", "there is no clang-19 in PATH", "", "Install the package clang-19."};
+  return Problem{"compiler_missing", "no clang in PATH compiles for this card" + reason, "",
+                 "Install the package clang-19."};
 }
 
 }  // namespace

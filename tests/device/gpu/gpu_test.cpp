@@ -10,6 +10,7 @@
 #include "engine/device/gpu/compilers.h"
 #include "engine/device/gpu/driver.h"
 #include "tests/device/gpu/fake_cuda.h"
+#include "tests/support/scratch.h"
 
 namespace quarry::test {
 namespace {
@@ -183,6 +184,23 @@ TEST_CASE("clang makes PTX of a kernel, and reports the line of one that it does
   CHECK(refused.problem().code == "compile_failed");
   CHECK(refused.problem().detail.find(":2:") != std::string::npos);
   CHECK(refused.problem().detail.find("nobody_knows_it") != std::string::npos);
+}
+
+TEST_CASE("a clang that does not know the card is passed over") {
+  const Scratch scratch;
+  const std::string path = std::getenv("PATH");
+  // Each says its version, and compiles nothing; the real ones come after them in PATH.
+  for (const char* name : {"clang-19", "clang-18"}) {
+    scratch.write(name,
+                  "#!/bin/sh\n[ \"$1\" = --version ] && echo old clang && exit 0\necho unsupported chip >&2\nexit 1\n");
+    std::filesystem::permissions(scratch.path / name, std::filesystem::perms::owner_all);
+  }
+  setenv("PATH", (scratch.path.string() + ":" + path).c_str(), 1);
+  const auto compiler = device::gpu::clang_for_cuda("sm_90a");
+  setenv("PATH", path.c_str(), 1);
+  REQUIRE_FALSE(compiler.ok());
+  CHECK(compiler.problem().code == "compiler_missing");
+  CHECK(compiler.problem().detail.find("unsupported chip") != std::string::npos);
 }
 
 TEST_CASE("NVRTC, where it is installed, makes a cubin of the same kernel") {
