@@ -8,6 +8,7 @@
 
 #include "common/flops.h"
 #include "common/id.h"
+#include "common/lifecycle.h"
 #include "common/money.h"
 #include "common/result.h"
 
@@ -63,7 +64,7 @@ struct Entry {
 };
 
 /// Every event that moves money. docs/ledger.md is generated from describe_postings().
-enum class EventKind : int16_t { Deposit, Reserve, Charge, Release, Reversal };
+enum class EventKind : int16_t { Deposit, Reserve, Charge, Release, Reversal, Refund };
 std::string_view name(EventKind kind);
 
 struct Event {
@@ -71,12 +72,23 @@ struct Event {
   AccountId renter;
   AccountId owner;  ///< of the box, for Charge and Reversal
   AccountId operator_account;
-  Money amount;   ///< Deposit, Reserve, Release
+  Money amount;   ///< Deposit, Reserve, Release, Refund
   Charge charge;  ///< Charge, Reversal
 };
 std::vector<Entry> postings(const Event& event);
 
 /// The table of docs/ledger.md as Markdown.
 std::string describe_postings();
+
+/// What the renter of a job that ended pays, beside the charge of each accepted segment.
+struct EndTerms {
+  EndReason reason;
+  bool minimum;  ///< the job's constant, when a box ran it and no segment was accepted: the first one's charge holds it
+  bool refund;   ///< all that was charged: the operator bears it, owners keep their shares
+};
+/// Of the reasons that end a job. Those that end an attempt only cost nothing.
+EndTerms end_terms(EndReason reason);
+/// The table of end reasons in docs/ledger.md as Markdown.
+std::string describe_end_terms();
 
 }  // namespace quarry::market

@@ -38,6 +38,10 @@ constexpr std::array kRules{
     Rule{EventKind::Reversal, Holder::Owner, Book::Pending, false, Part::OwnerShare},
     Rule{EventKind::Reversal, Holder::Operator, Book::Revenue, false, Part::OperatorShare},
     Rule{EventKind::Reversal, Holder::Renter, Book::Reserved, true, Part::RenterCharge},
+
+    // Owners keep what they earned with accepted segments.
+    Rule{EventKind::Refund, Holder::Operator, Book::Revenue, false, Part::Amount},
+    Rule{EventKind::Refund, Holder::Renter, Book::Available, true, Part::Amount},
 };
 
 struct EventText {
@@ -50,6 +54,7 @@ constexpr std::array kEvents{
     EventText{EventKind::Charge, "charge", "a segment is accepted"},
     EventText{EventKind::Release, "release", "a job ends: what is left of its limit is free again"},
     EventText{EventKind::Reversal, "reversal", "a check rejects an accepted segment: its charge is undone"},
+    EventText{EventKind::Refund, "refund", "a job ends by the service's fault: what it was charged is given back"},
 };
 
 AccountId account(const Event& event, Holder holder) {

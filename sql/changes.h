@@ -70,10 +70,9 @@ class JobChanges {
   void accept_segment(StoredJob& job, const StoredAttempt& attempt, const wire::Completion& completion);
   /// Back to the queue, for another attempt of the same segment.
   void requeue(StoredJob& job, EndReason why);
-  /// Ends the job and releases what is left of its reservation. With `minimum`, a job of which no segment was accepted
-  /// is first charged its constant, to the credit of `payee` when somebody tried to run it.
-  void end(StoredJob& job, JobState state, EndReason reason, const std::string& detail, bool minimum,
-           std::optional<AccountId> payee);
+  /// Ends the job as the market's end_terms() say: charges the minimum to the credit of `ran`, the owner of the box
+  /// that ran it in vain, if there is one; releases what is left of the reservation; refunds.
+  void end(StoredJob& job, JobState state, EndReason reason, const std::string& detail, std::optional<AccountId> ran);
   void write(Connection::Transaction& tx, WallTime now, RandomSource& random);
 
  private:
@@ -86,7 +85,7 @@ class JobChanges {
     std::string outputs, carried;
   };
   void touch(const StoredJob& job) { jobs_.insert_or_assign(job.id, job); }
-  void charge(StoredJob& job, int32_t segment, std::optional<AccountId> payee);
+  void charge(StoredJob& job, int32_t segment, AccountId payee);
   void queue_jobs(Connection::Transaction& tx) const;
   void queue_attempts(Connection::Transaction& tx) const;
   void queue_segments(Connection::Transaction& tx) const;

@@ -21,6 +21,12 @@ constexpr auto kCurrentAttempts =
     joined("select ", kAttemptColumns,
            " from unnest($1::uuid[]) u(job) join job j on j.id = u.job "
            "join attempt a on a.job = j.id and a.segment = j.segment and a.attempt = j.attempt");
+// The box that a job without an accepted segment has kept busy for nothing: the one that runs it now, or the last one
+// that it failed on by its own doing. Work that a box or the service lost is nobody's debt.
+constexpr Statement kRanInVain =
+    "select a.job, a.owner from unnest($1::uuid[]) u(job) cross join lateral (select * from attempt a where a.job = "
+    "u.job and a.segment = 0 and (a.state in (0, 1, 2) or a.failure_code = any($2::text[])) order by a.state in (0, 1, "
+    "2) desc, a.attempt desc limit 1) a";
 
 /// Jobs and attempts that a batch of fences names, the jobs locked.
 struct Named {
@@ -115,8 +121,10 @@ CompletionOutcome complete_one(Named& named, size_t n, const wire::Completion& c
   return outcome;
 }
 
+/// Failures that are the graph's own doing when boxes of two owners meet them.
+const std::vector<std::string> kGraphFailures{"graph_error", "executor_crashed", "time_limit", "out_of_memory"};
 bool blames_graph(const std::string& code) {
-  return code == "graph_error" || code == "executor_crashed" || code == "time_limit" || code == "out_of_memory";
+  return std::find(kGraphFailures.begin(), kGraphFailures.end(), code) != kGraphFailures.end();
 }
 EndReason attempt_end_reason(const std::string& code) {
   if (code == "graph_error") return EndReason::GraphError;
@@ -139,9 +147,9 @@ FailureOutcome fail_one(Named& named, size_t n, const wire::AttemptFailure& fail
                                    .detail = failure.detail,
                                    .schedules_hash = {}});
     if (failed_elsewhere && blames_graph(code))
-      changes.end(job, JobState::Failed, EndReason::GraphError, code + ": " + failure.detail, true, attempt->owner);
+      changes.end(job, JobState::Failed, EndReason::GraphError, code + ": " + failure.detail, attempt->owner);
     else if (!may_try_again(job, reason, counted))
-      changes.end(job, JobState::Failed, EndReason::AttemptsExhausted, code + ": " + failure.detail, false, {});
+      changes.end(job, JobState::Failed, EndReason::AttemptsExhausted, code + ": " + failure.detail, {});
     else
       changes.requeue(job, reason);
     mark(named, failure.fence, AttemptState::Failed);
@@ -158,7 +166,8 @@ FailureOutcome fail_one(Named& named, size_t n, const wire::AttemptFailure& fail
   return outcome;
 }
 
-CancelOutcome cancel_one(JobMap& jobs, const std::map<JobId, StoredAttempt>& attempts, const CancelRequest& request,
+CancelOutcome cancel_one(JobMap& jobs, const std::map<JobId, StoredAttempt>& attempts,
+                         const std::map<JobId, AccountId>& ran_in_vain, const CancelRequest& request,
                          JobChanges& changes) {
   const auto found = jobs.find(request.job);
   if (found == jobs.end() || found->second.account != request.account)
@@ -166,21 +175,18 @@ CancelOutcome cancel_one(JobMap& jobs, const std::map<JobId, StoredAttempt>& att
   StoredJob& job = found->second;
   if (is_terminal(job.state)) return {CancelOutcome::Kind::AlreadyEnded, job.state, {}, {}};
   CancelOutcome outcome{CancelOutcome::Kind::Cancelled, JobState::Cancelled, {}, {}};
-  const auto attempt = attempts.find(job.id);
-  std::optional<AccountId> payee;
-  if (attempt != attempts.end()) {
-    payee = attempt->second.owner;
-    if (attempt->second.live()) {
-      outcome.running = attempt->second.fence();
-      outcome.session = attempt->second.session;
-      changes.end_attempt(attempt->second, {.state = AttemptState::Cancelled,
-                                            .reason = EndReason::Cancelled,
-                                            .code = {},
-                                            .detail = {},
-                                            .schedules_hash = {}});
-    }
+  if (const auto attempt = attempts.find(job.id); attempt != attempts.end() && attempt->second.live()) {
+    outcome.running = attempt->second.fence();
+    outcome.session = attempt->second.session;
+    changes.end_attempt(attempt->second, {.state = AttemptState::Cancelled,
+                                          .reason = EndReason::Cancelled,
+                                          .code = {},
+                                          .detail = {},
+                                          .schedules_hash = {}});
   }
-  changes.end(job, JobState::Cancelled, EndReason::Cancelled, "", true, payee);
+  const auto ran = ran_in_vain.find(job.id);
+  changes.end(job, JobState::Cancelled, EndReason::Cancelled, "",
+              ran == ran_in_vain.end() ? std::nullopt : std::optional(ran->second));
   return outcome;
 }
 
@@ -232,6 +238,7 @@ std::vector<CancelOutcome> PgStore::cancel(const std::vector<CancelRequest>& bat
     for (const auto& request : batch) ids.push_back(request.job);
     const auto locked = queue_locked_jobs(tx, ids);
     const auto current = tx.queue(kCurrentAttempts, ids);
+    const auto vain = tx.queue(kRanInVain, ids, kGraphFailures);
     const Answers answers = tx.flush();
     JobMap jobs = locked_jobs(answers[locked]);
     std::map<JobId, StoredAttempt> attempts;
@@ -239,9 +246,12 @@ std::vector<CancelOutcome> PgStore::cancel(const std::vector<CancelRequest>& bat
       const auto attempt = read_row<StoredAttempt>(answers[current], row);
       attempts[attempt.job] = attempt;
     }
+    std::map<JobId, AccountId> ran_in_vain;
+    for (size_t row = 0; row < answers[vain].size(); ++row)
+      ran_in_vain[answers[vain].get<JobId>(row, 0)] = answers[vain].get<AccountId>(row, 1);
     JobChanges changes;
     std::vector<CancelOutcome> outcomes;
-    for (const auto& request : batch) outcomes.push_back(cancel_one(jobs, attempts, request, changes));
+    for (const auto& request : batch) outcomes.push_back(cancel_one(jobs, attempts, ran_in_vain, request, changes));
     changes.write(tx, clock_.wall(), random_);
     return outcomes;
   });

@@ -62,9 +62,9 @@ void JobChanges::end_attempt(const StoredAttempt& attempt, const AttemptEnd& end
   ended_.push_back({attempt, end});
 }
 
-void JobChanges::charge(StoredJob& job, int32_t segment, std::optional<AccountId> payee) {
+void JobChanges::charge(StoredJob& job, int32_t segment, AccountId payee) {
   const SegmentWork work = segment_work(job, segment);
-  const market::Charge charge = segment_charge(job, work, payee.has_value());
+  const market::Charge charge = segment_charge(job, work, true);
   job.spent += charge.renter;
   MeterRow row;
   row.job = job.id;
@@ -82,7 +82,7 @@ void JobChanges::charge(StoredJob& job, int32_t segment, std::optional<AccountId
   metered_.push_back(row);
   ledger_.add({.kind = market::EventKind::Charge,
                .renter = job.account,
-               .owner = payee.value_or(kOperatorAccount),
+               .owner = payee,
                .operator_account = kOperatorAccount,
                .amount = {},
                .charge = charge},
@@ -114,7 +114,7 @@ void JobChanges::accept_segment(StoredJob& job, const StoredAttempt& attempt, co
                        {"steps_done", number(job.steps_accepted)},
                        {"steps_total", number(job.steps)},
                        {"charge", (job.spent - before).to_string(), true}}));
-  if (last) return this->end(job, JobState::Succeeded, EndReason::Succeeded, "", false, {});
+  if (last) return this->end(job, JobState::Succeeded, EndReason::Succeeded, "", {});
   job.state = JobState::Queued;
   job.segment += 1;
   job.attempt = 0;
@@ -129,9 +129,10 @@ void JobChanges::requeue(StoredJob& job, EndReason why) {
   touch(job);
 }
 
-void JobChanges::end(StoredJob& job, JobState state, EndReason reason, const std::string& detail, bool minimum,
-                     std::optional<AccountId> payee) {
-  if (minimum && job.steps_accepted == 0) charge(job, kWholeJob, payee);
+void JobChanges::end(StoredJob& job, JobState state, EndReason reason, const std::string& detail,
+                     std::optional<AccountId> ran) {
+  const market::EndTerms terms = market::end_terms(reason);
+  if (terms.minimum && ran && job.steps_accepted == 0) charge(job, kWholeJob, *ran);
   job.state = state;
   job.end_reason = reason;
   job.failure_detail = clean_text(detail, kMaxDetail);
@@ -142,6 +143,14 @@ void JobChanges::end(StoredJob& job, JobState state, EndReason reason, const std
                .amount = job.limit - job.spent,
                .charge = {}},
               job.id, kWholeJob);
+  if (terms.refund && job.spent > Money())
+    ledger_.add({.kind = market::EventKind::Refund,
+                 .renter = job.account,
+                 .owner = {},
+                 .operator_account = kOperatorAccount,
+                 .amount = job.spent,
+                 .charge = {}},
+                job.id, kWholeJob);
   events_.add(job.account, job.id, "job." + std::string(name(state)),
               payload({{"end_reason", std::string(name(reason)), true}, {"spent", job.spent.to_string(), true}}));
   touch(job);

@@ -21,9 +21,9 @@ constexpr Statement kChecks[] = {
     "coalesce(l.amount, 0) "
     "from transfer t left join (select x.id, sum(abs(e.amount)) as amount from transfer x join entry e on e.transfer = "
     "x.id "
-    "and e.account = x.account and e.book = 1 group by x.id) e on e.id = t.id "
+    "and e.account = x.account and e.book = case x.kind when 5 then 0 else 1 end group by x.id) e on e.id = t.id "
     "left join (select transfer, sum(amount) as amount from transfer_line group by transfer) l on l.transfer = t.id "
-    "where t.kind in (1, 2, 3) and coalesce(e.amount, 0) <> coalesce(l.amount, 0)",
+    "where t.kind in (1, 2, 3, 5) and coalesce(e.amount, 0) <> coalesce(l.amount, 0)",
     "select 'account ' || account || ' has ' || amount || ' reserved, its open jobs hold ' || held from ("
     "select b.account, b.amount, coalesce((select sum(j.limit_amount - j.spent) from job j where j.account = b.account "
     "and j.state < 4), 0) "
@@ -49,6 +49,12 @@ constexpr Statement kChecks[] = {
     "from job j left join (select job, sum(amount) as released from transfer_line where kind = 3 group by job) l on "
     "l.job = j.id "
     "where coalesce(l.released, -1) <> case when j.state >= 4 then j.limit_amount - j.spent else -1 end",
+    "select 'job ' || j.id || ' was refunded ' || coalesce(l.refunded, 0) || ' of ' || j.spent from job j left join "
+    "(select job, sum(amount) as refunded from transfer_line where kind = 5 group by job) l on l.job = j.id "
+    "where coalesce(l.refunded, 0) <> case when j.state >= 4 and j.end_reason = 7 then j.spent else 0 end",
+    "select 'job ' || m.job || ' paid a minimum, but no box ran it in vain' from meter m where m.segment = -1 and "
+    "m.payee is not null and not exists (select from attempt a where a.job = m.job and a.segment = 0 and a.owner = "
+    "m.payee)",
     "select 'job ' || j.id || ' accepted ' || j.steps_accepted || ' steps, its meter records hold ' || "
     "coalesce(m.steps, 0) from job j "
     "left join (select job, sum(steps) as steps from meter group by job) m on m.job = j.id where j.steps_accepted <> "

@@ -311,7 +311,7 @@ std::vector<FailureOutcome> PgStore::expire_sessions(int64_t leader_epoch,
       if (attempt.live()) {
         changes.end_attempt(attempt, {.code = {}, .detail = {}, .schedules_hash = {}});
         if (!may_try_again(job, EndReason::LeaseExpired, counted))
-          changes.end(job, JobState::Failed, EndReason::AttemptsExhausted, "the box was lost each time", false, {});
+          changes.end(job, JobState::Failed, EndReason::AttemptsExhausted, "the box was lost each time", {});
         else
           changes.requeue(job, EndReason::LeaseExpired);
       }

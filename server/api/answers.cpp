@@ -41,6 +41,11 @@ void write_output(JsonWriter& json, const OutputInfo& output, const std::string*
   json.end_object();
 }
 
+/// What the job was charged and not refunded.
+Money paid(const sql::JobRow& job) {
+  return job.end_reason && market::end_terms(*job.end_reason).refund ? Money() : job.spent;
+}
+
 void write_job(JsonWriter& json, const sql::JobRow& job, const std::vector<OutputInfo>* outputs,
                const std::optional<LiveProgress>& live, const std::map<std::string, std::string>& data) {
   const int64_t done =
@@ -51,7 +56,7 @@ void write_job(JsonWriter& json, const sql::JobRow& job, const std::vector<Outpu
   json.field("submitted_at", job.submitted_at.rfc3339());
   write_time(json, "started_at", job.started_at);
   write_time(json, "ended_at", job.ended_at);
-  json.field("limit", job.limit.to_string()).field("spent", job.spent.to_string());
+  json.field("limit", job.limit.to_string()).field("spent", paid(job).to_string());
   json.field("metered_flops", job.metered.to_string());
   json.field("segments", segment_count(job.steps, std::max<int64_t>(job.steps_per_segment, 1)));
   if (outputs != nullptr) {

@@ -62,6 +62,9 @@ Awaitable<http::Response> post_quote(Service& service, Call& call) {
   json.begin_object().field("id", terms.id.to_string()).field("token", sign_quote(terms, service.settings.quote_key));
   write_lines(json, plan.quote);
   json.field("total", plan.quote.total.to_string()).field("limit", plan.quote.limit.to_string());
+  json.field("minimum",
+             std::min(plan.quote.limit, market::charge({.metered = {meter::kFlopsPerJob}}, plan.row.prices)->renter)
+                 .to_string());
   write_work(json, plan);
   json.field("segments", plan.segments)
       .field("memory_bound_bytes", plan.row.memory_bound_bytes)

@@ -63,7 +63,7 @@ TEST_CASE("entries of amount zero are left out") {
 TEST_CASE("the entries of every event sum to zero") {
   std::mt19937_64 random(7);
   for (int i = 0; i < 2'000; ++i) {
-    const auto kind = static_cast<EventKind>(random() % 5);
+    const auto kind = static_cast<EventKind>(random() % 6);
     const auto some = [&] { return static_cast<int64_t>(random() >> (2 + random() % 62)); };
     Int128 sum = 0;
     for (const Entry& entry : postings(event(kind, some(), some() / 2, some() / 2))) sum += entry.amount.pico();
@@ -91,6 +91,29 @@ TEST_CASE("books and events have the names that the ledger shows") {
   CHECK(name(Book::Deposits) == "deposits");
   CHECK(name(EventKind::Deposit) == "deposit");
   CHECK(name(EventKind::Reversal) == "reversal");
+}
+
+TEST_CASE("a refund comes out of the operator's revenue and leaves the owner's share alone") {
+  Books books;
+  post(books, event(EventKind::Charge, 0, 7, 3));
+  post(books, event(EventKind::Refund, 10));
+  CHECK(books[{account(1), Book::Reserved}] + books[{account(1), Book::Available}] == 0);
+  CHECK(books[{account(2), Book::Pending}] == 7);
+  CHECK(books[{account(3), Book::Revenue}] == -7);
+}
+
+TEST_CASE("each reason that ends a job has its terms; a reason of an attempt has none") {
+  for (int reason = 0; reason <= static_cast<int>(EndReason::ServiceFault); ++reason)
+    CHECK(end_terms(static_cast<EndReason>(reason)).reason == static_cast<EndReason>(reason));
+  CHECK_THROWS_AS(end_terms(EndReason::BoxLost), std::logic_error);
+}
+
+TEST_CASE("docs/ledger.md holds the table of end reasons") {
+  std::ifstream file(QUARRY_LEDGER_DOCUMENT);
+  std::stringstream text;
+  text << file.rdbuf();
+  INFO("docs/ledger.md should hold this table:\n" << describe_end_terms());
+  CHECK(text.str().find("\n\n" + describe_end_terms() + "\n") != std::string::npos);
 }
 
 TEST_CASE("docs/ledger.md ends with the table of postings") {

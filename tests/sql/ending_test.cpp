@@ -1,4 +1,5 @@
 // How jobs end other than by success: the table of end reasons in the design.
+#include "sql/changes.h"
 #include "tests/sql/fixture.h"
 
 namespace quarry::test {
@@ -111,18 +112,116 @@ TEST_CASE("Losing the box each time exhausts the attempts too") {
   CHECK(world.job(job).spent == Money());
 }
 
-TEST_CASE("A queued job that is cancelled pays the minimum, which nobody has earned but the operator") {
+TEST_CASE("A job that was never leased costs nothing when it is cancelled") {
   World world;
   const JobId job = world.submit_job();
   const auto outcome = world.cancel(job);
   CHECK(outcome.kind == Kind::Cancelled);
   CHECK_FALSE(outcome.running);
   CHECK(world.job(job).state == JobState::Cancelled);
-  CHECK(world.job(job).spent == minimum());
-  CHECK(world.store->balance(world.renter).available == dollars("1000") - minimum());
-  CHECK(world.store->usage_totals(world.renter).charge == minimum());
+  CHECK(world.job(job).spent == Money());
+  CHECK(world.store->balance(world.renter).available == dollars("1000"));
+  CHECK(world.store->job_usage(world.renter, job).empty());
+  CHECK(world.store->reconcile().empty());
+}
+
+TEST_CASE("A job that boxes lost, failed or gave back costs nothing when it is cancelled in the queue") {
+  World world;
+  for (const std::string code : {"device_error", "drained", "no_space"}) {
+    const JobId job = world.submit_job();
+    world.fail(world.lease(job, 0, world.first).fence, code);
+    world.cancel(job);
+    CHECK(world.job(job).spent == Money());
+  }
+  const JobId lost = world.submit_job();
+  const auto box = world.add_box("lost");
+  world.lease(lost, 0, box);
+  world.store->expire_sessions(world.leader_epoch, {box.session.session});
+  world.cancel(lost);
+  CHECK(world.job(lost).spent == Money());
+  CHECK(world.store->balance(world.renter).available == dollars("1000"));
+  CHECK(world.store->reconcile().empty());
+}
+
+TEST_CASE("A job that failed by its own doing and is cancelled in the queue pays the minimum to that box's owner") {
+  World world;
+  for (const std::string code : {"graph_error", "executor_crashed", "time_limit", "out_of_memory"}) {
+    const Money before = world.store->balance(world.first.owner).pending;
+    const JobId job = world.submit_job();
+    world.fail(world.lease(job, 0, world.first).fence, code);
+    world.fail(world.lease(job, 0, world.second).fence, "drained");
+    world.cancel(job);
+    CHECK(world.job(job).spent == minimum());
+    CHECK(world.store->balance(world.first.owner).pending == before + minimum());
+  }
+  CHECK(world.store->balance(world.second.owner).pending == Money());
   CHECK(world.store->usage_totals(world.renter).segments == 0);
-  CHECK(world.ask("select amount from balance where book = 4 and amount > 0") == minimum().to_string());
+  CHECK(world.store->reconcile().empty());
+}
+
+/// Ends a running job behind the scheduler's back, as the rooms that know deadlines, budgets and rentals will.
+void end_job(World& world, JobId id, JobState state, EndReason reason) {
+  sql::Connection connection(world.target);
+  sql::Connection::Transaction tx(connection);
+  const auto locked = sql::queue_locked_jobs(tx, {id});
+  static constexpr auto kLive =
+      sql::joined("select ", sql::kAttemptColumns, " from attempt a where a.job = $1 and a.state in (0, 1, 2)");
+  const auto live = tx.queue(kLive, id);
+  const auto answers = tx.flush();
+  auto jobs = sql::locked_jobs(answers[locked]);
+  std::optional<AccountId> ran;
+  sql::JobChanges changes;
+  for (size_t row = 0; row < answers[live].size(); ++row) {
+    const auto attempt = sql::read_row<sql::StoredAttempt>(answers[live], row);
+    ran = attempt.owner;
+    changes.end_attempt(attempt, {.state = AttemptState::Cancelled, .reason = reason});
+  }
+  changes.end(jobs.at(id), state, reason, "", ran);
+  changes.write(tx, world.clock.wall(), world.random);
+  tx.commit();
+}
+
+TEST_CASE("Each end reason pays what the table says: in the queue, in the first segment, and in the second") {
+  World world;
+  struct Expected {
+    EndReason reason;
+    JobState state;
+    bool minimum, refund;
+  };
+  for (const Expected& end : {Expected{EndReason::Cancelled, JobState::Cancelled, true, false},
+                              Expected{EndReason::DeadlinePassed, JobState::Expired, true, false},
+                              Expected{EndReason::BudgetStop, JobState::Cancelled, true, false},
+                              Expected{EndReason::GraphError, JobState::Failed, true, false},
+                              Expected{EndReason::AttemptsExhausted, JobState::Failed, false, false},
+                              Expected{EndReason::RentalEnded, JobState::Cancelled, false, false},
+                              Expected{EndReason::ServiceFault, JobState::Failed, false, true}}) {
+    INFO(name(end.reason));
+    const Money before = world.store->balance(world.renter).available;
+    const Money earned = world.store->balance(world.first.owner).pending;
+    if (end.state != JobState::Failed) {  // a job that waits does not fail
+      const JobId waits = world.submit_job();
+      end_job(world, waits, end.state, end.reason);
+      CHECK(world.store->balance(world.renter).available == before);
+    }
+    const JobId runs = world.submit_job();
+    world.lease(runs, 0, world.first);
+    end_job(world, runs, end.state, end.reason);
+    const Money first = end.minimum ? minimum() : Money();
+    CHECK(world.store->balance(world.renter).available == before - first);
+    CHECK(world.store->balance(world.first.owner).pending == earned + first);
+
+    const auto job = new_job(world.renter, world.random, 4, 2);
+    world.submit(job);
+    world.complete(world.completion(world.lease(job.id, 0, world.first)));
+    world.lease(job.id, 1, world.second);
+    end_job(world, job.id, end.state, end.reason);
+    const Money segment = world.job(job.id).spent;
+    CHECK(segment > minimum());
+    CHECK(world.store->balance(world.renter).available == before - first - (end.refund ? Money() : segment));
+    CHECK(world.store->balance(world.first.owner).pending == earned + first + segment);
+    CHECK(world.store->balance(world.second.owner).pending == Money());
+  }
+  CHECK(world.store->balance(world.renter).reserved == Money());
   CHECK(world.store->reconcile().empty());
 }
 
