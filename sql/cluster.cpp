@@ -1,10 +1,8 @@
 #include "sql/cluster.h"
 
 #include <fcntl.h>
-#include <grp.h>
 #include <pwd.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "common/child_process.h"
 #include "sql/connection.h"
 #include "sql/store_errors.h"
 
@@ -50,49 +49,6 @@ std::string configuration(const ClusterOptions& options) {
       << "log_error_verbosity = terse\n";  // details quote rows: what renters sent stays out of the log
 
   return out.str();
-}
-
-/// What the child needs, gathered before fork(): between fork() and exec() only async-signal-safe calls are allowed.
-struct Command {
-  std::vector<std::string> arguments;
-  uid_t uid = 0;
-  gid_t gid = 0;
-  std::string log;
-  bool dies_with_parent = false;
-};
-
-pid_t spawn(const Command& command) {
-  std::vector<char*> argv;
-  for (const auto& argument : command.arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-  argv.push_back(nullptr);
-  const pid_t parent = getpid();
-  const pid_t child = fork();
-  if (child != 0) return child;
-
-  const int log = open(command.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (log < 0 || null < 0 || dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0) _exit(126);
-  if (geteuid() == 0 && (fchown(log, command.uid, command.gid) != 0 || setgroups(0, nullptr) != 0 ||
-                         setgid(command.gid) != 0 || setuid(command.uid) != 0))
-    _exit(126);
-  setpgid(0, 0);  // a Ctrl-C on the terminal reaches the owner, which stops the server in its own order
-  if (command.dies_with_parent) {
-    prctl(PR_SET_PDEATHSIG, SIGINT);  // after setuid, which clears it
-    if (getppid() != parent) _exit(126);
-  }
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-  if (chdir("/") != 0) _exit(126);
-  execv(argv[0], argv.data());
-  _exit(127);
-}
-
-int wait_for(pid_t child) {
-  int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  return status;
 }
 
 /// A process that was killed but not reaped yet no longer counts: nothing may ever reap an orphan in a container.
@@ -183,26 +139,36 @@ void Cluster::start() {
   stop_leftover();
   if (!fs::exists(options_.data / "PG_VERSION")) initialise();
   write_configuration();
-  Command command{{(options_.programs / "postgres").string(), "-D", options_.data.string()},
-                  uid_,
-                  gid_,
-                  options_.log.string(),
-                  true};
-  pid_ = spawn(command);
-  if (pid_ < 0) fail("cannot start another process");
+  pid_ = spawn({(options_.programs / "postgres").string(), "-D", options_.data.string()}, SIGINT);
   wait_ready();
 }
 
 void Cluster::initialise() {
-  Command command{{(options_.programs / "initdb").string(), "-D", options_.data.string(), "-U", "quarry",
-                   "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-instructions"},
-                  uid_,
-                  gid_,
-                  options_.log.string(),
-                  false};
-  if (options_.throwaway) command.arguments.push_back("--no-sync");
-  const pid_t child = spawn(command);
-  if (child < 0 || wait_for(child) != 0) fail("initdb failed");
+  std::vector<std::string> arguments{(options_.programs / "initdb").string(),
+                                     "-D",
+                                     options_.data.string(),
+                                     "-U",
+                                     "quarry",
+                                     "--auth=trust",
+                                     "--encoding=UTF8",
+                                     "--no-locale",
+                                     "--no-instructions"};
+  if (options_.throwaway) arguments.push_back("--no-sync");
+  if (wait_for_child(spawn(std::move(arguments), 0)) != 0) fail("initdb failed");
+}
+
+pid_t Cluster::spawn(std::vector<std::string> arguments, int death_signal) const {
+  const int log = open(options_.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  const bool as_another = geteuid() == 0;
+  if (log < 0 || (as_another && fchown(log, uid_, gid_) != 0)) fail("cannot open the log");
+  ChildOptions child{.arguments = std::move(arguments),
+                     .descriptors = {{log, STDOUT_FILENO}, {log, STDERR_FILENO}},
+                     .death_signal = death_signal};
+  if (as_another) child.user.emplace(uid_, gid_);
+  const auto started = start_child(child);
+  close(log);
+  if (!started.ok()) fail(started.problem().detail);
+  return *started;
 }
 
 void Cluster::write_configuration() const {
@@ -278,7 +244,7 @@ void Cluster::kill() {
   const auto children = children_of(pid_);
   ::kill(pid_, SIGKILL);
   for (const pid_t child : children) ::kill(child, SIGKILL);
-  wait_for(pid_);
+  wait_for_child(pid_);
   pid_ = -1;
   for (const pid_t child : children) wait_gone(child, kStopWithin);
 }

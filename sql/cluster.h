@@ -9,6 +9,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace quarry::sql {
 
@@ -49,6 +50,7 @@ class Cluster {
 
  private:
   void initialise();
+  pid_t spawn(std::vector<std::string> arguments, int death_signal) const;
   void write_configuration() const;
   void stop_leftover() const;
   void wait_ready();

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,16 +12,13 @@
 #include <fstream>
 #include <thread>
 
+#include "common/child_process.h"
+
 namespace quarry::cli {
 namespace {
 
 constexpr int kTendEveryMs = 100;
 constexpr std::chrono::seconds kHealthyAfter{10};  // a child that lived this long starts counting crashes anew
-
-std::string describe(int status) {
-  if (WIFSIGNALED(status)) return std::string("was killed by ") + strsignal(WTERMSIG(status));
-  return "exited with status " + std::to_string(WEXITSTATUS(status));
-}
 
 std::string last_lines(const std::filesystem::path& file, size_t count) {
   std::ifstream in(file);
@@ -39,22 +35,6 @@ std::string last_lines(const std::filesystem::path& file, size_t count) {
 bool told_to_stop() {
   sigset_t pending;
   return sigpending(&pending) == 0 && (sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1);
-}
-
-/// The child's side between fork and exec: only calls that are safe there.
-[[noreturn]] void become(const std::vector<char*>& arguments, int output, int log, pid_t parent) {
-  setpgid(0, 0);                     // Ctrl-C in the terminal is for the supervisor alone
-  prctl(PR_SET_PDEATHSIG, SIGTERM);  // no orphans when the supervisor is killed
-  if (getppid() != parent) _exit(127);
-  const int null = open("/dev/null", O_RDONLY);
-  dup2(null, STDIN_FILENO);
-  dup2(output, STDOUT_FILENO);
-  dup2(log, STDERR_FILENO);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-  execv(arguments[0], arguments.data());
-  _exit(127);
 }
 
 }  // namespace
@@ -81,19 +61,16 @@ Result<int> Supervisor::spawn(Child& child, bool to_log) {
     if (log >= 0) close(log);
     return Problem{"cannot_start", "cannot open " + child.spec.log.string() + ": " + std::strerror(errno), "", ""};
   }
-  std::vector<char*> arguments;
-  for (auto& argument : child.spec.arguments) arguments.push_back(argument.data());
-  arguments.push_back(nullptr);
-  const pid_t parent = getpid();
-  const pid_t pid = fork();
-  if (pid == 0) become(arguments, to_log ? log : pipe_ends[1], log, parent);
+  const auto started = start_child({.arguments = child.spec.arguments,
+                                    .descriptors = {{to_log ? log : pipe_ends[1], STDOUT_FILENO}, {log, STDERR_FILENO}},
+                                    .death_signal = SIGTERM});
   close(log);
   if (!to_log) close(pipe_ends[1]);
-  if (pid < 0) {
+  if (!started.ok()) {
     if (!to_log) close(pipe_ends[0]);
-    return Problem{"cannot_start", std::string("fork failed: ") + std::strerror(errno), "", ""};
+    return started.problem();
   }
-  child.pid = pid;
+  child.pid = *started;
   child.started = clock_.now();
   return pipe_ends[0];
 }
@@ -105,7 +82,7 @@ Result<std::string> Supervisor::start(ChildSpec spec) {
   const auto fail = [&](const std::string& how) {
     close(output);
     kill(child.pid, SIGKILL);
-    waitpid(child.pid, nullptr, 0);
+    wait_for_child(child.pid);
     return Problem{"cannot_start", "the " + child.spec.name + " " + how + last_lines(child.spec.log, 5), "",
                    "Its log is " + child.spec.log.string() + "."};
   };
@@ -137,7 +114,7 @@ void Supervisor::tend(const std::function<void(const std::string&, const std::st
       child.crashes_in_a_row = clock_.now() - child.started > kHealthyAfter ? 1 : child.crashes_in_a_row + 1;
       const auto pause = std::min(kSlowestRestart, kFirstRestart * (1 << std::min(child.crashes_in_a_row - 1, 10)));
       child.restart_at = clock_.now() + pause;
-      on_restart(child.spec.name, describe(status));
+      on_restart(child.spec.name, describe_end(status));
     }
     if (child.pid < 0 && clock_.now() >= child.restart_at) {
       if (!spawn(child, true).ok()) child.restart_at = clock_.now() + kSlowestRestart;
