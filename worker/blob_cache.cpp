@@ -32,14 +32,6 @@ bool allocate(int file, uint64_t bytes) {
 
 }  // namespace
 
-std::string current_boot_id() {
-  // Files of /proc say that they are empty: read up to what a boot id takes.
-  FileDescriptor file(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
-  char text[kMaxBootIdBytes];
-  const ssize_t got = file.valid() ? ::read(file.get(), text, sizeof text) : 0;
-  return got > 0 ? std::string(text, static_cast<size_t>(got)) : std::string();
-}
-
 // --- BlobPin ---
 
 BlobPin::~BlobPin() {

@@ -120,7 +120,4 @@ class BlobCache {
   std::list<BlobKey> ages_;  ///< least recently used first
 };
 
-/// The kernel's name of this boot of the machine.
-std::string current_boot_id();
-
 }  // namespace quarry::worker

@@ -6,6 +6,8 @@
 #include <csignal>
 
 #include "common/log.h"
+#include "worker/boot_id.h"
+#include "worker/compiler_cache.h"
 #include "worker/executor.h"
 #include "worker/sandbox.h"
 
@@ -24,7 +26,8 @@ using namespace quarry::worker;
 constexpr int kSocket = 3;
 
 struct Options {
-  std::string device, cache;
+  std::string device, cache, seal;
+  bool drop_new_kernels = false;
   uint32_t first_unit = 0, units = 0, user_id = 0;
   uint64_t memory_bytes = 0;
 };
@@ -35,6 +38,8 @@ Options parse(int argc, char** argv) {
   CLI::App app("Runs jobs on one slice of a device. Started by quarry-worker, with its socket as descriptor 3.");
   app.add_option("--device", options.device, "device selector, e.g. opencl:0")->required();
   app.add_option("--cache", options.cache, "directory of compiled kernels")->required();
+  app.add_option("--seal", options.seal, "file with the hashes of the compiled kernels")->required();
+  app.add_flag("--drop-new-kernels", options.drop_new_kernels, "the last executor's kernels are not to be trusted");
   app.add_option("--first-unit", options.first_unit, "first compute unit of the slice");
   app.add_option("--units", options.units, "compute units of the slice; 0: the whole device");
   app.add_option("--memory", options.memory_bytes, "memory quota in bytes; 0: all of the device's");
@@ -45,10 +50,6 @@ Options parse(int argc, char** argv) {
     std::exit(app.exit(error));
   }
   return options;
-}
-
-uint64_t physical_memory_bytes() {
-  return static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
 int refuse(const FileDescriptor& socket, const std::string& detail) {
@@ -68,14 +69,18 @@ int main(int argc, char** argv) {
   const Options options = parse(argc, argv);
   std::signal(SIGPIPE, SIG_IGN);
   FileDescriptor socket(kSocket);
-  const uint64_t process_memory = options.memory_bytes != 0 ? options.memory_bytes : physical_memory_bytes();
+  const Status sealed =
+      seal_compiler_cache(options.cache, options.seal, options.drop_new_kernels ? NewFiles::Drop : NewFiles::Keep,
+                          current_boot_id(), options.user_id);
+  if (!sealed.ok()) return refuse(socket, "the compiler cache cannot be checked: " + sealed.problem().detail);
+  const uint64_t process_memory = options.memory_bytes != 0 ? options.memory_bytes : machine_memory_bytes();
   std::vector<SandboxLayer> sandbox = enter_sandbox({options.user_id, options.cache, process_memory});
   start_logging("quarry-executor");
 
   if (options.device == "best")
     for (const device::DeviceInfo& one : device::survey_devices())
       if (!one.left_out.empty()) spdlog::info("{} is left out: {}", one.selector, one.left_out);
-  auto device = device::open_device(options.device, {options.cache, options.first_unit, options.units});
+  auto device = device::open_device(options.device, {".", options.first_unit, options.units});
   if (!device.ok()) return refuse(socket, device.problem().detail);
   const device::Properties& properties = (*device)->properties();
   const uint64_t memory_bytes =

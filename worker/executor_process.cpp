@@ -1,16 +1,13 @@
 #include "worker/executor_process.h"
 
-#include <fcntl.h>
-#include <spdlog/spdlog.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+
+#include "common/child_process.h"
 
 namespace quarry::worker {
 namespace {
@@ -24,55 +21,31 @@ constexpr int kSocketInChild = 3;
 constexpr std::chrono::seconds kPartingTime{2};
 
 std::vector<std::string> make_arguments(const ExecutorSpec& spec) {
-  return {spec.program,
-          "--device",
-          spec.device,
-          "--cache",
-          spec.cache,
-          "--first-unit",
-          std::to_string(spec.first_unit),
-          "--units",
-          std::to_string(spec.units),
-          "--memory",
-          std::to_string(spec.memory_bytes),
-          "--user",
-          std::to_string(spec.user_id)};
+  std::vector<std::string> arguments{spec.program,
+                                     "--device",
+                                     spec.device,
+                                     "--cache",
+                                     spec.cache,
+                                     "--seal",
+                                     spec.cache + ".seal",
+                                     "--first-unit",
+                                     std::to_string(spec.first_unit),
+                                     "--units",
+                                     std::to_string(spec.units),
+                                     "--memory",
+                                     std::to_string(spec.memory_bytes),
+                                     "--user",
+                                     std::to_string(spec.user_id)};
+  if (spec.drop_new_kernels) arguments.push_back("--drop-new-kernels");
+  return arguments;
 }
 
 /// The whole environment of an executor: nothing of the agent's own is passed on but its log level.
 std::vector<std::string> make_environment(const ExecutorSpec& spec) {
   std::vector<std::string> environment{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "HOME=" + spec.cache,
-                                       "POCL_CACHE_DIR=" + spec.cache + "/pocl"};
+                                       "POCL_CACHE_DIR=pocl"};  // in its working directory, the cache
   if (const char* level = std::getenv("QUARRY_LOG")) environment.push_back(std::string("QUARRY_LOG=") + level);
   return environment;
-}
-
-std::vector<char*> pointers(std::vector<std::string>& texts) {
-  std::vector<char*> out;
-  for (std::string& text : texts) out.push_back(text.data());
-  out.push_back(nullptr);
-  return out;
-}
-
-/// Between fork and exec in a process that may have threads: system calls only, no allocation.
-[[noreturn]] void become_executor(int socket, char* const* arguments, char* const* environment) {
-  ::setsid();  // Ctrl-C at the agent's terminal is for the agent, which then drains
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  const int null = ::open("/dev/null", O_RDWR);
-  if (null < 0 || ::dup2(null, 0) < 0 || ::dup2(null, 1) < 0) ::_exit(126);
-  if (socket == kSocketInChild ? ::fcntl(socket, F_SETFD, 0) < 0 : ::dup2(socket, kSocketInChild) < 0) ::_exit(126);
-  if (::close_range(kSocketInChild + 1, ~0U, 0) != 0) ::_exit(126);
-  sigset_t none;
-  sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGPIPE}) ::signal(signal, SIG_DFL);
-  ::execve(arguments[0], arguments, environment);
-  ::_exit(127);
-}
-
-std::string describe_end(int status) {
-  if (WIFSIGNALED(status)) return "ended by signal " + std::to_string(WTERMSIG(status));
-  return "exited with status " + std::to_string(WEXITSTATUS(status));
 }
 
 }  // namespace
@@ -83,16 +56,15 @@ Result<std::shared_ptr<ExecutorProcess>> ExecutorProcess::start(asio::io_context
   std::filesystem::create_directories(spec.cache, error);
   if (error) return Problem{"system_error", "cannot create " + spec.cache + ": " + error.message(), "", ""};
   QUARRY_ASSIGN(auto ends, make_local_pair());
-  std::vector<std::string> arguments = make_arguments(spec), environment = make_environment(spec);
-  const std::vector<char*> argument_pointers = pointers(arguments), environment_pointers = pointers(environment);
-  const pid_t pid = ::fork();
-  if (pid < 0) return system_problem("cannot start an executor");
-  if (pid == 0) become_executor(ends.second.get(), argument_pointers.data(), environment_pointers.data());
+  QUARRY_ASSIGN(const pid_t pid,
+                start_child({.arguments = make_arguments(spec),
+                             .environment = make_environment(spec),
+                             .descriptors = {{STDERR_FILENO, STDERR_FILENO}, {ends.second.get(), kSocketInChild}}}));
   FileDescriptor process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!process.valid()) {
     const Problem problem = system_problem("cannot watch an executor");
     ::kill(pid, SIGKILL);
-    ::waitpid(pid, nullptr, 0);
+    wait_for_child(pid);
     return problem;
   }
   auto self =
@@ -112,7 +84,7 @@ ExecutorProcess::ExecutorProcess(asio::io_context& io, int pid, FileDescriptor s
 ExecutorProcess::~ExecutorProcess() {
   if (reaped_) return;
   ::kill(pid_, SIGKILL);
-  ::waitpid(pid_, nullptr, 0);
+  wait_for_child(pid_);
 }
 
 void ExecutorProcess::watch() {
@@ -162,8 +134,7 @@ void ExecutorProcess::part() {
 
 void ExecutorProcess::exited() {
   parting_.cancel();
-  int status = 0;
-  ::waitpid(pid_, &status, 0);
+  const int status = wait_for_child(pid_);
   reaped_ = true;
   if (kill_reason_.empty()) {
     // What it sent before it ended counts: only the job that it had not answered is lost.
@@ -174,7 +145,7 @@ void ExecutorProcess::exited() {
   socket_.close(ignored);
   const auto on_exit = std::move(handlers_.on_exit);
   handlers_ = {};
-  if (on_exit) on_exit(kill_reason_);
+  if (on_exit) on_exit(kill_reason_, ended_by_fault(status));
 }
 
 void ExecutorProcess::send(const ToExecutor& message, std::vector<FileDescriptor> files) {

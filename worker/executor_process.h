@@ -19,7 +19,8 @@ namespace quarry::worker {
 struct ExecutorSpec {
   std::string program;  ///< path of quarry-executor
   std::string device;   ///< selector
-  std::string cache;    ///< directory of compiled kernels; made when it is missing
+  std::string cache;    ///< directory of compiled kernels; made when it is missing. Their hashes are beside it
+  bool drop_new_kernels = false;  ///< those that the executor before has compiled are not to be trusted
   uint32_t first_unit = 0, units = 0;
   uint64_t memory_bytes = 0;  ///< 0: all of the device's
   uint32_t user_id = 0;       ///< becomes this user when the agent is root
@@ -43,8 +44,8 @@ class ExecutorProcess : public std::enable_shared_from_this<ExecutorProcess> {
   struct Handlers {
     /// A message that passed decoding; whether it makes sense is for the receiver to judge.
     std::function<void(FromExecutor, std::vector<FileDescriptor>)> on_message;
-    /// Once, when the process has ended and everything it sent was delivered.
-    std::function<void(const std::string& reason)> on_exit;
+    /// Once, when the process has ended and everything it sent was delivered. `faulted`: it crashed.
+    std::function<void(const std::string& reason, bool faulted)> on_exit;
   };
   static Result<std::shared_ptr<ExecutorProcess>> start(boost::asio::io_context& io, const ExecutorSpec& spec,
                                                         Handlers handlers);

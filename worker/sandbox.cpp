@@ -15,6 +15,8 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 
 namespace quarry::worker {
 namespace {
@@ -104,16 +106,39 @@ bool set_limit(__rlimit_resource resource, uint64_t value) {
 
 }  // namespace
 
+uint64_t machine_memory_bytes() {
+  uint64_t bytes = static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  std::string line;
+  for (std::ifstream groups("/proc/self/cgroup"); std::getline(groups, line);) {
+    if (!line.starts_with("0::/")) continue;
+    for (std::filesystem::path group = line.substr(3);; group = group.parent_path()) {
+      std::ifstream file("/sys/fs/cgroup" + group.string() + "/memory.max");
+      if (uint64_t limit = 0; file >> limit) bytes = std::min(bytes, limit);  // "max" is no number
+      if (group == group.parent_path()) break;
+    }
+  }
+  return bytes;
+}
+
 SandboxLayer limit_resources(uint64_t memory_bytes) {
   constexpr uint64_t kGiB = uint64_t{1} << 30;
   constexpr uint64_t kOpenFiles = 4096;
   // Address space itself stays free: graphics drivers reserve hundreds of GiB without using them. What a processor's
   // device holds is its arena and two copies on the way in and out; drivers and the compiler are given 8 GiB on top.
+  const uint64_t data_bytes = std::min(3 * memory_bytes + 8 * kGiB, machine_memory_bytes());
   const bool ok = set_limit(RLIMIT_CORE, 0) &&  // a core file would hold a tenant's data
-                  set_limit(RLIMIT_NOFILE, kOpenFiles) &&
-                  (kSanitized || set_limit(RLIMIT_DATA, 3 * memory_bytes + 8 * kGiB)) &&
+                  set_limit(RLIMIT_NOFILE, kOpenFiles) && (kSanitized || set_limit(RLIMIT_DATA, data_bytes)) &&
                   set_limit(RLIMIT_FSIZE, memory_bytes + kGiB);
   return ok ? applied("resource limits") : refused("resource limits");
+}
+
+SandboxLayer limit_processes(bool has_own_user) {
+  // A processor's device has a thread for each core; drivers have about twenty, and a compiler is a process or two.
+  constexpr uint64_t kProcesses = 512, kProcessesPerCore = 8;
+  const auto cores = static_cast<uint64_t>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
+  if (!has_own_user) return {"process limit", false, "the user's other processes would count"};
+  return set_limit(RLIMIT_NPROC, kProcesses + kProcessesPerCore * cores) ? applied("process limit")
+                                                                         : refused("process limit");
 }
 
 SandboxLayer drop_privileges(uint32_t user_id) {
@@ -129,15 +154,16 @@ SandboxLayer drop_privileges(uint32_t user_id) {
 
 std::vector<SandboxLayer> enter_sandbox(const SandboxOptions& options) {
   std::vector<SandboxLayer> layers;
-  if (::geteuid() == 0 && ::chown(options.writable_directory.c_str(), options.user_id, options.user_id) != 0)
-    layers.push_back(refused("compiler cache"));
   layers.push_back(limit_resources(options.memory_bytes));
-  if (::geteuid() != 0) layers.push_back(enter_user_namespace());
+  const bool has_own_user = ::geteuid() == 0;
+  if (!has_own_user) layers.push_back(enter_user_namespace());
+  layers.push_back(limit_processes(has_own_user || has(layers, "user namespace")));
   layers.push_back(enter_namespace(CLONE_NEWNET, "network namespace"));
   layers.push_back(enter_namespace(CLONE_NEWIPC, "ipc namespace"));
   layers.push_back(enter_namespace(CLONE_NEWNS, "mount namespace"));
   layers.push_back(enter_process_namespace(options.user_id));
   if (has(layers, "mount namespace")) layers.push_back(enter_private_root(options.writable_directory));
+  if (::chdir(options.writable_directory.c_str()) != 0) layers.push_back(refused("compiler cache"));
   layers.push_back(drop_privileges(options.user_id));
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // after the change of user, which clears it
   layers.push_back(filter_system_calls());

@@ -19,13 +19,20 @@ struct SandboxOptions {
   uint64_t memory_bytes = 0;       ///< the slice's quota, from which the process's limits follow
 };
 
-/// Enters every layer that the kernel allows. Must be called while the process has one thread and before any device is
-/// opened. With a process namespace the caller goes on in a child: the calling process stays behind to pass on its end,
-/// and never returns from here.
+/// The memory of this machine, or of the control group that this process is in when that is less.
+uint64_t machine_memory_bytes();
+
+/// Enters every layer that the kernel allows, and makes `writable_directory` the working directory: by that way it can
+/// also be reached where the kernel refuses a private root, although others may not pass through its parents. Must be
+/// called while the process has one thread and before any device is opened. With a process namespace the caller goes on
+/// in a child: the calling process stays behind to pass on its end, and never returns from here.
 std::vector<SandboxLayer> enter_sandbox(const SandboxOptions& options);
 
 // The layers, in the order of enter_sandbox().
 SandboxLayer limit_resources(uint64_t memory_bytes);
+/// Processes and threads of the user that the executor becomes. Needs a user of its own or a user namespace, because
+/// the kernel counts all of a user's processes.
+SandboxLayer limit_processes(bool has_own_user);
 /// A root of its own: system directories read-only, device files, an empty /tmp, and `writable_directory`. Needs a
 /// mount namespace.
 SandboxLayer enter_private_root(const std::string& writable_directory);

@@ -55,7 +55,10 @@ void Slice::launch() {
     if (!kill_code_.empty()) return;  // it is killed for its front job, which must stay the front one until its end
     std::visit([&](auto& m) { handle(m, std::move(files)); }, message);
   };
-  handlers.on_exit = [this](const std::string& reason) { executor_ended(reason); };
+  handlers.on_exit = [this](const std::string& reason, bool faulted) {
+    if (faulted) spec_.drop_new_kernels = true;
+    executor_ended(reason);
+  };
   auto started = ExecutorProcess::start(io_, spec_, std::move(handlers));
   if (started.ok()) {
     executor_ = *started;
@@ -225,12 +228,14 @@ bool Slice::is_front(uint64_t ticket) {
 }
 
 void Slice::protocol_error(const std::string& what) {
+  spec_.drop_new_kernels = true;
   kill("executor_crashed", "the process that ran the job " + what);
 }
 
 void Slice::handle(const Ready& message, std::vector<FileDescriptor>) {
   if (ready_) return protocol_error("started twice");
   ready_ = true;
+  spec_.drop_new_kernels = false;  // it has been done
   waiting_ = false;
   start_limit_.cancel();
   wait_limit_.cancel();

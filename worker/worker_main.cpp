@@ -15,6 +15,7 @@
 
 #include "common/log.h"
 #include "worker/agent.h"
+#include "worker/boot_id.h"
 #include "worker/enrol.h"
 
 namespace {
