@@ -1,4 +1,5 @@
 // quarry-scheduler: one leads and decides who runs what; others stand by.
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -7,6 +8,7 @@
 #include <exception>
 
 #include "common/log.h"
+#include "common/private_files.h"
 #include "common/random.h"
 #include "scheduler/process.h"
 
@@ -65,6 +67,7 @@ int main(int argc, char** argv) {
       ->envname("QUARRY_AUTHORITY_CERTIFICATE")
       ->required();
   CLI11_PARSE(app, argc, argv);
+  ::umask(kPrivateUmask);
   start_logging("quarry-scheduler");
   try {
     run(database, listen, options);

@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
 #include <csignal>
@@ -10,6 +11,7 @@
 #include <exception>
 
 #include "common/log.h"
+#include "common/private_files.h"
 #include "common/random.h"
 #include "server/application.h"
 
@@ -92,6 +94,7 @@ int main(int argc, char** argv) {
   Flags flags;
   describe(app, flags);
   CLI11_PARSE(app, argc, argv);
+  ::umask(kPrivateUmask);
   start_logging("quarry-server");
   std::signal(SIGPIPE, SIG_IGN);
   raise_open_files_limit();

@@ -108,14 +108,14 @@ bool ExecutorProcess::deliver(size_t at_most) {
       if (packet.problem().code == "closed") {
         part();
       } else {
-        kill("broke the local protocol: " + packet.problem().detail);
+        misbehaved("broke the local protocol: " + packet.problem().detail);
       }
       return false;
     }
     if (!packet->has_value()) return true;
     auto message = decode_from_executor((**packet).bytes);
     if (!message.ok()) {
-      kill("broke the local protocol: " + message.problem().detail);
+      misbehaved("broke the local protocol: " + message.problem().detail);
       return false;
     }
     const auto on_message = handlers_.on_message;  // a copy: the receiver may abandon this process meanwhile
@@ -128,7 +128,7 @@ bool ExecutorProcess::deliver(size_t at_most) {
 void ExecutorProcess::part() {
   parting_.expires_after(kPartingTime);
   parting_.async_wait([self = shared_from_this()](error_code error) {
-    if (!error) self->kill("closed its socket");
+    if (!error) self->misbehaved("closed its socket");
   });
 }
 
@@ -145,7 +145,7 @@ void ExecutorProcess::exited() {
   socket_.close(ignored);
   const auto on_exit = std::move(handlers_.on_exit);
   handlers_ = {};
-  if (on_exit) on_exit(kill_reason_, ended_by_fault(status));
+  if (on_exit) on_exit(kill_reason_, misbehaved_ || ended_by_fault(status));
 }
 
 void ExecutorProcess::send(const ToExecutor& message, std::vector<FileDescriptor> files) {
@@ -171,6 +171,11 @@ void ExecutorProcess::wait_writable() {
     }
     unsent_.pop_front();
   }
+}
+
+void ExecutorProcess::misbehaved(const std::string& how) {
+  misbehaved_ = true;
+  kill(how);
 }
 
 void ExecutorProcess::kill(const std::string& reason) {

@@ -35,8 +35,8 @@ struct ExecutorSpec {
   std::chrono::milliseconds start_limit{60'000};
 };
 
-/// Executors of slice n become user kFirstExecutorUser + n: above what Debian, systemd and container tools hand out,
-/// below 2^31.
+/// Executors become users from here on: above what Debian, systemd and container tools hand out; 2^26 of them are below
+/// 2^31.
 inline constexpr uint32_t kFirstExecutorUser = 1'999'000'000;
 
 class ExecutorProcess : public std::enable_shared_from_this<ExecutorProcess> {
@@ -44,7 +44,8 @@ class ExecutorProcess : public std::enable_shared_from_this<ExecutorProcess> {
   struct Handlers {
     /// A message that passed decoding; whether it makes sense is for the receiver to judge.
     std::function<void(FromExecutor, std::vector<FileDescriptor>)> on_message;
-    /// Once, when the process has ended and everything it sent was delivered. `faulted`: it crashed.
+    /// Once, when the process has ended and everything it sent was delivered. `faulted`: it crashed or
+    /// broke the protocol.
     std::function<void(const std::string& reason, bool faulted)> on_exit;
   };
   static Result<std::shared_ptr<ExecutorProcess>> start(boost::asio::io_context& io, const ExecutorSpec& spec,
@@ -66,6 +67,7 @@ class ExecutorProcess : public std::enable_shared_from_this<ExecutorProcess> {
   void wait_writable();
   bool deliver(size_t at_most);
   void part();
+  void misbehaved(const std::string& how);
   void exited();
 
   int pid_;
@@ -73,7 +75,7 @@ class ExecutorProcess : public std::enable_shared_from_this<ExecutorProcess> {
   boost::asio::posix::stream_descriptor socket_, process_;
   boost::asio::steady_timer parting_;  ///< from its socket closing to its end
   std::deque<Packet> unsent_;
-  bool writing_ = false, reaped_ = false;
+  bool writing_ = false, reaped_ = false, misbehaved_ = false;
   std::string kill_reason_;
 };
 

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -14,6 +15,8 @@
 #include <thread>
 
 #include "common/log.h"
+#include "common/private_files.h"
+#include "common/sha256.h"
 #include "worker/agent.h"
 #include "worker/boot_id.h"
 #include "worker/enrol.h"
@@ -89,7 +92,7 @@ FileDescriptor lock_data_directory(const std::string& directory) {
   std::error_code error;
   fs::create_directories(directory, error);
   if (error) die("cannot create " + directory + ": " + error.message());
-  fs::permissions(directory, fs::perms(0711), error);  // an executor of another user passes through to its cache
+  fs::permissions(directory, fs::perms::owner_all, error);
   FileDescriptor lock(::open((directory + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!lock.valid() || ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0)
     die("another worker uses " + directory + "; give each its own --data");
@@ -137,12 +140,21 @@ class Renewal {
   std::jthread thread_;
 };
 
+/// Two workers of a machine are strangers too: their executors do not share a user, of whom the kernel counts processes
+/// together and who may signal its own.
+uint32_t executor_user(const std::string& data_directory, size_t index) {
+  constexpr uint32_t kSlices = 256, kWorkers = 1 << 18;
+  const Digest digest = sha256(fs::canonical(data_directory).string());
+  const uint32_t worker = (uint32_t{digest[0]} << 16 | uint32_t{digest[1]} << 8 | digest[2]) % kWorkers;
+  return kFirstExecutorUser + worker * kSlices + static_cast<uint32_t>(index % kSlices);
+}
+
 ExecutorSpec parse_slice(const Options& options, size_t index, const std::string& text) {
   ExecutorSpec spec;
   spec.program = options.executor;
   spec.device = options.device;
   spec.cache = options.enrol.data_directory + "/compiler/" + std::to_string(index);
-  spec.user_id = kFirstExecutorUser + static_cast<uint32_t>(index);
+  spec.user_id = executor_user(options.enrol.data_directory, index);
   if (!text.empty() && std::sscanf(text.c_str(), "%u:%u:%lu", &spec.first_unit, &spec.units, &spec.memory_bytes) != 3)
     die("--slice " + text + " is not first-unit:units:memory-bytes");
   return spec;
@@ -204,6 +216,7 @@ int serve(const Options& options, const Enrolment& enrolment) {
 
 int main(int argc, char** argv) {
   const Options options = parse(argc, argv);
+  ::umask(kPrivateUmask);  // of the executors too
   start_logging("quarry-worker");
   std::signal(SIGPIPE, SIG_IGN);
   raise_open_files_limit();

@@ -11,6 +11,7 @@
 #include <iterator>
 
 #include "common/api_key.h"
+#include "common/private_files.h"
 #include "common/random_hex.h"
 #include "sql/store.h"
 #include "wire/certificates.h"
@@ -92,9 +93,12 @@ fs::path default_data_directory() {
 
 Status lock_directory(const fs::path& data) {
   std::error_code error;
-  fs::create_directories(data, error);
+  const bool is_new = fs::create_directories(data, error);
+  // PostgreSQL's user, when root starts it, passes through to its own directory; nobody else's mode is changed here.
+  if (is_new) fs::permissions(data, geteuid() == 0 ? fs::perms(0711) : fs::perms::owner_all, error);
+  ::umask(kPrivateUmask);
   const int fd = open((data / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC,
-                      0640);  // kept open, and so locked, until the process ends
+                      0600);  // kept open, and so locked, until the process ends
   if (fd < 0)
     return Problem{"cannot_write", "cannot write in " + data.string(), "", "Name another place with --data-dir."};
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
@@ -108,12 +112,13 @@ Status lock_directory(const fs::path& data) {
 Status make_installation(const Installation& at, const std::vector<std::string>& hosts, const Clock& clock,
                          RandomSource& random) {
   std::error_code error;
-  for (const char* directory : {"ca", "blobs", "logs", "run", "worker"})
+  for (const char* directory : {"ca", "blobs", "logs", "run", "worker"}) {
     fs::create_directories(at.data / directory, error);
+    if (!error) fs::permissions(at.data / directory, fs::perms::owner_all, error);  // of an older release too
+  }
   if (error)
     return Problem{"cannot_write", "cannot make directories in " + at.data.string(), "",
                    "Name another place with --data-dir."};
-  fs::permissions(at.data / "ca", fs::perms::owner_all, error);
   if (!fs::exists(at.authority_certificate())) {
     const auto authority = wire::make_authority("Quarry CA " + random_hex(random, 4), clock.wall());
     QUARRY_TRY(write_file(at.authority_key(), authority.key_pem, 0600));

@@ -36,7 +36,8 @@ struct Installation {
 /// /var/lib/quarry for root, else $XDG_DATA_HOME/quarry, else ~/.local/share/quarry.
 std::filesystem::path default_data_directory();
 
-/// Holds the directory's lock for the life of the process; a Problem when another `quarry up` has it.
+/// Holds the directory's lock for the life of the process; a Problem when another `quarry up` has it. What the process
+/// makes from here on, and its children, only its user can read.
 Status lock_directory(const std::filesystem::path& data);
 
 /// Makes what is missing of directories, CA, certificates (renewed when they end within 30 days, or do not hold for one

@@ -56,7 +56,7 @@ Supervisor::~Supervisor() {
 
 Result<int> Supervisor::spawn(Child& child, bool to_log) {
   int pipe_ends[2] = {-1, -1};
-  const int log = open(child.spec.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+  const int log = open(child.spec.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (log < 0 || (!to_log && pipe2(pipe_ends, O_CLOEXEC) != 0)) {
     if (log >= 0) close(log);
     return Problem{"cannot_start", "cannot open " + child.spec.log.string() + ": " + std::strerror(errno), "", ""};

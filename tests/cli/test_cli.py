@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import signal
+import stat
 import struct
 import subprocess
 import sys
@@ -83,6 +84,19 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(everything["interpreter"], "")
         for backend in ("cuda", "hip"):  # a card of it, or why there is none
             self.assertTrue(any(name.startswith(backend + ":") for name in everything) or everything[backend], everything)
+
+    def test_nothing_in_the_data_directory_is_open_to_other_users(self):
+        self.run_quarry("submit", *self.job_flags, "--watch")
+        for folder in ("ca", "blobs", "postgres", "run", "logs", "worker"):
+            paths = [self.service.data / folder, *(self.service.data / folder).rglob("*")]
+            for path in paths:
+                try:
+                    mode = path.lstat().st_mode
+                except FileNotFoundError:  # PostgreSQL's come and go
+                    continue
+                if not stat.S_ISLNK(mode):
+                    self.assertEqual(mode & 0o077, 0, f"{path} is open to others: {stat.filemode(mode)}")
+            self.assertTrue(len(paths) > 1, folder)
 
     def test_output_that_is_piped_has_no_colour(self):
         for command in (["jobs"], ["account"], ["devices"]):

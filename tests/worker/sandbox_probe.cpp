@@ -16,6 +16,7 @@
 #include <csignal>
 #include <cstdio>
 #include <string>
+#include <vector>
 
 #include "worker/sandbox.h"
 
@@ -92,6 +93,30 @@ void try_processes() {
   try_call("mount", SYS_mount);
 }
 
+/// Children that wait, until no more are given or far too many are.
+void try_many_processes() {
+  rlimit processes{}, data{};
+  ::getrlimit(RLIMIT_NPROC, &processes);
+  ::getrlimit(RLIMIT_DATA, &data);
+  std::printf("RLIMIT_DATA_MiB %lu\n", data.rlim_max >> 20);
+  std::printf("RLIMIT_NPROC %lu\n", processes.rlim_max);
+  std::fflush(stdout);
+  std::vector<pid_t> children;
+  int error = 0;
+  while (children.size() < 20'000) {
+    const pid_t child = ::fork();
+    if (child == 0) ::pause();
+    if (child < 0) {
+      error = errno;
+      break;
+    }
+    children.push_back(child);
+  }
+  for (const pid_t child : children) ::kill(child, SIGKILL);
+  for (const pid_t child : children) ::waitpid(child, nullptr, 0);
+  std::printf("fork_until_refused %d\n", error);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -102,5 +127,6 @@ int main(int argc, char** argv) {
   try_prctl();
   try_sockets();
   try_processes();
+  try_many_processes();
   return 0;
 }

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "tests/worker/support.h"
+#include "worker/sandbox.h"
 
 namespace quarry::worker::test {
 namespace {
@@ -60,6 +61,13 @@ TEST_CASE("the system call filter refuses a forbidden argument also with a high 
   CHECK(answer("PR_SET_DUMPABLE|high") == EPERM);
   CHECK(answer("clone3") == ENOSYS);
   for (const char* name : {"connect", "unshare", "ptrace", "mount"}) CHECK(answer(name) == EPERM);
+}
+
+TEST_CASE("an executor's data stay below the machine's memory, and its processes below a limit") {
+  const std::map<std::string, int> answers = probe_the_sandbox();
+  CHECK(answers.at("RLIMIT_DATA_MiB") <= static_cast<int>(machine_memory_bytes() >> 20));
+  CHECK(answers.at("RLIMIT_NPROC") < 20'000);
+  CHECK(answers.at("fork_until_refused") == EAGAIN);
 }
 
 }  // namespace

@@ -450,6 +450,36 @@ TEST_CASE("an executor that was taken over costs its job the attempt and can tel
   CHECK(bench.ended_.size() == 1);
 }
 
+TEST_CASE("where the kernel refuses namespaces an executor still works, behind closed directories, and says so") {
+  Bench bench("opencl", QUARRY_NO_NAMESPACES);
+  if (!bench.ready_) {
+    WARN("no OpenCL device here: " << bench.cannot_serve_);
+    return;
+  }
+  std::map<std::string, bool> layers;
+  for (const SandboxLayer& layer : bench.ready_->sandbox) layers[layer.name] = layer.applied;
+  for (const char* refused : {"network namespace", "mount namespace", "process namespace"}) {
+    CAPTURE(refused);
+    REQUIRE(layers.count(refused) == 1);
+    CHECK_FALSE(layers[refused]);
+  }
+  CHECK(layers["system call filter"]);
+  const Ended& ended = bench.wait(bench.submit(doubling_graph(), steps(1), {{"x", floats({1, 2, 3, 4.5})}}));
+  INFO(ended.code << ": " << ended.detail);
+  CHECK(as_floats(bench.output(ended, "y").small) == std::vector<float>{2, 4, 6, 9});
+  CHECK(compiled_files(bench, "program.bc") > 0);
+}
+
+TEST_CASE("the kernels that an executor compiled before it was taken over are dropped") {
+  Bench bench("garbage", QUARRY_HOSTILE_EXECUTOR);
+  const int first = bench.slice_.executor_pid();
+  REQUIRE(bench.wait(bench.submit(doubling_graph(), steps(1), {{"x", floats({1, 2, 3, 4})}})).code ==
+          "executor_crashed");
+  REQUIRE(run_until(bench.io_, [&] { return bench.starts_ == 2 && bench.slice_.executor_pid() != first; }));
+  CHECK(read_proc(first, "cmdline").empty());
+  CHECK(read_proc(bench.slice_.executor_pid(), "cmdline").find("--drop-new-kernels") != std::string::npos);
+}
+
 TEST_CASE("PoCL compiles and runs inside the sandbox") {
   Bench bench("opencl");
   if (!bench.ready_) {

@@ -30,7 +30,6 @@ TemporaryDirectory::TemporaryDirectory() {
   std::string pattern = (fs::temp_directory_path() / "quarry-worker-XXXXXX").string();
   REQUIRE(::mkdtemp(pattern.data()) != nullptr);
   path_ = pattern;
-  fs::permissions(path_, fs::perms(0711));
 }
 
 TemporaryDirectory::~TemporaryDirectory() {
