@@ -6,6 +6,7 @@
 // out must not outlive it.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -26,6 +27,7 @@ struct Capabilities {
   codegen::Target target;
   std::string compiler;             ///< compiler and flags: with the properties and the text a binary's cache key
   const char* text_suffix = ".cl";  ///< of the files in which texts are kept beside their binaries
+  bool runs_tile_programs = false;  ///< takes the texts of tile::print_cuda, and describes views in boxes
 };
 
 /// One kernel of a module, ready to be launched. Keeps its module.
@@ -62,8 +64,21 @@ struct Argument {
 /// The groups of work-items that one launch runs: [first, first + count) of those that the text was written for.
 struct Groups {
   uint64_t first = 0, count = 0;
-  uint32_t items = 1;  ///< work-items in a group
+  uint32_t items = 1;         ///< work-items in a group
+  uint32_t shared_bytes = 0;  ///< of a group, beyond those that the text declares
 };
+
+/// A view of a buffer that hardware copies in boxes: element i is at `offset` + sum of strides * i, in bytes.
+struct BoxView {
+  BufferRange array;
+  graph::DType dtype = graph::DType::F32;
+  uint64_t offset = 0;
+  std::vector<uint64_t> extents;  ///< innermost first
+  std::vector<uint64_t> strides;  ///< of all axes but the innermost, whose elements touch
+  std::vector<uint32_t> box;
+  uint32_t swizzle_bytes = 0;  ///< 0, 64 or 128
+};
+using BoxDescription = std::array<std::byte, 128>;  ///< what kernels find in memory
 
 class Driver {
  public:
@@ -80,6 +95,10 @@ class Driver {
   virtual Result<std::shared_ptr<Module>> load(std::span<const char> binary) = 0;
   virtual Status launch(Entry& entry, const Groups& groups, std::span<const Argument> arguments) = 0;
   virtual Status wait() = 0;
+  /// Where runs_tile_programs. The description holds for as long as the buffer lives.
+  virtual Result<BoxDescription> describe(const BoxView&) {
+    return Problem{"device_error", "this driver does not describe views in boxes", "", ""};
+  }
 };
 
 }  // namespace quarry::device

@@ -125,7 +125,8 @@ std::optional<Choice> choose(const ContractionProblem& problem, const DeviceClas
         schedule.parts = parts;
         const int64_t workspace = tiles * parts * schedule.block_m * schedule.block_n * int64_t{sizeof(float)};
         if (parts > 1 && workspace > device.most_workspace) break;
-        choices.push_back({swap, schedule, predicted_us(turned, schedule, device)});
+        const int64_t blocks = std::min(tiles * parts, device.units * resident(turned, schedule));
+        choices.push_back({swap, schedule, blocks, predicted_us(turned, schedule, device)});
       }
     }
   }

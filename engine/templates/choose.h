@@ -16,6 +16,7 @@ struct DeviceClass {
 struct Choice {
   bool swap = false;  ///< the schedule is for swapped(problem)
   ContractionSchedule schedule;
+  int64_t blocks = 1;       ///< of a launch
   double microseconds = 0;  ///< predicted
 };
 

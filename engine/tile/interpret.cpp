@@ -590,8 +590,8 @@ std::string interpret(const Program& program, std::span<const std::span<std::byt
                       const Interpretation& options) {
   Joined joined;
   const Workspace space = workspace(program);
-  joined.values.resize(static_cast<size_t>(space.counters_offset) / sizeof(float));
-  joined.counters.resize(static_cast<size_t>(space.bytes - space.counters_offset) / sizeof(uint32_t));
+  joined.values.resize(static_cast<size_t>(space.bytes) / sizeof(float));
+  joined.counters.resize(static_cast<size_t>(space.counter_bytes) / sizeof(uint32_t));
   std::vector<int64_t> order(static_cast<size_t>(options.blocks));
   for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>(i);
   std::mt19937_64 random(options.seed);

@@ -52,8 +52,8 @@ Workspace workspace(const Program& program) {
     if (!join) return;
     const Fragment& fragment = program.fragments[static_cast<size_t>(join->fragment)];
     const int64_t fragment_bytes = 64 * fragment.columns * int64_t{sizeof(float)};
-    space.counters_offset = join->tiles * join->parts * fragment_bytes;
-    space.bytes = space.counters_offset + join->tiles * int64_t{sizeof(uint32_t)};
+    space.bytes = join->tiles * join->parts * fragment_bytes;
+    space.counter_bytes = join->tiles * int64_t{sizeof(uint32_t)};
   });
   return space;
 }

@@ -27,7 +27,7 @@ class Cuda {
     kernel_.threads = static_cast<uint32_t>(32 * program_.warps);
     kernel_.shared_bytes = static_cast<uint32_t>(layout_.bytes);
     kernel_.workspace_bytes = space_.bytes;
-    kernel_.workspace_zero_offset = space_.counters_offset;
+    kernel_.counter_bytes = space_.counter_bytes;
     depth_ = 1;
     set_up();
     body(program_.body);
@@ -38,15 +38,19 @@ class Cuda {
 
  private:
   std::string head() {
-    std::string text = "KERNEL(" + text_of(kernel_.threads) + ") " + kernel_.entry + "(const Map* maps";
+    std::string text = "KERNEL(" + text_of(kernel_.threads) + ") " + kernel_.entry + "(const Map* maps", begin;
     for (int argument : kernel_.buffers) {
       const Argument& of = program_.arguments[static_cast<size_t>(argument)];
-      text += ", " + std::string(storage(of.dtype)) + "* " + of.name;
+      text += ", " + std::string(storage(of.dtype)) + "* " + of.name + ", i64 " + of.name + "_offset";
+      begin += "  " + of.name + " += " + of.name + "_offset;\n";
     }
-    if (space_.bytes > 0) text += ", u8* workspace";
+    if (space_.bytes > 0) {
+      text += ", u8* workspace, i64 workspace_offset, u32* counters";
+      begin += "  workspace += workspace_offset;\n";
+    }
     text += ", int first_tile, int end_tile";
     for (int range : counted_) text += ", int count" + text_of(range);
-    return text + ") {\n";
+    return text + ") {\n" + begin;
   }
   static std::string_view storage(DType dtype) { return dtype == DType::F32 ? "float" : "u16"; }
 
@@ -398,7 +402,7 @@ class Cuda {
     line("device_fence();");
     line("group_sync(group);");
     open("if ((thread & 127) == 0)");
-    line("u32* const counter = (u32*)(workspace + " + text_of(space_.counters_offset) + ") + joined;");
+    line("u32* const counter = counters + joined;");
     line("const u32 last = count_up(counter) == " + text_of(parts.parts - 1) + ";");
     line("if (last) *counter = 0;");
     line("store_shared(" + flag + ", last);");

@@ -270,11 +270,11 @@ struct SharedLayout {
 };
 SharedLayout shared_layout(const Program& program);
 
-/// Of the workspace in global memory: the parts of all tiles, then one counter for each tile. Zero without JoinParts.
-/// The counters must be 0 before the first launch; each launch leaves them 0.
+/// In global memory: the parts of all tiles, and one counter for each tile. Zero without JoinParts. The counters must
+/// be 0 before the first launch; each launch leaves them 0.
 struct Workspace {
-  int64_t counters_offset = 0;
   int64_t bytes = 0;
+  int64_t counter_bytes = 0;
 };
 Workspace workspace(const Program& program);
 

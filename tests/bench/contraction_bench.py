@@ -71,6 +71,7 @@ class Kernel:
             check(cuda.cuFuncGetAttribute(C.byref(value), number, self.function), "attribute")
             self.attributes.append(value.value)
         self.workspace = torch.zeros(max(1, case["workspace"]), dtype=torch.uint8, device="cuda")
+        self.counters = torch.zeros(max(1, case["counters"]), dtype=torch.uint8, device="cuda")
         resident = C.c_int()
         check(cuda.cuOccupancyMaxActiveBlocksPerMultiprocessor(C.byref(resident), self.function, case["threads"],
                                                                C.c_size_t(case["shared"])), "occupancy")
@@ -89,9 +90,10 @@ class Kernel:
             raw += encode(described, buffers[described["argument"]])
         maps = torch.frombuffer(raw, dtype=torch.uint8).cuda()
         values = [C.c_uint64(maps.data_ptr())]
-        values += [C.c_uint64(buffers[argument].data_ptr()) for argument in self.case["buffers"]]
+        for argument in self.case["buffers"]:
+            values += [C.c_uint64(buffers[argument].data_ptr()), C.c_int64(0)]
         if self.case["workspace"]:
-            values.append(C.c_uint64(self.workspace.data_ptr()))
+            values += [C.c_uint64(self.workspace.data_ptr()), C.c_int64(0), C.c_uint64(self.counters.data_ptr())]
         values += [C.c_int32(0), C.c_int32(self.case["tiles"])] + [C.c_int32(count) for count in self.case["counts"]]
         pointers = (C.c_void_p * len(values))(*[C.addressof(value) for value in values])
         self.bound[key] = (pointers, values, maps)

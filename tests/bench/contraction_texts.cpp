@@ -103,6 +103,7 @@ class Writer {
                     {"threads", kernel.threads},
                     {"shared", kernel.shared_bytes},
                     {"buffers", kernel.buffers},
+                    {"counters", kernel.counter_bytes},
                     {"workspace", kernel.workspace_bytes},
                     {"counts", kernel.counts},
                     {"tiles", kernel.tiles}};

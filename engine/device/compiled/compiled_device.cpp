@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "engine/device/compiled/pieces.h"
+#include "engine/device/compiled/tile_launch.h"
 #include "engine/lower/lower.h"
 
 namespace quarry::device {
@@ -19,7 +20,8 @@ class CompiledExecutable : public Executable {
 
   std::string name;  ///< for messages: what it computes, and where its text is kept
   std::vector<Launch> launches;
-  uint64_t scratch = 0;  ///< the parts of a split reduction
+  std::optional<TileLaunch> tile;  ///< if set, instead of the launches
+  uint64_t scratch = 0;            ///< the parts of a split reduction
   int64_t result_element_bytes = 1, scratch_element_bytes = 1;
   std::vector<int64_t> read_element_bytes;
 };
@@ -104,39 +106,57 @@ Result<std::shared_ptr<Executable>> CompiledDevice::compile(const lower::Kernel&
   const CompiledKey key{kernel.graph->id, kernel.result, kernel.row_update.has_value(), most_scratch_bytes};
   if (auto found = compiled_.find(key); found != compiled_.end()) return std::shared_ptr<Executable>(found->second);
   const lower::LoopNest nest = lower::lower_kernel(kernel);
-  codegen::Target target = driver_->capabilities().target;
-  target.most_scratch_bytes = most_scratch_bytes;
-  const codegen::Program program = codegen::generate(nest, target);
   auto executable = std::make_shared<CompiledExecutable>();
   executable->name = name_of(kernel);
   executable->result_element_bytes = graph::byte_size(nest.result);
   for (const lower::Read& read : nest.reads) executable->read_element_bytes.push_back(graph::byte_size(read.dtype));
-  if (!program.entries.empty()) {
-    executable->scratch = program.scratch_bytes;
-    executable->scratch_element_bytes = graph::byte_size(nest.accumulator);
-    const auto module = modules_.module(program.source);
-    if (!module.ok()) return naming(module.problem(), executable->name);
-    if (const std::string path = modules_.path_of(program.source); !path.empty()) executable->name += " in " + path;
-    for (const codegen::Entry& shape : program.entries) {
-      auto entry = (*module)->entry(shape.name);
-      if (!entry.ok()) return naming(entry.problem(), executable->name);
-      executable->launches.push_back({shape, std::move(entry).value()});
-    }
-  }
+  executable->tile = TileLaunch::choose(nest, driver_->capabilities(), most_scratch_bytes);
+  if (Status made = executable->tile ? by_template(*executable) : by_loops(nest, most_scratch_bytes, *executable);
+      !made.ok())
+    return naming(made.problem(), executable->name);
   if (compiled_.size() >= kMostCompiled) compiled_.clear();
   compiled_.emplace(key, executable);
   return std::shared_ptr<Executable>(std::move(executable));
 }
 
+Status CompiledDevice::by_template(CompiledExecutable& executable) {
+  TileLaunch& tile = *executable.tile;
+  executable.scratch = tile.scratch_bytes();
+  QUARRY_ASSIGN(const std::shared_ptr<Module> module, modules_.module(tile.text()));
+  if (const std::string path = modules_.path_of(tile.text()); !path.empty()) executable.name += " in " + path;
+  return tile.load(*driver_, *module);
+}
+
+Status CompiledDevice::by_loops(const lower::LoopNest& nest, uint64_t most_scratch_bytes,
+                                CompiledExecutable& executable) {
+  codegen::Target target = driver_->capabilities().target;
+  target.most_scratch_bytes = most_scratch_bytes;
+  const codegen::Program program = codegen::generate(nest, target);
+  if (program.entries.empty()) return {};
+  executable.scratch = program.scratch_bytes;
+  executable.scratch_element_bytes = graph::byte_size(nest.accumulator);
+  QUARRY_ASSIGN(const std::shared_ptr<Module> module, modules_.module(program.source));
+  if (const std::string path = modules_.path_of(program.source); !path.empty()) executable.name += " in " + path;
+  for (const codegen::Entry& shape : program.entries) {
+    QUARRY_ASSIGN(auto entry, module->entry(shape.name));
+    executable.launches.push_back({shape, std::move(entry)});
+  }
+  return {};
+}
+
 Status CompiledDevice::launch(Executable& kernel, BufferRange result, std::span<const BufferRange> reads,
                               BufferRange scratch, const LaunchScalars& scalars) {
-  const auto& executable = static_cast<const CompiledExecutable&>(kernel);
+  auto& executable = static_cast<CompiledExecutable&>(kernel);
   assert(reads.size() == executable.read_element_bytes.size());
   for (const CompiledExecutable::Launch& launch : executable.launches) {
     const std::vector<Argument> arguments = arguments_of(executable, launch.shape, result, reads, scratch, scalars);
     for (const Groups& groups : pieces_of(launch.shape, properties()))
       if (Status status = driver_->launch(*launch.entry, groups, arguments); !status.ok())
         return naming(status.problem(), executable.name);
+  }
+  if (executable.tile) {
+    if (Status status = executable.tile->launch(*driver_, result, reads, scratch); !status.ok())
+      return naming(status.problem(), executable.name);
   }
   last_launched_ = executable.name;
   return {};

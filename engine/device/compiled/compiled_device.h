@@ -35,6 +35,10 @@ class CompiledDevice final : public Device {
  private:
   using CompiledKey = std::tuple<Digest, graph::NodeId, bool, uint64_t>;  ///< graph, result, in place, most scratch
 
+  /// Fill the executable with its launches. On failure its name tells where the text is kept.
+  Status by_template(CompiledExecutable& executable);
+  Status by_loops(const lower::LoopNest& nest, uint64_t most_scratch_bytes, CompiledExecutable& executable);
+
   std::unique_ptr<Driver> driver_;
   ModuleCache modules_;
   std::map<CompiledKey, std::shared_ptr<CompiledExecutable>> compiled_;

@@ -13,6 +13,7 @@ namespace quarry::device::gpu {
 namespace {
 
 // From 1 MiB on pinned memory copies at full speed; 4 MiB is how engine/run loads.
+constexpr int kMostDynamicShared = 8;  // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 constexpr size_t kStagingBytes = size_t{4} << 20;
 
 }  // namespace
@@ -52,7 +53,10 @@ Result<std::unique_ptr<Driver>> GpuDriver::open(std::shared_ptr<const Library> l
   target.group_size = std::min(256u, attribute(vendor.attributes.items_per_group));
   target.shared_bytes = attribute(vendor.attributes.shared_bytes);
   target.subgroup = attribute(vendor.attributes.subgroup);
-  driver.capabilities_ = {std::move(properties), target, driver.compiler_->identity(), ".cu"};
+  const bool is_hopper = vendor.maker == Maker::Nvidia && attribute(vendor.attributes.capability_major) == 9 &&
+                         attribute(vendor.attributes.capability_minor) == 0;
+  const bool tiles = is_hopper && call.set_function != nullptr && call.describe_boxes != nullptr;
+  driver.capabilities_ = {std::move(properties), target, driver.compiler_->identity(), ".cu", tiles};
   return std::unique_ptr<Driver>(std::move(opened));
 }
 
@@ -133,6 +137,11 @@ Status GpuDriver::launch(Entry& entry, const Groups& groups, std::span<const Arg
   if (groups.count > INT_MAX || groups.first > UINT_MAX)
     return Problem{"device_error", "a launch of " + std::to_string(groups.count) + " groups is too large", "", ""};
   QUARRY_TRY(use_context());
+  const Function function = static_cast<const GpuEntry&>(entry).function();
+  if (groups.shared_bytes > 0) {
+    QUARRY_TRY(check("asking for shared memory",
+                     library_->call.set_function(function, kMostDynamicShared, static_cast<int>(groups.shared_bytes))));
+  }
   std::vector<uint64_t> values;
   values.reserve(arguments.size() + 1);
   for (const Argument& argument : arguments)
@@ -140,9 +149,26 @@ Status GpuDriver::launch(Entry& entry, const Groups& groups, std::span<const Arg
   values.push_back(groups.first);  // as u32: the last argument of every text in this dialect
   std::vector<void*> pointers;
   for (uint64_t& value : values) pointers.push_back(&value);
-  return check("launching a kernel", library_->call.launch(static_cast<const GpuEntry&>(entry).function(),
-                                                           static_cast<unsigned>(groups.count), 1, 1, groups.items, 1,
-                                                           1, 0, stream_, pointers.data(), nullptr));
+  return check("launching a kernel",
+               library_->call.launch(function, static_cast<unsigned>(groups.count), 1, 1, groups.items, 1, 1,
+                                     groups.shared_bytes, stream_, pointers.data(), nullptr));
+}
+
+Result<BoxDescription> GpuDriver::describe(const BoxView& view) {
+  QUARRY_TRY(use_context());
+  // The names and numbers of cuda.h's enumerations.
+  const int dtype = view.dtype == graph::DType::F16 ? 6 : view.dtype == graph::DType::BF16 ? 9 : 7;
+  const int swizzle = view.swizzle_bytes == 128 ? 3 : view.swizzle_bytes == 64 ? 2 : 0;
+  constexpr int kNoInterleave = 0, kPromoteTo256Bytes = 3, kZerosOutside = 0;
+  const std::vector<unsigned> ones(view.extents.size(), 1);
+  alignas(64) BoxDescription description{};
+  const Address address = address_of(view.array) + view.offset;
+  QUARRY_TRY(check("describing a view",
+                   library_->call.describe_boxes(description.data(), dtype, static_cast<unsigned>(view.extents.size()),
+                                                 reinterpret_cast<void*>(address), view.extents.data(),
+                                                 view.strides.data(), view.box.data(), ones.data(), kNoInterleave,
+                                                 swizzle, kPromoteTo256Bytes, kZerosOutside)));
+  return description;
 }
 
 Status GpuDriver::wait() {

@@ -28,6 +28,7 @@ class GpuDriver final : public Driver {
   Result<std::shared_ptr<Module>> load(std::span<const char> binary) override;
   Status launch(Entry& entry, const Groups& groups, std::span<const Argument> arguments) override;
   Status wait() override;
+  Result<BoxDescription> describe(const BoxView& view) override;
 
  private:
   /// Pinned host memory: pieces of what copy_in() got are on their way from here.

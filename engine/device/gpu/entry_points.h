@@ -32,39 +32,43 @@ enum class Need : uint8_t { Required, Optional };
 
 // ROW(name, need, CUDA symbol, HIP symbol or none, signature). CUDA's symbols are exact: the plain cuMemAlloc is the
 // old one of 32 bits.
-#define QUARRY_GPU_ENTRY_POINTS(ROW)                                                                                \
-  ROW(init, Required, cuInit, hipInit, Error(unsigned))                                                             \
-  ROW(driver_version, Required, cuDriverGetVersion, hipDriverGetVersion, Error(int*))                               \
-  ROW(error_text, Optional, cuGetErrorName, none, Error(Error, const char**))                                       \
-  ROW(device_count, Required, cuDeviceGetCount, hipGetDeviceCount, Error(int*))                                     \
-  ROW(device_at, Required, cuDeviceGet, hipDeviceGet, Error(DeviceNumber*, int))                                    \
-  ROW(device_name, Required, cuDeviceGetName, hipDeviceGetName, Error(char*, int, DeviceNumber))                    \
-  ROW(device_memory, Required, cuDeviceTotalMem_v2, hipDeviceTotalMem, Error(size_t*, DeviceNumber))                \
-  ROW(device_attribute, Required, cuDeviceGetAttribute, hipDeviceGetAttribute, Error(int*, int, DeviceNumber))      \
-  ROW(device_address, Required, cuDeviceGetPCIBusId, hipDeviceGetPCIBusId, Error(char*, int, DeviceNumber))         \
-  ROW(retain_context, Required, cuDevicePrimaryCtxRetain, hipDevicePrimaryCtxRetain, Error(Context*, DeviceNumber)) \
-  ROW(release_context, Required, cuDevicePrimaryCtxRelease_v2, hipDevicePrimaryCtxRelease, Error(DeviceNumber))     \
-  ROW(use_context, Required, cuCtxSetCurrent, hipCtxSetCurrent, Error(Context))                                     \
-  ROW(allocate, Required, cuMemAlloc_v2, hipMalloc, Error(Address*, size_t))                                        \
-  ROW(free, Required, cuMemFree_v2, hipFree, Error(Address))                                                        \
-  ROW(allocate_host, Required, cuMemAllocHost_v2, hipMemAllocHost, Error(void**, size_t))                           \
-  ROW(free_host, Required, cuMemFreeHost, hipHostFree, Error(void*))                                                \
-  ROW(copy_in, Required, cuMemcpyHtoDAsync_v2, hipMemcpyHtoDAsync, Error(Address, const void*, size_t, Stream))     \
-  ROW(copy_out, Required, cuMemcpyDtoHAsync_v2, hipMemcpyDtoHAsync, Error(void*, Address, size_t, Stream))          \
-  ROW(copy, Required, cuMemcpyDtoDAsync_v2, hipMemcpyDtoDAsync, Error(Address, Address, size_t, Stream))            \
-  ROW(fill, Required, cuMemsetD8Async, hipMemsetD8Async, Error(Address, unsigned char, size_t, Stream))             \
-  ROW(create_stream, Required, cuStreamCreate, hipStreamCreateWithFlags, Error(Stream*, unsigned))                  \
-  ROW(destroy_stream, Required, cuStreamDestroy_v2, hipStreamDestroy, Error(Stream))                                \
-  ROW(wait_stream, Required, cuStreamSynchronize, hipStreamSynchronize, Error(Stream))                              \
-  ROW(create_event, Required, cuEventCreate, hipEventCreateWithFlags, Error(Event*, unsigned))                      \
-  ROW(destroy_event, Required, cuEventDestroy_v2, hipEventDestroy, Error(Event))                                    \
-  ROW(record_event, Required, cuEventRecord, hipEventRecord, Error(Event, Stream))                                  \
-  ROW(wait_event, Required, cuEventSynchronize, hipEventSynchronize, Error(Event))                                  \
-  ROW(load_module, Required, cuModuleLoadDataEx, hipModuleLoadDataEx,                                               \
-      Error(ModuleHandle*, const void*, unsigned, int*, void**))                                                    \
-  ROW(unload_module, Required, cuModuleUnload, hipModuleUnload, Error(ModuleHandle))                                \
-  ROW(function, Required, cuModuleGetFunction, hipModuleGetFunction, Error(Function*, ModuleHandle, const char*))   \
-  ROW(launch, Required, cuLaunchKernel, hipModuleLaunchKernel,                                                      \
+#define QUARRY_GPU_ENTRY_POINTS(ROW)                                                                                   \
+  ROW(init, Required, cuInit, hipInit, Error(unsigned))                                                                \
+  ROW(driver_version, Required, cuDriverGetVersion, hipDriverGetVersion, Error(int*))                                  \
+  ROW(error_text, Optional, cuGetErrorName, none, Error(Error, const char**))                                          \
+  ROW(device_count, Required, cuDeviceGetCount, hipGetDeviceCount, Error(int*))                                        \
+  ROW(device_at, Required, cuDeviceGet, hipDeviceGet, Error(DeviceNumber*, int))                                       \
+  ROW(device_name, Required, cuDeviceGetName, hipDeviceGetName, Error(char*, int, DeviceNumber))                       \
+  ROW(device_memory, Required, cuDeviceTotalMem_v2, hipDeviceTotalMem, Error(size_t*, DeviceNumber))                   \
+  ROW(device_attribute, Required, cuDeviceGetAttribute, hipDeviceGetAttribute, Error(int*, int, DeviceNumber))         \
+  ROW(device_address, Required, cuDeviceGetPCIBusId, hipDeviceGetPCIBusId, Error(char*, int, DeviceNumber))            \
+  ROW(retain_context, Required, cuDevicePrimaryCtxRetain, hipDevicePrimaryCtxRetain, Error(Context*, DeviceNumber))    \
+  ROW(release_context, Required, cuDevicePrimaryCtxRelease_v2, hipDevicePrimaryCtxRelease, Error(DeviceNumber))        \
+  ROW(use_context, Required, cuCtxSetCurrent, hipCtxSetCurrent, Error(Context))                                        \
+  ROW(allocate, Required, cuMemAlloc_v2, hipMalloc, Error(Address*, size_t))                                           \
+  ROW(free, Required, cuMemFree_v2, hipFree, Error(Address))                                                           \
+  ROW(allocate_host, Required, cuMemAllocHost_v2, hipMemAllocHost, Error(void**, size_t))                              \
+  ROW(free_host, Required, cuMemFreeHost, hipHostFree, Error(void*))                                                   \
+  ROW(copy_in, Required, cuMemcpyHtoDAsync_v2, hipMemcpyHtoDAsync, Error(Address, const void*, size_t, Stream))        \
+  ROW(copy_out, Required, cuMemcpyDtoHAsync_v2, hipMemcpyDtoHAsync, Error(void*, Address, size_t, Stream))             \
+  ROW(copy, Required, cuMemcpyDtoDAsync_v2, hipMemcpyDtoDAsync, Error(Address, Address, size_t, Stream))               \
+  ROW(fill, Required, cuMemsetD8Async, hipMemsetD8Async, Error(Address, unsigned char, size_t, Stream))                \
+  ROW(create_stream, Required, cuStreamCreate, hipStreamCreateWithFlags, Error(Stream*, unsigned))                     \
+  ROW(destroy_stream, Required, cuStreamDestroy_v2, hipStreamDestroy, Error(Stream))                                   \
+  ROW(wait_stream, Required, cuStreamSynchronize, hipStreamSynchronize, Error(Stream))                                 \
+  ROW(create_event, Required, cuEventCreate, hipEventCreateWithFlags, Error(Event*, unsigned))                         \
+  ROW(destroy_event, Required, cuEventDestroy_v2, hipEventDestroy, Error(Event))                                       \
+  ROW(record_event, Required, cuEventRecord, hipEventRecord, Error(Event, Stream))                                     \
+  ROW(wait_event, Required, cuEventSynchronize, hipEventSynchronize, Error(Event))                                     \
+  ROW(load_module, Required, cuModuleLoadDataEx, hipModuleLoadDataEx,                                                  \
+      Error(ModuleHandle*, const void*, unsigned, int*, void**))                                                       \
+  ROW(unload_module, Required, cuModuleUnload, hipModuleUnload, Error(ModuleHandle))                                   \
+  ROW(function, Required, cuModuleGetFunction, hipModuleGetFunction, Error(Function*, ModuleHandle, const char*))      \
+  ROW(set_function, Optional, cuFuncSetAttribute, none, Error(Function, int, int))                                     \
+  ROW(describe_boxes, Optional, cuTensorMapEncodeTiled, none,                                                          \
+      Error(void*, int, unsigned, void*, const uint64_t*, const uint64_t*, const unsigned*, const unsigned*, int, int, \
+            int, int))                                                                                                 \
+  ROW(launch, Required, cuLaunchKernel, hipModuleLaunchKernel,                                                         \
       Error(Function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, Stream, void**, void**))
 
 struct EntryPoints {

@@ -2,7 +2,9 @@ DEVICE void mma_n16_nn(float* d, u64 a, u64 b) {
   asm volatile("wgmma.mma_async.sync.aligned.m64n16k16.f32.bf16.bf16 {%0, %1, %2, %3, %4, %5, %6, %7}, %8, %9, 1, 1, 1, 0, 0;"
     : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]) : "l"(a), "l"(b));
 }
-KERNEL(384) contraction(const Map* maps, u16* result, u8* workspace, int first_tile, int end_tile, int count1, int count2, int count4, int count6) {
+KERNEL(384) contraction(const Map* maps, u16* result, i64 result_offset, u8* workspace, i64 workspace_offset, u32* counters, int first_tile, int end_tile, int count1, int count2, int count4, int count6) {
+  result += result_offset;
+  workspace += workspace_offset;
   SHARED;
   const u32 base = (shared_address(shared) + 1023) & ~1023u;
   const u32 thread = thread_number(), lane = thread & 31, warp = thread / 32 & 3, group = thread / 128;
@@ -82,7 +84,7 @@ KERNEL(384) contraction(const Map* maps, u16* result, u8* workspace, int first_t
         device_fence();
         group_sync(group);
         if ((thread & 127) == 0) {
-          u32* const counter = (u32*)(workspace + 1048576) + joined;
+          u32* const counter = counters + joined;
           const u32 last = count_up(counter) == 3;
           if (last) *counter = 0;
           store_shared(base + 147584 + 4 * group, last);
