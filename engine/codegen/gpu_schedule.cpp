@@ -161,7 +161,7 @@ class GpuHeuristic {
   // Loads that are neighbours along the reduction: neighbouring work-items share it.
   bool rows() {
     const int longest = longest_reduce();
-    if (!nest_.reduce || extent(longest) < 32 || 2 * neighbouring_bytes(longest) < bytes_loaded()) return false;
+    if (longest < 0 || extent(longest) < 32 || 2 * neighbouring_bytes(longest) < bytes_loaded()) return false;
     if (neighbouring_bytes(longest) == 0) return false;
     const int64_t vector = vector_along(longest), vectors = extent(longest) / vector;
     const int64_t outputs = nest_.points(AxisKind::Output);

@@ -19,6 +19,7 @@ constexpr double kJoinUs = 2;           ///< fences and the counter of a split s
 constexpr double kOverlapLost = 0.4;  ///< of the shorter of arithmetic and memory traffic, which hides behind the other
 constexpr double kTileUs = 0.3;       ///< barriers of an epilogue
 constexpr int64_t kRowBytes = 128;    ///< of a row of a stage
+constexpr int64_t kFewestOutputs = 256;  ///< of one batch
 constexpr int64_t kFewestSplitProducts = int64_t{1} << 24,
                   kFewestSplitDepth = 64;  ///< of f32 sums: smaller ones go by loops
 constexpr int64_t kSharedBytes = 227 * 1024 - 16, kSharedOfUnit = 228 * 1024, kSharedOfBlock = 1024;
@@ -83,6 +84,8 @@ std::vector<ContractionSchedule> shapes_of(const ContractionProblem& problem) {
 }
 
 bool worth_it(const ContractionProblem& problem) {
+  // A tile for each batch would be nearly empty, and hardly a number is read twice: the loops are better at that.
+  if (problem.m * problem.n < kFewestOutputs) return false;
   if (problem.operand != graph::DType::F32) return true;
   const double products = batches_of(problem) * static_cast<double>(problem.m) * static_cast<double>(problem.n) *
                           static_cast<double>(problem.k);

@@ -13,6 +13,7 @@
 
 #include "engine/codegen/codegen.h"
 #include "engine/device/device.h"
+#include "engine/graph/number.h"
 #include "engine/lower/lower.h"
 
 using namespace quarry;
@@ -65,7 +66,7 @@ struct Bound {
   std::shared_ptr<device::Buffer> scratch;
 };
 
-// A graph compiled and bound to buffers of random f32 in (0, 1), or of letters where the input is u8.
+// A graph compiled and bound to buffers of random numbers in (0, 1), or of letters where the input is u8.
 class Workload {
  public:
   Workload(device::Device& device, Builder& builder) : device_(device) {
@@ -107,8 +108,8 @@ class Workload {
     if (dtype == DType::U8) {
       *at = static_cast<std::byte>(random() % 26);
     } else {
-      const float value = static_cast<float>(random() >> 8) * 0x1p-24f;
-      std::memcpy(at, &value, sizeof value);
+      const uint64_t bits = graph::from_double(dtype, static_cast<double>(random() >> 8) * 0x1p-24);
+      std::memcpy(at, &bits, static_cast<size_t>(graph::byte_size(dtype)));
     }
   }
   void launch(Bound& bound) {
@@ -172,22 +173,37 @@ void reductions(device::Device& device) {
   measure("sum of all 2^25 f32", {1 << 25}, {0}, Op::ReduceSum);
 }
 
+// [n, n] times [n, n] of `dtype`: 16-bit inputs are summed in f32, and the result is rounded back.
+double matmul_gflops(device::Device& device, DType dtype, int64_t n, bool transposed) {
+  Builder builder;
+  const Shape whole{n, n, n}, plain{n, n};
+  const auto input = [&](const char* name) {
+    const NodeId id = builder.input(name, dtype, plain);
+    return dtype == DType::F32 ? id : builder.cast(id, DType::F32);
+  };
+  const NodeId a = builder.expand(builder.reshape(input("a"), Shape{n, n, 1}), whole);
+  NodeId b = input("b");
+  if (transposed) b = builder.permute(b, Shape{1, 0});
+  b = builder.expand(builder.reshape(b, Shape{1, n, n}), whole);
+  const NodeId sum = builder.reduce(Op::ReduceSum, builder.binary(Op::Mul, a, b), Shape{1});
+  builder.output("c", dtype == DType::F32 ? sum : builder.cast(builder.reshape(sum, plain), dtype));
+  return 2.0 * static_cast<double>(n * n * n) / Workload(device, builder).seconds() / 1e9;
+}
+
 void contractions(device::Device& device) {
-  for (int64_t n : {256, 512, 768, 1024}) {
-    for (bool transposed : {false, true}) {
-      Builder builder;
-      const Shape whole{n, n, n};
-      const NodeId a =
-          builder.expand(builder.reshape(builder.input("a", DType::F32, Shape{n, n}), Shape{n, n, 1}), whole);
-      NodeId b = builder.input("b", DType::F32, Shape{n, n});
-      if (transposed) b = builder.permute(b, Shape{1, 0});
-      b = builder.expand(builder.reshape(b, Shape{1, n, n}), whole);
-      builder.output("c", builder.reduce(Op::ReduceSum, builder.binary(Op::Mul, a, b), Shape{1}));
-      const double flops = 2.0 * static_cast<double>(n * n * n);
-      report("matmul " + std::to_string(n) + " f32" + (transposed ? ", B transposed" : ""),
-             flops / Workload(device, builder).seconds() / 1e9, "GFLOP/s");
+  const auto measure = [&](DType dtype, std::initializer_list<int64_t> sizes) {
+    for (int64_t n : sizes) {
+      for (bool transposed : {false, true}) {
+        report("matmul " + std::to_string(n) + " " + std::string(graph::name(dtype)) +
+                   (transposed ? ", B transposed" : ""),
+               matmul_gflops(device, dtype, n, transposed), "GFLOP/s");
+      }
     }
-  }
+  };
+  measure(DType::F32, {256, 512, 768, 1024});
+  if (!device.properties().is_gpu) return;
+  measure(DType::F32, {4096});
+  measure(DType::BF16, {1024, 2048, 4096, 8192});
 }
 
 // One step of the main job: softmax regression from a letter to the next.

@@ -194,4 +194,27 @@ TEST_CASE("what no template takes, and what a driver without tile programs gets,
   CHECK(run(matmul(DType::BF16, 512, 512, 512), 0, 1, false)->log.text.find("wgmma") == std::string::npos);
 }
 
+TEST_CASE("sums of squares, whose product reads one buffer twice, are chosen for at every rank") {
+  for (const Shape& shape : std::vector<Shape>{{1}, {3}, {1000}, {70'001}, {33, 64}, {7, 300, 8}, {64, 4096}}) {
+    for (DType dtype : {DType::F16, DType::BF16, DType::F32}) {
+      for (int64_t axis = 0; axis < static_cast<int64_t>(shape.size()); ++axis) {
+        graph::Builder b;
+        const NodeId x = b.input("x", dtype, shape);
+        const int64_t axes[] = {axis};
+        b.output("sum", b.reduce(graph::Op::ReduceSum, b.binary(graph::Op::Mul, x, x), axes));
+        const auto graph = std::make_shared<const graph::NormalGraph>(graph::normalise(b.finish().value()));
+        for (const lower::Kernel& kernel : lower::partition(graph, {})) {
+          Log log;
+          device::CompiledDevice device(std::make_unique<HopperDriver>(log, true), "");
+          HostBuffer buffer{1};
+          const auto executable = device.compile(kernel, uint64_t{8} << 20);
+          REQUIRE(executable.ok());
+          const std::vector<BufferRange> reads(kernel.reads.size(), BufferRange{&buffer, 0, 0});
+          CHECK(device.launch(**executable, {&buffer, 0, 0}, reads, {&buffer, 0, 0}, {}).ok());
+        }
+      }
+    }
+  }
+}
+
 }  // namespace quarry::test
