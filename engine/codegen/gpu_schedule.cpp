@@ -12,12 +12,14 @@ using lower::LoopNest;
 
 namespace {
 
-constexpr int64_t kWordBytes = 16;                  // of one load or store
-constexpr int64_t kGroupsAUnit = 8;                 // groups of 256 items that a compute unit has under way
-constexpr int64_t kLongestRowOfASubgroup = 16'384;  // bytes: longer rows are shared by a whole group
-constexpr int64_t kContractionOutputs = 16'384;     // from which a tile of registers for each item fills the GPU
+constexpr int64_t kWordBytes = 16;  // of one load or store
+// Groups of a split reduction that a compute unit gets: few parts of columns, since each writes a whole row of sums;
+// many of rows, so that the last wave is a small part of all.
+constexpr int64_t kColumnGroupsAUnit = 8, kRowGroupsAUnit = 32;
+constexpr int64_t kVectorsAnItem = 4;  // of a row: with fewer, adding up across the items costs more than reading
+constexpr int64_t kContractionOutputs = 16'384;  // from which a tile of registers for each item fills the GPU
+constexpr int64_t kContractionDepth = 4;         // products of an item's tile for each turn of the loop
 constexpr int64_t kStagedTile = 64;
-constexpr size_t kShortExpression = 16, kLongExpression = 60;  // operations
 
 class GpuHeuristic {
  public:
@@ -126,8 +128,8 @@ class GpuHeuristic {
   }
 
   // Splits the reduction until every unit has groups enough; each item keeps a few tiles.
-  void split(int axis, int64_t vector, int64_t items) {
-    const int64_t wanted = ceil_div(int64_t{target_.compute_units} * kGroupsAUnit, groups());
+  void split(int axis, int64_t vector, int64_t items, int64_t groups_a_unit) {
+    const int64_t wanted = ceil_div(int64_t{target_.compute_units} * groups_a_unit, groups());
     const int64_t parts = std::min({wanted, extent(axis) / (vector * items * 4), most_parts(nest_, target_)});
     if (parts > 1) add(ActionKind::Split, axis, parts);
   }
@@ -146,15 +148,14 @@ class GpuHeuristic {
     const int across = reused.back(), down = reused[reused.size() - 2];
     const bool large = extent(across) >= 128 && extent(down) >= 128 &&
                        nest_.points(AxisKind::Output) >= int64_t{target_.compute_units} * 128 * 128;
-    const int64_t tile = large ? 8 : 4;
+    const int64_t tile = large && analysis_.widest_bytes <= 4 ? 8 : 4;
     add(ActionKind::Unroll, across, tile);
     add(ActionKind::Unroll, down, tile);
     const int64_t items_across = fitting(extent(across), tile, 16);
     add(ActionKind::Items, across, items_across);
     add(ActionKind::Items, down, fitting(extent(down), tile, target_.group_size / items_across));
     const int longest = longest_reduce();
-    const int64_t vector = vector_along(longest);
-    if (neighbouring_bytes(longest) > 0 && vector > 1) add(ActionKind::Unroll, longest, vector);
+    add(ActionKind::Unroll, longest, std::min<int64_t>(extent(longest), kContractionDepth));
     return true;
   }
 
@@ -164,15 +165,13 @@ class GpuHeuristic {
     if (longest < 0 || extent(longest) < 32 || 2 * neighbouring_bytes(longest) < bytes_loaded()) return false;
     if (neighbouring_bytes(longest) == 0) return false;
     const int64_t vector = vector_along(longest), vectors = extent(longest) / vector;
-    const int64_t outputs = nest_.points(AxisKind::Output);
-    const bool many = outputs >= int64_t{target_.compute_units} * 64;
-    const bool is_short = extent(longest) * std::max<int64_t>(1, bytes_loaded()) <= kLongestRowOfASubgroup;
-    const int64_t most = is_short && (many || vectors <= target_.subgroup) ? target_.subgroup : target_.group_size;
-    const int64_t items = std::min<int64_t>(most, power_of_two_below(vectors));
+    const int64_t fewest = std::min<int64_t>(target_.subgroup, power_of_two_below(vectors));
+    const int64_t items = std::clamp<int64_t>(power_of_two_below(std::max<int64_t>(1, vectors / kVectorsAnItem)),
+                                              fewest, std::max<int64_t>(fewest, target_.group_size));
     add(ActionKind::Unroll, longest, vector);
     add(ActionKind::Items, longest, items);
     share_items(target_.group_size / items, -1);
-    split(longest, vector, items);
+    split(longest, vector, items, kRowGroupsAUnit);
     return items > 1;
   }
 
@@ -196,7 +195,7 @@ class GpuHeuristic {
     const bool shared = extent(longest) >= 32 && down > 1;
     if (shared) add(ActionKind::Items, longest, down);
     share_items(target_.group_size / across / (shared ? down : 1), along);
-    split(longest, 1, shared ? down : 1);
+    split(longest, 1, shared ? down : 1, kColumnGroupsAUnit);
     return std::any_of(schedule_.begin(), schedule_.end(), [](const Action& a) { return a.kind == ActionKind::Items; });
   }
 
@@ -237,11 +236,6 @@ class GpuHeuristic {
     add(ActionKind::Unroll, along, vector);
     add(ActionKind::Items, along, items);
     share_items(target_.group_size / items, along);
-    if (groups() == 0 || schedule_.empty()) return false;
-    int64_t spread = analysis_.items.size() <= kShortExpression ? 4 : analysis_.items.size() <= kLongExpression ? 2 : 1;
-    spread = std::min(spread, fitting(extent(along), vector * items, spread));
-    while (spread > 1 && groups() / spread < int64_t{target_.compute_units} * 2) spread /= 2;
-    add(ActionKind::Spread, along, spread);
     return std::any_of(schedule_.begin(), schedule_.end(), [](const Action& a) { return a.kind == ActionKind::Items; });
   }
 

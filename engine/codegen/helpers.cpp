@@ -175,14 +175,14 @@ constexpr Helper kHelpers[] = {
     {"q_exp", R"(HELPER $T$V q_exp_$T$V($T$V x) {
   const float$V c = clamp(x, (float$V)(-104.0f), (float$V)(89.0f));
   const float$V n = rint(c * (float$V)(1.44269504f));
-  const float$V r = (c - n * (float$V)(0.693359375f)) - n * (float$V)(-2.12194440e-4f);
+  const float$V r = fma(n, (float$V)(2.12194440e-4f), fma(n, (float$V)(-0.693359375f), c));
   float$V p = (float$V)(1.9875691500e-4f);
-  p = p * r + (float$V)(1.3981999507e-3f);
-  p = p * r + (float$V)(8.3334519073e-3f);
-  p = p * r + (float$V)(4.1665795894e-2f);
-  p = p * r + (float$V)(1.6666665459e-1f);
-  p = p * r + (float$V)(5.0000001201e-1f);
-  p = (p * (r * r) + r) + (float$V)(1.0f);
+  p = fma(p, r, (float$V)(1.3981999507e-3f));
+  p = fma(p, r, (float$V)(8.3334519073e-3f));
+  p = fma(p, r, (float$V)(4.1665795894e-2f));
+  p = fma(p, r, (float$V)(1.6666665459e-1f));
+  p = fma(p, r, (float$V)(5.0000001201e-1f));
+  p = fma(p, r * r, r) + (float$V)(1.0f);
   const int$V whole = convert_int$V(select(n, (float$V)(0), convert_int$V(x != x))), half_of_it = whole >> (int$V)(1);
   const float$V scale = as_float$V((half_of_it + (int$V)(127)) << (int$V)(23));
   const float$V rest = as_float$V((whole - half_of_it + (int$V)(127)) << (int$V)(23));
@@ -198,21 +198,30 @@ constexpr Helper kHelpers[] = {
   const float$V f = as_float$V((offset & (int$V)(0x007fffff)) + (int$V)(0x3f3504f3)) - (float$V)(1.0f);
   const float$V z = f * f;
   float$V p = (float$V)(7.0376836292e-2f);
-  p = p * f + (float$V)(-1.1514610310e-1f);
-  p = p * f + (float$V)(1.1676998740e-1f);
-  p = p * f + (float$V)(-1.2420140846e-1f);
-  p = p * f + (float$V)(1.4249322787e-1f);
-  p = p * f + (float$V)(-1.6668057665e-1f);
-  p = p * f + (float$V)(2.0000714765e-1f);
-  p = p * f + (float$V)(-2.4999993993e-1f);
-  p = p * f + (float$V)(3.3333331174e-1f);
-  float$V y = (f * z) * p + e * (float$V)(-2.12194440e-4f);
-  y = (f + (y - (float$V)(0.5f) * z)) + e * (float$V)(0.693359375f);
+  p = fma(p, f, (float$V)(-1.1514610310e-1f));
+  p = fma(p, f, (float$V)(1.1676998740e-1f));
+  p = fma(p, f, (float$V)(-1.2420140846e-1f));
+  p = fma(p, f, (float$V)(1.4249322787e-1f));
+  p = fma(p, f, (float$V)(-1.6668057665e-1f));
+  p = fma(p, f, (float$V)(2.0000714765e-1f));
+  p = fma(p, f, (float$V)(-2.4999993993e-1f));
+  p = fma(p, f, (float$V)(3.3333331174e-1f));
+  float$V y = fma(f * z, p, e * (float$V)(-2.12194440e-4f));
+  y = fma(e, (float$V)(0.693359375f), f + fma((float$V)(-0.5f), z, y));
   y = select(y, x, convert_int$V(x == (float$V)(INFINITY)));
   y = select(y, (float$V)(-INFINITY), convert_int$V(x == (float$V)(0)));
   return select(y, (float$V)(NAN), convert_int$V(x < (float$V)(0)) | convert_int$V(x != x));
 }
 )"},
+    // Of results that are rounded to f16 or bf16: a GPU's own function has bits enough, as 4 ulp of them are 2^-9.
+    {"q_exp_narrow",
+     R"(HELPER $T$V q_exp_narrow_$T$V($T$V x) { return q_exp_$T$V(x); }
+)",
+     {"q_exp"}},
+    {"q_log_narrow",
+     R"(HELPER $T$V q_log_narrow_$T$V($T$V x) { return q_log_$T$V(x); }
+)",
+     {"q_log"}},
     // exp(x) in f64: as q_exp, with a longer polynomial.
     {"q_dexp", R"(HELPER $T$V q_dexp_$T$V($T$V x) {
   const double$V c = clamp(select(x, (double$V)(0), convert_long$V(x != x)), (double$V)(-746), (double$V)(710));
@@ -462,20 +471,23 @@ std::string Helpers::use(std::string_view base, std::string_view type, int width
   std::string name = std::string(base) + "_" + vector_type(type, width);
   if (names_.contains(name)) return name;
   const Helper& helper = find(base);
-  for (std::string_view needed : helper.needs) {
-    if (!needed.empty()) use(needed, type, width);
-  }
-  names_.insert(name);
   const auto natives = text_of(dialect_).natives;
   const auto native =
       std::find_if(natives.begin(), natives.end(), [&](const NativeHelper& n) { return n.base == base; });
-  if (native == natives.end()) {
-    text_ += instantiate(helper.text, type, width);
-  } else if (native->where.empty()) {
+  names_.insert(name);
+  if (native != natives.end() && native->where.empty()) {
     text_ += instantiate(native->text, type, width);
+    return name;
+  }
+  for (std::string_view needed : helper.needs) {
+    if (!needed.empty()) use(needed, type, width);
+  }
+  const std::string general = instantiate(helper.text, type, width);
+  if (native == natives.end()) {
+    text_ += general;
   } else {
-    text_ += "#if " + std::string(native->where) + "\n" + instantiate(native->text, type, width) + "#else\n" +
-             instantiate(helper.text, type, width) + "#endif\n";
+    text_ += "#if " + std::string(native->where) + "\n" + instantiate(native->text, type, width) + "#else\n" + general +
+             "#endif\n";
   }
   return name;
 }

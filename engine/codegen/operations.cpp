@@ -111,6 +111,7 @@ std::string Operations::binary(Op op, DType dtype, const std::string& a, const s
 std::string Operations::unary(Op op, DType dtype, const std::string& a, int width) {
   const bool exp = op == Op::Exp;
   if (dtype == DType::F64) return call(helpers_.use(exp ? "q_dexp" : "q_dlog", "double", width), a);
+  if (dtype != DType::F32) return call(helpers_.use(exp ? "q_exp_narrow" : "q_log_narrow", "float", width), a);
   return call(helpers_.use(exp ? "q_exp" : "q_log", "float", width), a);
 }
 

@@ -14,14 +14,17 @@ namespace {
 class Reduction {
  public:
   Reduction(KernelText& kernel, const std::vector<Copies>& outputs)
-      : kernel_(kernel), outputs_(outputs), parts_(copies_of(kernel.scheduled.reduces)) {}
+      : kernel_(kernel), outputs_(outputs), parts_(copies_of(kernel.scheduled.reduces)) {
+    constexpr size_t kMostSums = 32;  // accumulators of their own for each part: beyond, a GPU's registers run out
+    sums_each_ = kernel.target.is_gpu && outputs.size() * parts_.size() > kMostSums ? 1 : parts_.size();
+  }
 
   std::vector<std::string> run() {
     const int lanes = kernel_.scheduled.lanes;
     const std::string type = kernel_.accumulator_type(lanes);
     const std::string identity =
         "(" + type + ")(" + kernel_.operations.identity(*kernel_.nest().reduce, kernel_.nest().accumulator) + ")";
-    for (size_t i = 0; i < outputs_.size() * parts_.size(); ++i)
+    for (size_t i = 0; i < outputs_.size() * sums_each_; ++i)
       kernel_.values.line(type + " " + accumulator(i) + " = " + identity + ";");
     loops();
     std::vector<std::string> sums;
@@ -103,7 +106,7 @@ class Reduction {
       for (size_t i = 0; i < outputs_.size(); ++i) {
         Copies copies = outputs_[i];
         copies.insert(parts_[part].begin(), parts_[part].end());
-        accumulate(accumulator(i * parts_.size() + part), value, copies, mask);
+        accumulate(accumulator(i * sums_each_ + part % sums_each_), value, copies, mask);
       }
     }
   }
@@ -142,7 +145,7 @@ class Reduction {
   // One output's accumulators, pairwise.
   std::string combine_parts(size_t output) {
     std::vector<std::string> sums;
-    for (size_t part = 0; part < parts_.size(); ++part) sums.push_back(accumulator(output * parts_.size() + part));
+    for (size_t part = 0; part < sums_each_; ++part) sums.push_back(accumulator(output * sums_each_ + part));
     while (sums.size() > 1) {
       std::vector<std::string> halved;
       for (size_t i = 0; i + 1 < sums.size(); i += 2) {
@@ -158,6 +161,7 @@ class Reduction {
   KernelText& kernel_;
   const std::vector<Copies>& outputs_;
   std::vector<Copies> parts_;  // copies of the reduction
+  size_t sums_each_ = 1;       // accumulators of an output
 };
 
 }  // namespace

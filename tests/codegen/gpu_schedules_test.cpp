@@ -77,7 +77,7 @@ TEST_CASE("sums down columns are strips of neighbouring columns, whose rows are 
 }
 
 TEST_CASE("elementwise work moves 16 bytes an item at once") {
-  CHECK(check_gpu_schedule(one_op(Op::Add, DType::F32, 100'000)) == "unroll(r0, 4) items(r0, 64) spread(r0, 4)");
+  CHECK(check_gpu_schedule(one_op(Op::Add, DType::F32, 100'000)) == "unroll(r0, 4) items(r0, 64)");
   CHECK(has(check_gpu_schedule(one_op(Op::Max, DType::BF16, 100'000)), "unroll(r0, 8)"));
   CHECK(has(check_gpu_schedule(one_op(Op::Add, DType::I64, 100'000)), "unroll(r0, 2)"));
   CHECK(has(check_gpu_schedule(one_op(Op::Add, DType::U8, 100'000)), "unroll(r0, 16)"));

@@ -143,6 +143,7 @@ void add_reductions(Collector& set) {
       set.add(name, contraction(dtype, 256, 192, 128, transposed & 1, transposed & 2));
       set.add(name + "_odd", contraction(dtype, 130, 131, 65, transposed & 1, transposed & 2));
     }
+    set.add("large_contraction_" + std::string(graph::name(dtype)), contraction(dtype, 4'096, 4'096, 512, false, true));
     set.add("transpose_" + std::string(graph::name(dtype)), transpose(dtype, 512, 768));
   }
 }

@@ -110,10 +110,16 @@ constexpr NativeHelper kNatives[] = {
 )"},
     {"q_round_bf16", kSince80,
      R"(HELPER float q_round_bf16_$T($T x) {
-  ushort h;
-  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(h) : "f"(x));
-  return as_float((uint)h << 16);
+  uint pair;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(x), "f"(0.0f));
+  return as_float(pair);
 }
+)"},
+    {"q_exp_narrow", "",
+     R"(HELPER float q_exp_narrow_$T($T x) { float r; asm("ex2.approx.f32 %0, %1;" : "=f"(r) : "f"(x * 1.44269504f)); return r; }
+)"},
+    {"q_log_narrow", "",
+     R"(HELPER float q_log_narrow_$T($T x) { float r; asm("lg2.approx.f32 %0, %1;" : "=f"(r) : "f"(x)); return r * 0.693147181f; }
 )"},
 };
 

@@ -63,6 +63,10 @@ HELPER ulong q_leading_zeros(ulong x) { return x == 0 ? 64 : (ulong)__builtin_cl
 )";
 
 constexpr NativeHelper kNatives[] = {
+    {"q_exp_narrow", "", R"(HELPER float q_exp_narrow_$T($T x) { return __builtin_exp2f(x * 1.44269504f); }
+)"},
+    {"q_log_narrow", "", R"(HELPER float q_log_narrow_$T($T x) { return __builtin_log2f(x) * 0.693147181f; }
+)"},
     {"q_round_f16", "", R"(HELPER float q_round_f16_$T($T x) { return (float)(_Float16)x; }
 )"},
     {"q_from_f16", "", R"(HELPER float q_from_f16_$T($T h) { return (float)q_as_bits<_Float16>(h); }

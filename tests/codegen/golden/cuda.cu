@@ -1,5 +1,5 @@
 // x + y, f32
-// unroll(r0, 4) items(r0, 256) spread(r0, 2)
+// unroll(r0, 4) items(r0, 256)
 KERNEL(256) kernel0(GLOBAL float* RESTRICT result, long result_offset,
     GLOBAL const float* RESTRICT read0, long read0_offset,
     GLOBAL const float* RESTRICT read1, long read1_offset, uint first_group) {
@@ -9,7 +9,7 @@ KERNEL(256) kernel0(GLOBAL float* RESTRICT result, long result_offset,
   const int item = (int)GROUP_ITEM;
   const int tile = (int)(GRID_ITEM(256) / 256);
   const int item0 = item;
-  const int v0 = tile * 2048 + 0 * 1024 + item0 * 4 + 0;
+  const int v0 = tile * 1024 + item0 * 4 + 0;
   const WORDS4 v1 = LOAD_WORDS4(read0 + (v0));
   const float v2 = as_float(v1.x);
   const WORDS4 v3 = LOAD_WORDS4(read1 + (v0));
@@ -24,32 +24,16 @@ KERNEL(256) kernel0(GLOBAL float* RESTRICT result, long result_offset,
   const float v12 = as_float(v1.w);
   const float v13 = as_float(v3.w);
   const float v14 = v12 + v13;
-  const int v15 = tile * 2048 + 1 * 1024 + item0 * 4 + 0;
-  const WORDS4 v16 = LOAD_WORDS4(read0 + (v15));
-  const float v17 = as_float(v16.x);
-  const WORDS4 v18 = LOAD_WORDS4(read1 + (v15));
-  const float v19 = as_float(v18.x);
-  const float v20 = v17 + v19;
-  const float v21 = as_float(v16.y);
-  const float v22 = as_float(v18.y);
-  const float v23 = v21 + v22;
-  const float v24 = as_float(v16.z);
-  const float v25 = as_float(v18.z);
-  const float v26 = v24 + v25;
-  const float v27 = as_float(v16.w);
-  const float v28 = as_float(v18.w);
-  const float v29 = v27 + v28;
   STORE_WORDS4(result + (v0), (uint)as_uint(v5), (uint)as_uint(v8), (uint)as_uint(v11), (uint)as_uint(v14));
-  STORE_WORDS4(result + (v15), (uint)as_uint(v20), (uint)as_uint(v23), (uint)as_uint(v26), (uint)as_uint(v29));
 }
 
 // x + y, bf16
 HELPER float q_from_bf16_ushort(ushort h) { return as_float(convert_uint(h) << (uint)(16)); }
 #if __CUDA_ARCH__ >= 800
 HELPER float q_round_bf16_float(float x) {
-  ushort h;
-  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(h) : "f"(x));
-  return as_float((uint)h << 16);
+  uint pair;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(x), "f"(0.0f));
+  return as_float(pair);
 }
 #else
 HELPER float q_round_bf16_float(float x) {
@@ -103,20 +87,20 @@ KERNEL(256) kernel0(GLOBAL ushort* RESTRICT result, long result_offset,
 HELPER float q_exp_float(float x) {
   const float c = clamp(x, (float)(-104.0f), (float)(89.0f));
   const float n = rint(c * (float)(1.44269504f));
-  const float r = (c - n * (float)(0.693359375f)) - n * (float)(-2.12194440e-4f);
+  const float r = fma(n, (float)(2.12194440e-4f), fma(n, (float)(-0.693359375f), c));
   float p = (float)(1.9875691500e-4f);
-  p = p * r + (float)(1.3981999507e-3f);
-  p = p * r + (float)(8.3334519073e-3f);
-  p = p * r + (float)(4.1665795894e-2f);
-  p = p * r + (float)(1.6666665459e-1f);
-  p = p * r + (float)(5.0000001201e-1f);
-  p = (p * (r * r) + r) + (float)(1.0f);
+  p = fma(p, r, (float)(1.3981999507e-3f));
+  p = fma(p, r, (float)(8.3334519073e-3f));
+  p = fma(p, r, (float)(4.1665795894e-2f));
+  p = fma(p, r, (float)(1.6666665459e-1f));
+  p = fma(p, r, (float)(5.0000001201e-1f));
+  p = fma(p, r * r, r) + (float)(1.0f);
   const int whole = convert_int(select(n, (float)(0), convert_int(x != x))), half_of_it = whole >> (int)(1);
   const float scale = as_float((half_of_it + (int)(127)) << (int)(23));
   const float rest = as_float((whole - half_of_it + (int)(127)) << (int)(23));
   return select((p * scale) * rest, x, convert_int(x != x));
 }
-// unroll(r0, 4) items(r0, 256) spread(r0, 2)
+// unroll(r0, 4) items(r0, 256)
 KERNEL(256) kernel0(GLOBAL float* RESTRICT result, long result_offset,
     GLOBAL const float* RESTRICT read0, long read0_offset, uint first_group) {
   result += result_offset;
@@ -124,7 +108,7 @@ KERNEL(256) kernel0(GLOBAL float* RESTRICT result, long result_offset,
   const int item = (int)GROUP_ITEM;
   const int tile = (int)(GRID_ITEM(256) / 256);
   const int item0 = item;
-  const int v0 = tile * 2048 + 0 * 1024 + item0 * 4 + 0;
+  const int v0 = tile * 1024 + item0 * 4 + 0;
   const WORDS4 v1 = LOAD_WORDS4(read0 + (v0));
   const float v2 = as_float(v1.x);
   const float v3 = q_exp_float(v2);
@@ -134,18 +118,7 @@ KERNEL(256) kernel0(GLOBAL float* RESTRICT result, long result_offset,
   const float v7 = q_exp_float(v6);
   const float v8 = as_float(v1.w);
   const float v9 = q_exp_float(v8);
-  const int v10 = tile * 2048 + 1 * 1024 + item0 * 4 + 0;
-  const WORDS4 v11 = LOAD_WORDS4(read0 + (v10));
-  const float v12 = as_float(v11.x);
-  const float v13 = q_exp_float(v12);
-  const float v14 = as_float(v11.y);
-  const float v15 = q_exp_float(v14);
-  const float v16 = as_float(v11.z);
-  const float v17 = q_exp_float(v16);
-  const float v18 = as_float(v11.w);
-  const float v19 = q_exp_float(v18);
   STORE_WORDS4(result + (v0), (uint)as_uint(v3), (uint)as_uint(v5), (uint)as_uint(v7), (uint)as_uint(v9));
-  STORE_WORDS4(result + (v10), (uint)as_uint(v13), (uint)as_uint(v15), (uint)as_uint(v17), (uint)as_uint(v19));
 }
 
 // x / y, i32, of a length that no word divides
@@ -208,27 +181,12 @@ KERNEL(256) kernel0(GLOBAL ushort* RESTRICT result, long result_offset,
 
 // sums of exp along rows, bf16
 HELPER float q_from_bf16_ushort(ushort h) { return as_float(convert_uint(h) << (uint)(16)); }
-HELPER float q_exp_float(float x) {
-  const float c = clamp(x, (float)(-104.0f), (float)(89.0f));
-  const float n = rint(c * (float)(1.44269504f));
-  const float r = (c - n * (float)(0.693359375f)) - n * (float)(-2.12194440e-4f);
-  float p = (float)(1.9875691500e-4f);
-  p = p * r + (float)(1.3981999507e-3f);
-  p = p * r + (float)(8.3334519073e-3f);
-  p = p * r + (float)(4.1665795894e-2f);
-  p = p * r + (float)(1.6666665459e-1f);
-  p = p * r + (float)(5.0000001201e-1f);
-  p = (p * (r * r) + r) + (float)(1.0f);
-  const int whole = convert_int(select(n, (float)(0), convert_int(x != x))), half_of_it = whole >> (int)(1);
-  const float scale = as_float((half_of_it + (int)(127)) << (int)(23));
-  const float rest = as_float((whole - half_of_it + (int)(127)) << (int)(23));
-  return select((p * scale) * rest, x, convert_int(x != x));
-}
+HELPER float q_exp_narrow_float(float x) { float r; asm("ex2.approx.f32 %0, %1;" : "=f"(r) : "f"(x * 1.44269504f)); return r; }
 #if __CUDA_ARCH__ >= 800
 HELPER float q_round_bf16_float(float x) {
-  ushort h;
-  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(h) : "f"(x));
-  return as_float((uint)h << 16);
+  uint pair;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(x), "f"(0.0f));
+  return as_float(pair);
 }
 #else
 HELPER float q_round_bf16_float(float x) {
@@ -238,15 +196,15 @@ HELPER float q_round_bf16_float(float x) {
 }
 #endif
 HELPER ushort q_to_bf16_float(float x) { return convert_ushort(as_uint(x) >> (uint)(16)); }
-// unroll(r1, 8) items(r1, 32) items(r0, 8)
+// unroll(r1, 8) items(r1, 128) items(r0, 2)
 KERNEL(256) kernel0(GLOBAL ushort* RESTRICT result, long result_offset,
     GLOBAL const ushort* RESTRICT read0, long read0_offset, uint first_group) {
   result += result_offset;
   read0 += read0_offset;
   const int item = (int)GROUP_ITEM;
   const int tile = (int)(GRID_ITEM(256) / 256);
-  const int item1 = item % 32;
-  const int item0 = item / 32;
+  const int item1 = item % 128;
+  const int item0 = item / 128;
   float sum0 = (float)(as_float(0x00000000u));
   float sum1 = (float)(as_float(0x00000000u));
   float sum2 = (float)(as_float(0x00000000u));
@@ -255,32 +213,32 @@ KERNEL(256) kernel0(GLOBAL ushort* RESTRICT result, long result_offset,
   float sum5 = (float)(as_float(0x00000000u));
   float sum6 = (float)(as_float(0x00000000u));
   float sum7 = (float)(as_float(0x00000000u));
-  LOOP (int k0 = 0 + item1; k0 < 512; k0 += 32) {
-    const int v0 = tile * 32768 + item0 * 4096 + k0 * 8 + 0;
+  LOOP (int k0 = 0 + item1; k0 < 512; k0 += 128) {
+    const int v0 = tile * 8192 + item0 * 4096 + k0 * 8 + 0;
     const WORDS4 v1 = LOAD_WORDS4(read0 + (v0));
     const float v2 = q_from_bf16_ushort((ushort)(v1.x));
-    const float v3 = q_round_bf16_float(q_exp_float(v2));
+    const float v3 = q_round_bf16_float(q_exp_narrow_float(v2));
     sum0 = sum0 + v3;
     const float v4 = q_from_bf16_ushort((ushort)(v1.x >> 16));
-    const float v5 = q_round_bf16_float(q_exp_float(v4));
+    const float v5 = q_round_bf16_float(q_exp_narrow_float(v4));
     sum1 = sum1 + v5;
     const float v6 = q_from_bf16_ushort((ushort)(v1.y));
-    const float v7 = q_round_bf16_float(q_exp_float(v6));
+    const float v7 = q_round_bf16_float(q_exp_narrow_float(v6));
     sum2 = sum2 + v7;
     const float v8 = q_from_bf16_ushort((ushort)(v1.y >> 16));
-    const float v9 = q_round_bf16_float(q_exp_float(v8));
+    const float v9 = q_round_bf16_float(q_exp_narrow_float(v8));
     sum3 = sum3 + v9;
     const float v10 = q_from_bf16_ushort((ushort)(v1.z));
-    const float v11 = q_round_bf16_float(q_exp_float(v10));
+    const float v11 = q_round_bf16_float(q_exp_narrow_float(v10));
     sum4 = sum4 + v11;
     const float v12 = q_from_bf16_ushort((ushort)(v1.z >> 16));
-    const float v13 = q_round_bf16_float(q_exp_float(v12));
+    const float v13 = q_round_bf16_float(q_exp_narrow_float(v12));
     sum5 = sum5 + v13;
     const float v14 = q_from_bf16_ushort((ushort)(v1.w));
-    const float v15 = q_round_bf16_float(q_exp_float(v14));
+    const float v15 = q_round_bf16_float(q_exp_narrow_float(v14));
     sum6 = sum6 + v15;
     const float v16 = q_from_bf16_ushort((ushort)(v1.w >> 16));
-    const float v17 = q_round_bf16_float(q_exp_float(v16));
+    const float v17 = q_round_bf16_float(q_exp_narrow_float(v16));
     sum7 = sum7 + v17;
   }
   const float v18 = sum0 + sum1;
@@ -300,9 +258,21 @@ KERNEL(256) kernel0(GLOBAL ushort* RESTRICT result, long result_offset,
   const float v32 = v30 + v31;
   const float v33 = SHUFFLE_XOR(v32, 16);
   const float v34 = v32 + v33;
-  const float v35 = q_round_bf16_float(v34);
-  const int v36 = tile * 8 + item0;
-  if (item1 == 0) result[v36] = q_to_bf16_float(v35);
+  SHARED float shared0[256];
+  shared0[item] = v34;
+  const int v35 = item / 32 % 4;
+  SYNCHRONISE;
+  if (v35 < 2) {
+    shared0[item] = shared0[item] + shared0[item + 64];
+  }
+  SYNCHRONISE;
+  if (v35 < 1) {
+    shared0[item] = shared0[item] + shared0[item + 32];
+  }
+  const float v36 = shared0[item];
+  const float v37 = q_round_bf16_float(v36);
+  const int v38 = tile * 2 + item0;
+  if (item1 == 0) result[v38] = q_to_bf16_float(v37);
 }
 
 // maxima of long rows, f32
@@ -445,9 +415,9 @@ KERNEL(64) kernel1(GLOBAL float* RESTRICT result, long result_offset,
 HELPER float q_from_bf16_ushort(ushort h) { return as_float(convert_uint(h) << (uint)(16)); }
 #if __CUDA_ARCH__ >= 800
 HELPER float q_round_bf16_float(float x) {
-  ushort h;
-  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(h) : "f"(x));
-  return as_float((uint)h << 16);
+  uint pair;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(x), "f"(0.0f));
+  return as_float(pair);
 }
 #else
 HELPER float q_round_bf16_float(float x) {
@@ -688,19 +658,19 @@ KERNEL(256) kernel0(GLOBAL float* RESTRICT result, long result_offset,
   const float v24 = shared0[item];
   if (item0 == 0) result[v0 * 1 + 0] = v24;
 }
-// unroll(r0, 4) items(r0, 256)
-KERNEL(256) kernel1(GLOBAL float* RESTRICT result, long result_offset,
+// unroll(r0, 4) items(r0, 64)
+KERNEL(64) kernel1(GLOBAL float* RESTRICT result, long result_offset,
     GLOBAL const float* RESTRICT read0, long read0_offset, uint first_group) {
   result += result_offset;
   read0 += read0_offset;
   const int item = (int)GROUP_ITEM;
-  const int tile = (int)(GRID_ITEM(256) / 256);
+  const int tile = (int)(GRID_ITEM(64) / 64);
   const int item0 = item;
   float sum0 = (float)(as_float(0x00000000u));
   float sum1 = (float)(as_float(0x00000000u));
   float sum2 = (float)(as_float(0x00000000u));
   float sum3 = (float)(as_float(0x00000000u));
-  LOOP (int k0 = 0 + item0; k0 < 256; k0 += 256) {
+  LOOP (int k0 = 0 + item0; k0 < 256; k0 += 64) {
     const int v0 = k0 * 4 + 0;
     const WORDS4 v1 = LOAD_WORDS4(read0 + (v0));
     const float v2 = as_float(v1.x);
@@ -725,17 +695,9 @@ KERNEL(256) kernel1(GLOBAL float* RESTRICT result, long result_offset,
   const float v16 = v14 + v15;
   const float v17 = SHUFFLE_XOR(v16, 16);
   const float v18 = v16 + v17;
-  SHARED float shared0[256];
+  SHARED float shared0[64];
   shared0[item] = v18;
-  const int v19 = item / 32 % 8;
-  SYNCHRONISE;
-  if (v19 < 4) {
-    shared0[item] = shared0[item] + shared0[item + 128];
-  }
-  SYNCHRONISE;
-  if (v19 < 2) {
-    shared0[item] = shared0[item] + shared0[item + 64];
-  }
+  const int v19 = item / 32 % 2;
   SYNCHRONISE;
   if (v19 < 1) {
     shared0[item] = shared0[item] + shared0[item + 32];
@@ -977,54 +939,6 @@ KERNEL(256) kernel0(GLOBAL float* RESTRICT result, long result_offset,
   float sum13 = (float)(as_float(0x00000000u));
   float sum14 = (float)(as_float(0x00000000u));
   float sum15 = (float)(as_float(0x00000000u));
-  float sum16 = (float)(as_float(0x00000000u));
-  float sum17 = (float)(as_float(0x00000000u));
-  float sum18 = (float)(as_float(0x00000000u));
-  float sum19 = (float)(as_float(0x00000000u));
-  float sum20 = (float)(as_float(0x00000000u));
-  float sum21 = (float)(as_float(0x00000000u));
-  float sum22 = (float)(as_float(0x00000000u));
-  float sum23 = (float)(as_float(0x00000000u));
-  float sum24 = (float)(as_float(0x00000000u));
-  float sum25 = (float)(as_float(0x00000000u));
-  float sum26 = (float)(as_float(0x00000000u));
-  float sum27 = (float)(as_float(0x00000000u));
-  float sum28 = (float)(as_float(0x00000000u));
-  float sum29 = (float)(as_float(0x00000000u));
-  float sum30 = (float)(as_float(0x00000000u));
-  float sum31 = (float)(as_float(0x00000000u));
-  float sum32 = (float)(as_float(0x00000000u));
-  float sum33 = (float)(as_float(0x00000000u));
-  float sum34 = (float)(as_float(0x00000000u));
-  float sum35 = (float)(as_float(0x00000000u));
-  float sum36 = (float)(as_float(0x00000000u));
-  float sum37 = (float)(as_float(0x00000000u));
-  float sum38 = (float)(as_float(0x00000000u));
-  float sum39 = (float)(as_float(0x00000000u));
-  float sum40 = (float)(as_float(0x00000000u));
-  float sum41 = (float)(as_float(0x00000000u));
-  float sum42 = (float)(as_float(0x00000000u));
-  float sum43 = (float)(as_float(0x00000000u));
-  float sum44 = (float)(as_float(0x00000000u));
-  float sum45 = (float)(as_float(0x00000000u));
-  float sum46 = (float)(as_float(0x00000000u));
-  float sum47 = (float)(as_float(0x00000000u));
-  float sum48 = (float)(as_float(0x00000000u));
-  float sum49 = (float)(as_float(0x00000000u));
-  float sum50 = (float)(as_float(0x00000000u));
-  float sum51 = (float)(as_float(0x00000000u));
-  float sum52 = (float)(as_float(0x00000000u));
-  float sum53 = (float)(as_float(0x00000000u));
-  float sum54 = (float)(as_float(0x00000000u));
-  float sum55 = (float)(as_float(0x00000000u));
-  float sum56 = (float)(as_float(0x00000000u));
-  float sum57 = (float)(as_float(0x00000000u));
-  float sum58 = (float)(as_float(0x00000000u));
-  float sum59 = (float)(as_float(0x00000000u));
-  float sum60 = (float)(as_float(0x00000000u));
-  float sum61 = (float)(as_float(0x00000000u));
-  float sum62 = (float)(as_float(0x00000000u));
-  float sum63 = (float)(as_float(0x00000000u));
   LOOP (int k0 = 0; k0 < 256; k0 += 1) {
     const int v2 = v1 * 65536 + item0 * 4096 + 0 * 1024 + k0 * 4 + 0;
     const WORDS4 v3 = LOAD_WORDS4(read0 + (v2));
@@ -1034,167 +948,119 @@ KERNEL(256) kernel0(GLOBAL float* RESTRICT result, long result_offset,
     const float v7 = as_float(v6.x);
     sum0 = q_fma_float(v4, v7, sum0);
     const float v8 = as_float(v6.y);
-    sum4 = q_fma_float(v4, v8, sum4);
+    sum1 = q_fma_float(v4, v8, sum1);
     const float v9 = as_float(v6.z);
-    sum8 = q_fma_float(v4, v9, sum8);
+    sum2 = q_fma_float(v4, v9, sum2);
     const float v10 = as_float(v6.w);
-    sum12 = q_fma_float(v4, v10, sum12);
+    sum3 = q_fma_float(v4, v10, sum3);
     const int v11 = v1 * 65536 + item0 * 4096 + 1 * 1024 + k0 * 4 + 0;
     const WORDS4 v12 = LOAD_WORDS4(read0 + (v11));
     const float v13 = as_float(v12.x);
-    sum16 = q_fma_float(v13, v7, sum16);
-    sum20 = q_fma_float(v13, v8, sum20);
-    sum24 = q_fma_float(v13, v9, sum24);
-    sum28 = q_fma_float(v13, v10, sum28);
+    sum4 = q_fma_float(v13, v7, sum4);
+    sum5 = q_fma_float(v13, v8, sum5);
+    sum6 = q_fma_float(v13, v9, sum6);
+    sum7 = q_fma_float(v13, v10, sum7);
     const int v14 = v1 * 65536 + item0 * 4096 + 2 * 1024 + k0 * 4 + 0;
     const WORDS4 v15 = LOAD_WORDS4(read0 + (v14));
     const float v16 = as_float(v15.x);
-    sum32 = q_fma_float(v16, v7, sum32);
-    sum36 = q_fma_float(v16, v8, sum36);
-    sum40 = q_fma_float(v16, v9, sum40);
-    sum44 = q_fma_float(v16, v10, sum44);
+    sum8 = q_fma_float(v16, v7, sum8);
+    sum9 = q_fma_float(v16, v8, sum9);
+    sum10 = q_fma_float(v16, v9, sum10);
+    sum11 = q_fma_float(v16, v10, sum11);
     const int v17 = v1 * 65536 + item0 * 4096 + 3 * 1024 + k0 * 4 + 0;
     const WORDS4 v18 = LOAD_WORDS4(read0 + (v17));
     const float v19 = as_float(v18.x);
-    sum48 = q_fma_float(v19, v7, sum48);
-    sum52 = q_fma_float(v19, v8, sum52);
-    sum56 = q_fma_float(v19, v9, sum56);
-    sum60 = q_fma_float(v19, v10, sum60);
+    sum12 = q_fma_float(v19, v7, sum12);
+    sum13 = q_fma_float(v19, v8, sum13);
+    sum14 = q_fma_float(v19, v9, sum14);
+    sum15 = q_fma_float(v19, v10, sum15);
     const float v20 = as_float(v3.y);
     const int v21 = v0 * 64 + item1 * 4 + 0 + k0 * 4096 + 1 * 1024;
     const WORDS4 v22 = LOAD_WORDS4(read1 + (v21));
     const float v23 = as_float(v22.x);
-    sum1 = q_fma_float(v20, v23, sum1);
+    sum0 = q_fma_float(v20, v23, sum0);
     const float v24 = as_float(v22.y);
-    sum5 = q_fma_float(v20, v24, sum5);
+    sum1 = q_fma_float(v20, v24, sum1);
     const float v25 = as_float(v22.z);
-    sum9 = q_fma_float(v20, v25, sum9);
+    sum2 = q_fma_float(v20, v25, sum2);
     const float v26 = as_float(v22.w);
-    sum13 = q_fma_float(v20, v26, sum13);
+    sum3 = q_fma_float(v20, v26, sum3);
     const float v27 = as_float(v12.y);
-    sum17 = q_fma_float(v27, v23, sum17);
-    sum21 = q_fma_float(v27, v24, sum21);
-    sum25 = q_fma_float(v27, v25, sum25);
-    sum29 = q_fma_float(v27, v26, sum29);
+    sum4 = q_fma_float(v27, v23, sum4);
+    sum5 = q_fma_float(v27, v24, sum5);
+    sum6 = q_fma_float(v27, v25, sum6);
+    sum7 = q_fma_float(v27, v26, sum7);
     const float v28 = as_float(v15.y);
-    sum33 = q_fma_float(v28, v23, sum33);
-    sum37 = q_fma_float(v28, v24, sum37);
-    sum41 = q_fma_float(v28, v25, sum41);
-    sum45 = q_fma_float(v28, v26, sum45);
+    sum8 = q_fma_float(v28, v23, sum8);
+    sum9 = q_fma_float(v28, v24, sum9);
+    sum10 = q_fma_float(v28, v25, sum10);
+    sum11 = q_fma_float(v28, v26, sum11);
     const float v29 = as_float(v18.y);
-    sum49 = q_fma_float(v29, v23, sum49);
-    sum53 = q_fma_float(v29, v24, sum53);
-    sum57 = q_fma_float(v29, v25, sum57);
-    sum61 = q_fma_float(v29, v26, sum61);
+    sum12 = q_fma_float(v29, v23, sum12);
+    sum13 = q_fma_float(v29, v24, sum13);
+    sum14 = q_fma_float(v29, v25, sum14);
+    sum15 = q_fma_float(v29, v26, sum15);
     const float v30 = as_float(v3.z);
     const int v31 = v0 * 64 + item1 * 4 + 0 + k0 * 4096 + 2 * 1024;
     const WORDS4 v32 = LOAD_WORDS4(read1 + (v31));
     const float v33 = as_float(v32.x);
-    sum2 = q_fma_float(v30, v33, sum2);
+    sum0 = q_fma_float(v30, v33, sum0);
     const float v34 = as_float(v32.y);
-    sum6 = q_fma_float(v30, v34, sum6);
+    sum1 = q_fma_float(v30, v34, sum1);
     const float v35 = as_float(v32.z);
-    sum10 = q_fma_float(v30, v35, sum10);
+    sum2 = q_fma_float(v30, v35, sum2);
     const float v36 = as_float(v32.w);
-    sum14 = q_fma_float(v30, v36, sum14);
+    sum3 = q_fma_float(v30, v36, sum3);
     const float v37 = as_float(v12.z);
-    sum18 = q_fma_float(v37, v33, sum18);
-    sum22 = q_fma_float(v37, v34, sum22);
-    sum26 = q_fma_float(v37, v35, sum26);
-    sum30 = q_fma_float(v37, v36, sum30);
+    sum4 = q_fma_float(v37, v33, sum4);
+    sum5 = q_fma_float(v37, v34, sum5);
+    sum6 = q_fma_float(v37, v35, sum6);
+    sum7 = q_fma_float(v37, v36, sum7);
     const float v38 = as_float(v15.z);
-    sum34 = q_fma_float(v38, v33, sum34);
-    sum38 = q_fma_float(v38, v34, sum38);
-    sum42 = q_fma_float(v38, v35, sum42);
-    sum46 = q_fma_float(v38, v36, sum46);
+    sum8 = q_fma_float(v38, v33, sum8);
+    sum9 = q_fma_float(v38, v34, sum9);
+    sum10 = q_fma_float(v38, v35, sum10);
+    sum11 = q_fma_float(v38, v36, sum11);
     const float v39 = as_float(v18.z);
-    sum50 = q_fma_float(v39, v33, sum50);
-    sum54 = q_fma_float(v39, v34, sum54);
-    sum58 = q_fma_float(v39, v35, sum58);
-    sum62 = q_fma_float(v39, v36, sum62);
+    sum12 = q_fma_float(v39, v33, sum12);
+    sum13 = q_fma_float(v39, v34, sum13);
+    sum14 = q_fma_float(v39, v35, sum14);
+    sum15 = q_fma_float(v39, v36, sum15);
     const float v40 = as_float(v3.w);
     const int v41 = v0 * 64 + item1 * 4 + 0 + k0 * 4096 + 3 * 1024;
     const WORDS4 v42 = LOAD_WORDS4(read1 + (v41));
     const float v43 = as_float(v42.x);
-    sum3 = q_fma_float(v40, v43, sum3);
+    sum0 = q_fma_float(v40, v43, sum0);
     const float v44 = as_float(v42.y);
-    sum7 = q_fma_float(v40, v44, sum7);
+    sum1 = q_fma_float(v40, v44, sum1);
     const float v45 = as_float(v42.z);
-    sum11 = q_fma_float(v40, v45, sum11);
+    sum2 = q_fma_float(v40, v45, sum2);
     const float v46 = as_float(v42.w);
-    sum15 = q_fma_float(v40, v46, sum15);
+    sum3 = q_fma_float(v40, v46, sum3);
     const float v47 = as_float(v12.w);
-    sum19 = q_fma_float(v47, v43, sum19);
-    sum23 = q_fma_float(v47, v44, sum23);
-    sum27 = q_fma_float(v47, v45, sum27);
-    sum31 = q_fma_float(v47, v46, sum31);
+    sum4 = q_fma_float(v47, v43, sum4);
+    sum5 = q_fma_float(v47, v44, sum5);
+    sum6 = q_fma_float(v47, v45, sum6);
+    sum7 = q_fma_float(v47, v46, sum7);
     const float v48 = as_float(v15.w);
-    sum35 = q_fma_float(v48, v43, sum35);
-    sum39 = q_fma_float(v48, v44, sum39);
-    sum43 = q_fma_float(v48, v45, sum43);
-    sum47 = q_fma_float(v48, v46, sum47);
+    sum8 = q_fma_float(v48, v43, sum8);
+    sum9 = q_fma_float(v48, v44, sum9);
+    sum10 = q_fma_float(v48, v45, sum10);
+    sum11 = q_fma_float(v48, v46, sum11);
     const float v49 = as_float(v18.w);
-    sum51 = q_fma_float(v49, v43, sum51);
-    sum55 = q_fma_float(v49, v44, sum55);
-    sum59 = q_fma_float(v49, v45, sum59);
-    sum63 = q_fma_float(v49, v46, sum63);
+    sum12 = q_fma_float(v49, v43, sum12);
+    sum13 = q_fma_float(v49, v44, sum13);
+    sum14 = q_fma_float(v49, v45, sum14);
+    sum15 = q_fma_float(v49, v46, sum15);
   }
-  const float v50 = sum0 + sum1;
-  const float v51 = sum2 + sum3;
-  const float v52 = v50 + v51;
-  const float v53 = sum4 + sum5;
-  const float v54 = sum6 + sum7;
-  const float v55 = v53 + v54;
-  const float v56 = sum8 + sum9;
-  const float v57 = sum10 + sum11;
-  const float v58 = v56 + v57;
-  const float v59 = sum12 + sum13;
-  const float v60 = sum14 + sum15;
-  const float v61 = v59 + v60;
-  const float v62 = sum16 + sum17;
-  const float v63 = sum18 + sum19;
-  const float v64 = v62 + v63;
-  const float v65 = sum20 + sum21;
-  const float v66 = sum22 + sum23;
-  const float v67 = v65 + v66;
-  const float v68 = sum24 + sum25;
-  const float v69 = sum26 + sum27;
-  const float v70 = v68 + v69;
-  const float v71 = sum28 + sum29;
-  const float v72 = sum30 + sum31;
-  const float v73 = v71 + v72;
-  const float v74 = sum32 + sum33;
-  const float v75 = sum34 + sum35;
-  const float v76 = v74 + v75;
-  const float v77 = sum36 + sum37;
-  const float v78 = sum38 + sum39;
-  const float v79 = v77 + v78;
-  const float v80 = sum40 + sum41;
-  const float v81 = sum42 + sum43;
-  const float v82 = v80 + v81;
-  const float v83 = sum44 + sum45;
-  const float v84 = sum46 + sum47;
-  const float v85 = v83 + v84;
-  const float v86 = sum48 + sum49;
-  const float v87 = sum50 + sum51;
-  const float v88 = v86 + v87;
-  const float v89 = sum52 + sum53;
-  const float v90 = sum54 + sum55;
-  const float v91 = v89 + v90;
-  const float v92 = sum56 + sum57;
-  const float v93 = sum58 + sum59;
-  const float v94 = v92 + v93;
-  const float v95 = sum60 + sum61;
-  const float v96 = sum62 + sum63;
-  const float v97 = v95 + v96;
-  const int v98 = v1 * 65536 + item0 * 4096 + 0 * 1024 + v0 * 64 + item1 * 4 + 0;
-  STORE_WORDS4(result + (v98), (uint)as_uint(v52), (uint)as_uint(v55), (uint)as_uint(v58), (uint)as_uint(v61));
-  const int v99 = v1 * 65536 + item0 * 4096 + 1 * 1024 + v0 * 64 + item1 * 4 + 0;
-  STORE_WORDS4(result + (v99), (uint)as_uint(v64), (uint)as_uint(v67), (uint)as_uint(v70), (uint)as_uint(v73));
-  const int v100 = v1 * 65536 + item0 * 4096 + 2 * 1024 + v0 * 64 + item1 * 4 + 0;
-  STORE_WORDS4(result + (v100), (uint)as_uint(v76), (uint)as_uint(v79), (uint)as_uint(v82), (uint)as_uint(v85));
-  const int v101 = v1 * 65536 + item0 * 4096 + 3 * 1024 + v0 * 64 + item1 * 4 + 0;
-  STORE_WORDS4(result + (v101), (uint)as_uint(v88), (uint)as_uint(v91), (uint)as_uint(v94), (uint)as_uint(v97));
+  const int v50 = v1 * 65536 + item0 * 4096 + 0 * 1024 + v0 * 64 + item1 * 4 + 0;
+  STORE_WORDS4(result + (v50), (uint)as_uint(sum0), (uint)as_uint(sum1), (uint)as_uint(sum2), (uint)as_uint(sum3));
+  const int v51 = v1 * 65536 + item0 * 4096 + 1 * 1024 + v0 * 64 + item1 * 4 + 0;
+  STORE_WORDS4(result + (v51), (uint)as_uint(sum4), (uint)as_uint(sum5), (uint)as_uint(sum6), (uint)as_uint(sum7));
+  const int v52 = v1 * 65536 + item0 * 4096 + 2 * 1024 + v0 * 64 + item1 * 4 + 0;
+  STORE_WORDS4(result + (v52), (uint)as_uint(sum8), (uint)as_uint(sum9), (uint)as_uint(sum10), (uint)as_uint(sum11));
+  const int v53 = v1 * 65536 + item0 * 4096 + 3 * 1024 + v0 * 64 + item1 * 4 + 0;
+  STORE_WORDS4(result + (v53), (uint)as_uint(sum12), (uint)as_uint(sum13), (uint)as_uint(sum14), (uint)as_uint(sum15));
 }
 
 // matmul with the right operand transposed, f32
@@ -1228,54 +1094,6 @@ KERNEL(256) kernel0(GLOBAL float* RESTRICT result, long result_offset,
   float sum13 = (float)(as_float(0x00000000u));
   float sum14 = (float)(as_float(0x00000000u));
   float sum15 = (float)(as_float(0x00000000u));
-  float sum16 = (float)(as_float(0x00000000u));
-  float sum17 = (float)(as_float(0x00000000u));
-  float sum18 = (float)(as_float(0x00000000u));
-  float sum19 = (float)(as_float(0x00000000u));
-  float sum20 = (float)(as_float(0x00000000u));
-  float sum21 = (float)(as_float(0x00000000u));
-  float sum22 = (float)(as_float(0x00000000u));
-  float sum23 = (float)(as_float(0x00000000u));
-  float sum24 = (float)(as_float(0x00000000u));
-  float sum25 = (float)(as_float(0x00000000u));
-  float sum26 = (float)(as_float(0x00000000u));
-  float sum27 = (float)(as_float(0x00000000u));
-  float sum28 = (float)(as_float(0x00000000u));
-  float sum29 = (float)(as_float(0x00000000u));
-  float sum30 = (float)(as_float(0x00000000u));
-  float sum31 = (float)(as_float(0x00000000u));
-  float sum32 = (float)(as_float(0x00000000u));
-  float sum33 = (float)(as_float(0x00000000u));
-  float sum34 = (float)(as_float(0x00000000u));
-  float sum35 = (float)(as_float(0x00000000u));
-  float sum36 = (float)(as_float(0x00000000u));
-  float sum37 = (float)(as_float(0x00000000u));
-  float sum38 = (float)(as_float(0x00000000u));
-  float sum39 = (float)(as_float(0x00000000u));
-  float sum40 = (float)(as_float(0x00000000u));
-  float sum41 = (float)(as_float(0x00000000u));
-  float sum42 = (float)(as_float(0x00000000u));
-  float sum43 = (float)(as_float(0x00000000u));
-  float sum44 = (float)(as_float(0x00000000u));
-  float sum45 = (float)(as_float(0x00000000u));
-  float sum46 = (float)(as_float(0x00000000u));
-  float sum47 = (float)(as_float(0x00000000u));
-  float sum48 = (float)(as_float(0x00000000u));
-  float sum49 = (float)(as_float(0x00000000u));
-  float sum50 = (float)(as_float(0x00000000u));
-  float sum51 = (float)(as_float(0x00000000u));
-  float sum52 = (float)(as_float(0x00000000u));
-  float sum53 = (float)(as_float(0x00000000u));
-  float sum54 = (float)(as_float(0x00000000u));
-  float sum55 = (float)(as_float(0x00000000u));
-  float sum56 = (float)(as_float(0x00000000u));
-  float sum57 = (float)(as_float(0x00000000u));
-  float sum58 = (float)(as_float(0x00000000u));
-  float sum59 = (float)(as_float(0x00000000u));
-  float sum60 = (float)(as_float(0x00000000u));
-  float sum61 = (float)(as_float(0x00000000u));
-  float sum62 = (float)(as_float(0x00000000u));
-  float sum63 = (float)(as_float(0x00000000u));
   LOOP (int k0 = 0; k0 < 256; k0 += 1) {
     const int v2 = v1 * 65536 + item0 * 4096 + 0 * 1024 + k0 * 4 + 0;
     const WORDS4 v3 = LOAD_WORDS4(read0 + (v2));
@@ -1287,164 +1105,116 @@ KERNEL(256) kernel0(GLOBAL float* RESTRICT result, long result_offset,
     const int v8 = v0 * 65536 + item1 * 4096 + 1 * 1024 + k0 * 4 + 0;
     const WORDS4 v9 = LOAD_WORDS4(read1 + (v8));
     const float v10 = as_float(v9.x);
-    sum4 = q_fma_float(v4, v10, sum4);
+    sum1 = q_fma_float(v4, v10, sum1);
     const int v11 = v0 * 65536 + item1 * 4096 + 2 * 1024 + k0 * 4 + 0;
     const WORDS4 v12 = LOAD_WORDS4(read1 + (v11));
     const float v13 = as_float(v12.x);
-    sum8 = q_fma_float(v4, v13, sum8);
+    sum2 = q_fma_float(v4, v13, sum2);
     const int v14 = v0 * 65536 + item1 * 4096 + 3 * 1024 + k0 * 4 + 0;
     const WORDS4 v15 = LOAD_WORDS4(read1 + (v14));
     const float v16 = as_float(v15.x);
-    sum12 = q_fma_float(v4, v16, sum12);
+    sum3 = q_fma_float(v4, v16, sum3);
     const int v17 = v1 * 65536 + item0 * 4096 + 1 * 1024 + k0 * 4 + 0;
     const WORDS4 v18 = LOAD_WORDS4(read0 + (v17));
     const float v19 = as_float(v18.x);
-    sum16 = q_fma_float(v19, v7, sum16);
-    sum20 = q_fma_float(v19, v10, sum20);
-    sum24 = q_fma_float(v19, v13, sum24);
-    sum28 = q_fma_float(v19, v16, sum28);
+    sum4 = q_fma_float(v19, v7, sum4);
+    sum5 = q_fma_float(v19, v10, sum5);
+    sum6 = q_fma_float(v19, v13, sum6);
+    sum7 = q_fma_float(v19, v16, sum7);
     const int v20 = v1 * 65536 + item0 * 4096 + 2 * 1024 + k0 * 4 + 0;
     const WORDS4 v21 = LOAD_WORDS4(read0 + (v20));
     const float v22 = as_float(v21.x);
-    sum32 = q_fma_float(v22, v7, sum32);
-    sum36 = q_fma_float(v22, v10, sum36);
-    sum40 = q_fma_float(v22, v13, sum40);
-    sum44 = q_fma_float(v22, v16, sum44);
+    sum8 = q_fma_float(v22, v7, sum8);
+    sum9 = q_fma_float(v22, v10, sum9);
+    sum10 = q_fma_float(v22, v13, sum10);
+    sum11 = q_fma_float(v22, v16, sum11);
     const int v23 = v1 * 65536 + item0 * 4096 + 3 * 1024 + k0 * 4 + 0;
     const WORDS4 v24 = LOAD_WORDS4(read0 + (v23));
     const float v25 = as_float(v24.x);
-    sum48 = q_fma_float(v25, v7, sum48);
-    sum52 = q_fma_float(v25, v10, sum52);
-    sum56 = q_fma_float(v25, v13, sum56);
-    sum60 = q_fma_float(v25, v16, sum60);
+    sum12 = q_fma_float(v25, v7, sum12);
+    sum13 = q_fma_float(v25, v10, sum13);
+    sum14 = q_fma_float(v25, v13, sum14);
+    sum15 = q_fma_float(v25, v16, sum15);
     const float v26 = as_float(v3.y);
     const float v27 = as_float(v6.y);
-    sum1 = q_fma_float(v26, v27, sum1);
+    sum0 = q_fma_float(v26, v27, sum0);
     const float v28 = as_float(v9.y);
-    sum5 = q_fma_float(v26, v28, sum5);
+    sum1 = q_fma_float(v26, v28, sum1);
     const float v29 = as_float(v12.y);
-    sum9 = q_fma_float(v26, v29, sum9);
+    sum2 = q_fma_float(v26, v29, sum2);
     const float v30 = as_float(v15.y);
-    sum13 = q_fma_float(v26, v30, sum13);
+    sum3 = q_fma_float(v26, v30, sum3);
     const float v31 = as_float(v18.y);
-    sum17 = q_fma_float(v31, v27, sum17);
-    sum21 = q_fma_float(v31, v28, sum21);
-    sum25 = q_fma_float(v31, v29, sum25);
-    sum29 = q_fma_float(v31, v30, sum29);
+    sum4 = q_fma_float(v31, v27, sum4);
+    sum5 = q_fma_float(v31, v28, sum5);
+    sum6 = q_fma_float(v31, v29, sum6);
+    sum7 = q_fma_float(v31, v30, sum7);
     const float v32 = as_float(v21.y);
-    sum33 = q_fma_float(v32, v27, sum33);
-    sum37 = q_fma_float(v32, v28, sum37);
-    sum41 = q_fma_float(v32, v29, sum41);
-    sum45 = q_fma_float(v32, v30, sum45);
+    sum8 = q_fma_float(v32, v27, sum8);
+    sum9 = q_fma_float(v32, v28, sum9);
+    sum10 = q_fma_float(v32, v29, sum10);
+    sum11 = q_fma_float(v32, v30, sum11);
     const float v33 = as_float(v24.y);
-    sum49 = q_fma_float(v33, v27, sum49);
-    sum53 = q_fma_float(v33, v28, sum53);
-    sum57 = q_fma_float(v33, v29, sum57);
-    sum61 = q_fma_float(v33, v30, sum61);
+    sum12 = q_fma_float(v33, v27, sum12);
+    sum13 = q_fma_float(v33, v28, sum13);
+    sum14 = q_fma_float(v33, v29, sum14);
+    sum15 = q_fma_float(v33, v30, sum15);
     const float v34 = as_float(v3.z);
     const float v35 = as_float(v6.z);
-    sum2 = q_fma_float(v34, v35, sum2);
+    sum0 = q_fma_float(v34, v35, sum0);
     const float v36 = as_float(v9.z);
-    sum6 = q_fma_float(v34, v36, sum6);
+    sum1 = q_fma_float(v34, v36, sum1);
     const float v37 = as_float(v12.z);
-    sum10 = q_fma_float(v34, v37, sum10);
+    sum2 = q_fma_float(v34, v37, sum2);
     const float v38 = as_float(v15.z);
-    sum14 = q_fma_float(v34, v38, sum14);
+    sum3 = q_fma_float(v34, v38, sum3);
     const float v39 = as_float(v18.z);
-    sum18 = q_fma_float(v39, v35, sum18);
-    sum22 = q_fma_float(v39, v36, sum22);
-    sum26 = q_fma_float(v39, v37, sum26);
-    sum30 = q_fma_float(v39, v38, sum30);
+    sum4 = q_fma_float(v39, v35, sum4);
+    sum5 = q_fma_float(v39, v36, sum5);
+    sum6 = q_fma_float(v39, v37, sum6);
+    sum7 = q_fma_float(v39, v38, sum7);
     const float v40 = as_float(v21.z);
-    sum34 = q_fma_float(v40, v35, sum34);
-    sum38 = q_fma_float(v40, v36, sum38);
-    sum42 = q_fma_float(v40, v37, sum42);
-    sum46 = q_fma_float(v40, v38, sum46);
+    sum8 = q_fma_float(v40, v35, sum8);
+    sum9 = q_fma_float(v40, v36, sum9);
+    sum10 = q_fma_float(v40, v37, sum10);
+    sum11 = q_fma_float(v40, v38, sum11);
     const float v41 = as_float(v24.z);
-    sum50 = q_fma_float(v41, v35, sum50);
-    sum54 = q_fma_float(v41, v36, sum54);
-    sum58 = q_fma_float(v41, v37, sum58);
-    sum62 = q_fma_float(v41, v38, sum62);
+    sum12 = q_fma_float(v41, v35, sum12);
+    sum13 = q_fma_float(v41, v36, sum13);
+    sum14 = q_fma_float(v41, v37, sum14);
+    sum15 = q_fma_float(v41, v38, sum15);
     const float v42 = as_float(v3.w);
     const float v43 = as_float(v6.w);
-    sum3 = q_fma_float(v42, v43, sum3);
+    sum0 = q_fma_float(v42, v43, sum0);
     const float v44 = as_float(v9.w);
-    sum7 = q_fma_float(v42, v44, sum7);
+    sum1 = q_fma_float(v42, v44, sum1);
     const float v45 = as_float(v12.w);
-    sum11 = q_fma_float(v42, v45, sum11);
+    sum2 = q_fma_float(v42, v45, sum2);
     const float v46 = as_float(v15.w);
-    sum15 = q_fma_float(v42, v46, sum15);
+    sum3 = q_fma_float(v42, v46, sum3);
     const float v47 = as_float(v18.w);
-    sum19 = q_fma_float(v47, v43, sum19);
-    sum23 = q_fma_float(v47, v44, sum23);
-    sum27 = q_fma_float(v47, v45, sum27);
-    sum31 = q_fma_float(v47, v46, sum31);
+    sum4 = q_fma_float(v47, v43, sum4);
+    sum5 = q_fma_float(v47, v44, sum5);
+    sum6 = q_fma_float(v47, v45, sum6);
+    sum7 = q_fma_float(v47, v46, sum7);
     const float v48 = as_float(v21.w);
-    sum35 = q_fma_float(v48, v43, sum35);
-    sum39 = q_fma_float(v48, v44, sum39);
-    sum43 = q_fma_float(v48, v45, sum43);
-    sum47 = q_fma_float(v48, v46, sum47);
+    sum8 = q_fma_float(v48, v43, sum8);
+    sum9 = q_fma_float(v48, v44, sum9);
+    sum10 = q_fma_float(v48, v45, sum10);
+    sum11 = q_fma_float(v48, v46, sum11);
     const float v49 = as_float(v24.w);
-    sum51 = q_fma_float(v49, v43, sum51);
-    sum55 = q_fma_float(v49, v44, sum55);
-    sum59 = q_fma_float(v49, v45, sum59);
-    sum63 = q_fma_float(v49, v46, sum63);
+    sum12 = q_fma_float(v49, v43, sum12);
+    sum13 = q_fma_float(v49, v44, sum13);
+    sum14 = q_fma_float(v49, v45, sum14);
+    sum15 = q_fma_float(v49, v46, sum15);
   }
-  const float v50 = sum0 + sum1;
-  const float v51 = sum2 + sum3;
-  const float v52 = v50 + v51;
-  const float v53 = sum4 + sum5;
-  const float v54 = sum6 + sum7;
-  const float v55 = v53 + v54;
-  const float v56 = sum8 + sum9;
-  const float v57 = sum10 + sum11;
-  const float v58 = v56 + v57;
-  const float v59 = sum12 + sum13;
-  const float v60 = sum14 + sum15;
-  const float v61 = v59 + v60;
-  const float v62 = sum16 + sum17;
-  const float v63 = sum18 + sum19;
-  const float v64 = v62 + v63;
-  const float v65 = sum20 + sum21;
-  const float v66 = sum22 + sum23;
-  const float v67 = v65 + v66;
-  const float v68 = sum24 + sum25;
-  const float v69 = sum26 + sum27;
-  const float v70 = v68 + v69;
-  const float v71 = sum28 + sum29;
-  const float v72 = sum30 + sum31;
-  const float v73 = v71 + v72;
-  const float v74 = sum32 + sum33;
-  const float v75 = sum34 + sum35;
-  const float v76 = v74 + v75;
-  const float v77 = sum36 + sum37;
-  const float v78 = sum38 + sum39;
-  const float v79 = v77 + v78;
-  const float v80 = sum40 + sum41;
-  const float v81 = sum42 + sum43;
-  const float v82 = v80 + v81;
-  const float v83 = sum44 + sum45;
-  const float v84 = sum46 + sum47;
-  const float v85 = v83 + v84;
-  const float v86 = sum48 + sum49;
-  const float v87 = sum50 + sum51;
-  const float v88 = v86 + v87;
-  const float v89 = sum52 + sum53;
-  const float v90 = sum54 + sum55;
-  const float v91 = v89 + v90;
-  const float v92 = sum56 + sum57;
-  const float v93 = sum58 + sum59;
-  const float v94 = v92 + v93;
-  const float v95 = sum60 + sum61;
-  const float v96 = sum62 + sum63;
-  const float v97 = v95 + v96;
-  const int v98 = v1 * 65536 + item0 * 4096 + 0 * 1024 + v0 * 64 + item1 * 4 + 0;
-  STORE_WORDS4(result + (v98), (uint)as_uint(v52), (uint)as_uint(v55), (uint)as_uint(v58), (uint)as_uint(v61));
-  const int v99 = v1 * 65536 + item0 * 4096 + 1 * 1024 + v0 * 64 + item1 * 4 + 0;
-  STORE_WORDS4(result + (v99), (uint)as_uint(v64), (uint)as_uint(v67), (uint)as_uint(v70), (uint)as_uint(v73));
-  const int v100 = v1 * 65536 + item0 * 4096 + 2 * 1024 + v0 * 64 + item1 * 4 + 0;
-  STORE_WORDS4(result + (v100), (uint)as_uint(v76), (uint)as_uint(v79), (uint)as_uint(v82), (uint)as_uint(v85));
-  const int v101 = v1 * 65536 + item0 * 4096 + 3 * 1024 + v0 * 64 + item1 * 4 + 0;
-  STORE_WORDS4(result + (v101), (uint)as_uint(v88), (uint)as_uint(v91), (uint)as_uint(v94), (uint)as_uint(v97));
+  const int v50 = v1 * 65536 + item0 * 4096 + 0 * 1024 + v0 * 64 + item1 * 4 + 0;
+  STORE_WORDS4(result + (v50), (uint)as_uint(sum0), (uint)as_uint(sum1), (uint)as_uint(sum2), (uint)as_uint(sum3));
+  const int v51 = v1 * 65536 + item0 * 4096 + 1 * 1024 + v0 * 64 + item1 * 4 + 0;
+  STORE_WORDS4(result + (v51), (uint)as_uint(sum4), (uint)as_uint(sum5), (uint)as_uint(sum6), (uint)as_uint(sum7));
+  const int v52 = v1 * 65536 + item0 * 4096 + 2 * 1024 + v0 * 64 + item1 * 4 + 0;
+  STORE_WORDS4(result + (v52), (uint)as_uint(sum8), (uint)as_uint(sum9), (uint)as_uint(sum10), (uint)as_uint(sum11));
+  const int v53 = v1 * 65536 + item0 * 4096 + 3 * 1024 + v0 * 64 + item1 * 4 + 0;
+  STORE_WORDS4(result + (v53), (uint)as_uint(sum12), (uint)as_uint(sum13), (uint)as_uint(sum14), (uint)as_uint(sum15));
 }
 

@@ -53,14 +53,14 @@ KERNEL(1) kernel0(GLOBAL ushort* RESTRICT result, long result_offset,
 HELPER float16 q_exp_float16(float16 x) {
   const float16 c = clamp(x, (float16)(-104.0f), (float16)(89.0f));
   const float16 n = rint(c * (float16)(1.44269504f));
-  const float16 r = (c - n * (float16)(0.693359375f)) - n * (float16)(-2.12194440e-4f);
+  const float16 r = fma(n, (float16)(2.12194440e-4f), fma(n, (float16)(-0.693359375f), c));
   float16 p = (float16)(1.9875691500e-4f);
-  p = p * r + (float16)(1.3981999507e-3f);
-  p = p * r + (float16)(8.3334519073e-3f);
-  p = p * r + (float16)(4.1665795894e-2f);
-  p = p * r + (float16)(1.6666665459e-1f);
-  p = p * r + (float16)(5.0000001201e-1f);
-  p = (p * (r * r) + r) + (float16)(1.0f);
+  p = fma(p, r, (float16)(1.3981999507e-3f));
+  p = fma(p, r, (float16)(8.3334519073e-3f));
+  p = fma(p, r, (float16)(4.1665795894e-2f));
+  p = fma(p, r, (float16)(1.6666665459e-1f));
+  p = fma(p, r, (float16)(5.0000001201e-1f));
+  p = fma(p, r * r, r) + (float16)(1.0f);
   const int16 whole = convert_int16(select(n, (float16)(0), convert_int16(x != x))), half_of_it = whole >> (int16)(1);
   const float16 scale = as_float16((half_of_it + (int16)(127)) << (int16)(23));
   const float16 rest = as_float16((whole - half_of_it + (int16)(127)) << (int16)(23));
@@ -161,19 +161,20 @@ HELPER float16 q_from_bf16_ushort16(ushort16 h) { return as_float16(convert_uint
 HELPER float16 q_exp_float16(float16 x) {
   const float16 c = clamp(x, (float16)(-104.0f), (float16)(89.0f));
   const float16 n = rint(c * (float16)(1.44269504f));
-  const float16 r = (c - n * (float16)(0.693359375f)) - n * (float16)(-2.12194440e-4f);
+  const float16 r = fma(n, (float16)(2.12194440e-4f), fma(n, (float16)(-0.693359375f), c));
   float16 p = (float16)(1.9875691500e-4f);
-  p = p * r + (float16)(1.3981999507e-3f);
-  p = p * r + (float16)(8.3334519073e-3f);
-  p = p * r + (float16)(4.1665795894e-2f);
-  p = p * r + (float16)(1.6666665459e-1f);
-  p = p * r + (float16)(5.0000001201e-1f);
-  p = (p * (r * r) + r) + (float16)(1.0f);
+  p = fma(p, r, (float16)(1.3981999507e-3f));
+  p = fma(p, r, (float16)(8.3334519073e-3f));
+  p = fma(p, r, (float16)(4.1665795894e-2f));
+  p = fma(p, r, (float16)(1.6666665459e-1f));
+  p = fma(p, r, (float16)(5.0000001201e-1f));
+  p = fma(p, r * r, r) + (float16)(1.0f);
   const int16 whole = convert_int16(select(n, (float16)(0), convert_int16(x != x))), half_of_it = whole >> (int16)(1);
   const float16 scale = as_float16((half_of_it + (int16)(127)) << (int16)(23));
   const float16 rest = as_float16((whole - half_of_it + (int16)(127)) << (int16)(23));
   return select((p * scale) * rest, x, convert_int16(x != x));
 }
+HELPER float16 q_exp_narrow_float16(float16 x) { return q_exp_float16(x); }
 HELPER float16 q_round_bf16_float16(float16 x) {
   const uint16 bits = as_uint16(x);
   const uint16 rounded = (bits + (uint16)(0x7fffu) + ((bits >> (uint16)(16)) & (uint16)(1))) & (uint16)(0xffff0000u);
@@ -199,16 +200,16 @@ KERNEL(1) kernel0(GLOBAL ushort* RESTRICT result, long result_offset,
     float16 sum3 = (float16)(as_float(0x00000000u));
     LOOP (int k0 = 0; k0 < 64; k0 += 1) {
       const float16 v0 = q_from_bf16_ushort16(vload16(0, read0 + (tile * 4096 + k0 * 64 + 0 * 16)));
-      const float16 v1 = q_round_bf16_float16(q_exp_float16(v0));
+      const float16 v1 = q_round_bf16_float16(q_exp_narrow_float16(v0));
       sum0 = sum0 + v1;
       const float16 v2 = q_from_bf16_ushort16(vload16(0, read0 + (tile * 4096 + k0 * 64 + 1 * 16)));
-      const float16 v3 = q_round_bf16_float16(q_exp_float16(v2));
+      const float16 v3 = q_round_bf16_float16(q_exp_narrow_float16(v2));
       sum1 = sum1 + v3;
       const float16 v4 = q_from_bf16_ushort16(vload16(0, read0 + (tile * 4096 + k0 * 64 + 2 * 16)));
-      const float16 v5 = q_round_bf16_float16(q_exp_float16(v4));
+      const float16 v5 = q_round_bf16_float16(q_exp_narrow_float16(v4));
       sum2 = sum2 + v5;
       const float16 v6 = q_from_bf16_ushort16(vload16(0, read0 + (tile * 4096 + k0 * 64 + 3 * 16)));
-      const float16 v7 = q_round_bf16_float16(q_exp_float16(v6));
+      const float16 v7 = q_round_bf16_float16(q_exp_narrow_float16(v6));
       sum3 = sum3 + v7;
     }
     const float16 v8 = sum0 + sum1;
