@@ -87,8 +87,10 @@ struct Application::State {
         pool(std::make_unique<sql::DatabasePool>(options.database, options.database_threads, clock, random)),
         database(*pool),
         catalog(blobs, *work, database),
+        keys(database, clock),
         gate(gate_options(options, random), database, *work, blobs, hub, metrics),
-        service{settings, clock, random, database, *work, blobs, catalog, hub, gate, metrics, rates, key_connections},
+        service{settings, clock, random,  database, *work,           blobs, catalog,
+                hub,      gate,  metrics, rates,    key_connections, keys},
         api(service) {
     // What requests read is complete before the threads start that read it.
     settings.gate_port = gate.port();
@@ -121,6 +123,7 @@ struct Application::State {
   std::unique_ptr<sql::DatabasePool> pool;
   Database database;
   Catalog catalog;
+  Keys keys;
   Gate gate;
   Service service;
   Api api;

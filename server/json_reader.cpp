@@ -9,7 +9,7 @@ namespace {
 constexpr size_t kMaxDepth = 64;
 
 Problem malformed(const std::string& what, const std::string& pointer) {
-  return {"json_malformed", "the body is not the JSON expected here: " + what, pointer, "correct the JSON"};
+  return {"malformed_json", "the body is not the JSON expected here: " + what, pointer, "correct the JSON"};
 }
 
 /// Walks over JSON text from its front. Positions, never copies.

@@ -28,10 +28,11 @@ inline constexpr uint64_t kMaxTensorBytes = uint64_t{256} << 30;
 inline constexpr uint64_t kMaxResultBytes = uint64_t{64} << 30;  ///< kept outputs of one job
 inline constexpr uint64_t kKeepFreeBytes = uint64_t{1}
                                            << 30;         ///< of the blob directory's disk: below it uploads get 507
-inline constexpr size_t kMaxUploadsPerAccount = 64;       ///< unfinished ones
+inline constexpr size_t kMaxUploadsPerAccount = 64;       ///< unfinished ones; the oldest that rests gives way
 inline constexpr std::chrono::hours kUploadLifetime{24};  ///< of an unfinished upload after its last byte
 inline constexpr size_t kFileChunkBytes = 256 << 10;      ///< what is held in memory of a tensor under way
 inline constexpr size_t kBufferedBodyBytes = 512 << 20;   ///< request bodies in memory at once, of all connections
+inline constexpr size_t kBufferedBodyBytesPerAccount = 192 << 20;  ///< of them: one of the largest graphs and others
 
 // --- jobs ---
 inline constexpr int64_t kMaxSegments = 1'000'000;
@@ -78,8 +79,8 @@ struct Rate {
 };
 inline constexpr Rate kRatePerKey{10'000, 20'000};
 inline constexpr Rate kRatePerAccount{20'000, 40'000};
-inline constexpr Rate kRatePerAddress{20'000, 40'000};
-inline constexpr Rate kRateOfFailedSignIns{20, 200};  ///< per address: guesses of keys and claim codes
-inline constexpr size_t kMaxBuckets = 100'000;        ///< remembered at once; the fullest are forgotten first
+inline constexpr Rate kRatePerAddress{20'000, 40'000};  ///< of requests that need no key
+inline constexpr Rate kRateOfFailedSignIns{20, 200};    ///< per address: guesses of keys and claim codes
+inline constexpr size_t kMaxBuckets = 100'000;          ///< remembered at once; the fullest are forgotten first
 
 }  // namespace quarry::server

@@ -29,11 +29,6 @@ std::optional<int> RateLimiter::take(const std::string& name, Rate rate) {
   return std::nullopt;
 }
 
-bool RateLimiter::exhausted(const std::string& name, Rate rate) {
-  std::lock_guard lock(mutex_);
-  return refilled(name, rate).tokens < 1;
-}
-
 void RateLimiter::forget_full_ones(Instant now) {
   std::erase_if(buckets_, [now](const auto& entry) {
     const Bucket& bucket = entry.second;

@@ -18,8 +18,6 @@ class RateLimiter {
   explicit RateLimiter(const Clock& clock) : clock_(clock) {}
   /// nullopt: go on. Else the whole seconds after which a request will pass, at least 1.
   std::optional<int> take(const std::string& name, Rate rate);
-  /// Whether the bucket is empty, without taking from it.
-  bool exhausted(const std::string& name, Rate rate);
 
  private:
   struct Bucket {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <mutex>
+#include <unordered_map>
 #include <utility>
 
 #include "common/text.h"
@@ -35,25 +37,48 @@ std::optional<std::vector<std::string>> match(std::string_view pattern, std::str
   return arguments;
 }
 
-/// Memory of bodies that are held whole, over all connections: past its bound requests are shed.
+/// Memory of bodies that are held whole, over all connections and of each account: past a bound requests are shed.
 class BodyMemory {
  public:
   class Share {
    public:
-    explicit Share(std::atomic<size_t>& used) : used_(used) {}
+    explicit Share(BodyMemory& memory) : memory_(memory) {}
     Share(const Share&) = delete;
     ~Share() { give_back(); }
-    void give_back() { used_ -= std::exchange(bytes_, 0); }
+    /// Before the first take().
+    void belongs_to(AccountId account) { account_ = account; }
+    void give_back() {
+      if (bytes_ > 0) memory_.give_back(account_, std::exchange(bytes_, 0));
+    }
     bool take(size_t bytes) {
       bytes_ += bytes;
-      return (used_ += bytes) <= kBufferedBodyBytes;
+      return memory_.take(account_, bytes);
     }
 
    private:
-    std::atomic<size_t>& used_;
+    BodyMemory& memory_;
+    AccountId account_{};
     size_t bytes_ = 0;
   };
-  std::atomic<size_t> used{0};
+
+ private:
+  bool take(AccountId account, size_t bytes) {
+    std::lock_guard lock(mutex_);
+    size_t& of_account = by_account_[account];
+    of_account += bytes;
+    total_ += bytes;
+    return total_ <= kBufferedBodyBytes && of_account <= kBufferedBodyBytesPerAccount;
+  }
+  void give_back(AccountId account, size_t bytes) {
+    std::lock_guard lock(mutex_);
+    total_ -= bytes;
+    const auto found = by_account_.find(account);
+    if ((found->second -= bytes) == 0) by_account_.erase(found);
+  }
+
+  std::mutex mutex_;
+  size_t total_ = 0;
+  std::unordered_map<AccountId, size_t> by_account_;
 };
 
 /// Counts a body as it comes: what a slow client has only announced is no memory, and must not keep others out.
@@ -62,7 +87,7 @@ class CountedBody final : public http::BodyReader {
   CountedBody(http::BodyReader& body, BodyMemory::Share& share) : body_(body), share_(share) {}
   Awaitable<size_t> read(std::span<std::byte> into) override {
     const size_t got = co_await body_.read(into);
-    if (!share_.take(got))
+    if (got > 0 && !share_.take(got))
       throw http::RequestFailed{
           503, {"overloaded", "too many large requests at once", "", "try again after the stated time"}, 1};
     co_return got;
@@ -99,7 +124,7 @@ http::Response stored_answer(const sql::SubmitOutcome& outcome) {
 }  // namespace
 
 struct Api::State {
-  explicit State(Service& the_service) : service(the_service), keys(the_service.database, the_service.clock) {}
+  explicit State(Service& the_service) : service(the_service) {}
 
   struct Found {
     const Route* route = nullptr;
@@ -107,14 +132,17 @@ struct Api::State {
     std::string allowed;  ///< methods of the path, when the method is not among them
   };
   static Found find_route(const http::Request& request) {
-    Found found;
+    Found found, as_get;
     for (const Route& route : routes()) {
       auto arguments = match(route.pattern, request.path);
       if (!arguments) continue;
       if (route.method == request.method) return {&route, std::move(*arguments), ""};
-      found.allowed += (found.allowed.empty() ? "" : ", ") + std::string(http::name(route.method));
+      const bool get = route.method == http::Method::Get;
+      found.allowed += (found.allowed.empty() ? "" : ", ") + std::string(get ? "GET, HEAD" : http::name(route.method));
+      if (get) as_get = {&route, std::move(*arguments), ""};
     }
-    return found;
+    // HEAD is GET without the body, which the connection leaves out, unless the path has an answer of its own for it.
+    return request.method == http::Method::Head && as_get.route != nullptr ? std::move(as_get) : std::move(found);
   }
 
   static http::Response no_route(const http::Request& request, const Found& found) {
@@ -128,22 +156,19 @@ struct Api::State {
 
   /// Checks the key and the limits that go with it; fills in who calls. nullopt: go on.
   Awaitable<std::optional<http::Response>> admit(const Route& route, Call& call) {
-    const std::string address = "address:" + call.request.connection->seat->network;
-    if (const auto wait = service.rates.take(address, kRatePerAddress)) co_return limited(*wait);
-    if (route.scope.empty()) co_return std::nullopt;
-    const std::string failures = "failures:" + call.request.connection->seat->network;
-    if (service.rates.exhausted(failures, kRateOfFailedSignIns)) co_return limited(1);
-    auto key = co_await keys.authenticate(call.request);
-    if (!key) {
-      service.rates.take(failures, kRateOfFailedSignIns);
-      co_return refusal(key.problem());
+    if (route.access.auth == Auth::None) {
+      const std::string address = "address:" + call.request.connection->seat->network;
+      if (const auto wait = service.rates.take(address, kRatePerAddress)) co_return limited(*wait);
+      co_return std::nullopt;
     }
+    auto key = co_await service.keys.authenticate(call.request);
+    if (!key) co_return failed_sign_in(call, key.problem());
     const sql::ApiKey& known = **key;
     if (const auto wait = service.rates.take("key:" + known.id, kRatePerKey)) co_return limited(*wait);
     if (const auto wait = service.rates.take("account:" + known.account.uuid(), kRatePerAccount))
       co_return limited(*wait);
-    if (std::find(known.scopes.begin(), known.scopes.end(), route.scope) == known.scopes.end())
-      co_return refusal({"missing_scope", "this key has not the scope " + std::string(route.scope), "",
+    if (std::find(known.scopes.begin(), known.scopes.end(), route.access.scope) == known.scopes.end())
+      co_return refusal({"missing_scope", "this key has not the scope " + std::string(route.access.scope), "",
                          "use a key with the scope, or have it made"});
     if (!hold_connection(*call.request.connection, known.id))
       co_return refusal(
@@ -151,6 +176,17 @@ struct Api::State {
     call.account = known.account;
     call.key_id = known.id;
     co_return std::nullopt;
+  }
+
+  /// A right key is never limited by the wrong ones of its network. Past the limit the connection ends, so that each
+  /// further guess costs a handshake.
+  http::Response failed_sign_in(const Call& call, const Problem& problem) {
+    if (const auto wait = failed_guess(service, call)) {
+      auto response = limited(*wait);
+      response.close = true;
+      return response;
+    }
+    return refusal(problem);
   }
 
   bool hold_connection(http::ConnectionState& connection, const std::string& key_id) {
@@ -165,7 +201,7 @@ struct Api::State {
 
   Awaitable<std::optional<http::Response>> read_body(const Route& route, Call& call, BodyMemory::Share& share) {
     if (route.body != Body::Json && route.body != Body::Graph) co_return std::nullopt;
-    const size_t json_limit = route.scope.empty() ? kMaxOpenJsonBytes : kMaxJsonBytes;
+    const size_t json_limit = route.access.auth == Auth::None ? kMaxOpenJsonBytes : kMaxJsonBytes;
     const size_t limit = route.body == Body::Json ? json_limit : kMaxGraphBytes;
     const std::string* type = call.request.field("content-type");
     const bool json = type != nullptr && type->starts_with("application/json");
@@ -174,15 +210,19 @@ struct Api::State {
       co_return refusal(
           {"media_type", "the body's Content-Type is not one taken here", "",
            route.body == Body::Graph ? "send application/json or application/cbor" : "send application/json"});
+    share.belongs_to(call.account);
     CountedBody counted(*call.request.body, share);
     call.body = co_await http::read_all(counted, limit);
+    if (route.access.auth == Auth::None) co_return std::nullopt;
+    const bool good = co_await service.keys.is_good(call.key_id);  // the body may have taken its time
+    if (!good) co_return refusal(Keys::unauthorized());
     co_return std::nullopt;
   }
 
   /// Takes the Idempotency-Key; the refusal of one that cannot be.
   static std::optional<http::Response> take_key(const Route& route, Call& call) {
     const std::string* key = route.method == http::Method::Post ? call.request.field("idempotency-key") : nullptr;
-    if (key == nullptr || route.scope.empty()) return std::nullopt;
+    if (key == nullptr || route.access.auth == Auth::None) return std::nullopt;
     if (key->empty() || key->size() > kMaxIdempotencyKeyBytes || !is_utf8(*key))
       return refusal({"bad_header", "Idempotency-Key is not 1 to 255 bytes of UTF-8", "", "send another key"});
     Sha256 hash;
@@ -214,7 +254,7 @@ struct Api::State {
   }
 
   Awaitable<http::Response> run(const Route& route, Call& call) {
-    BodyMemory::Share share(body_memory.used);
+    BodyMemory::Share share(body_memory);
     if (auto refused = co_await admit(route, call)) co_return std::move(*refused);
     if (auto refused = co_await read_body(route, call, share)) co_return std::move(*refused);
     if (auto refused = take_key(route, call)) co_return std::move(*refused);
@@ -236,7 +276,6 @@ struct Api::State {
   }
 
   Service& service;
-  Keys keys;
   BodyMemory body_memory;
 };
 

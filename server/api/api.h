@@ -11,10 +11,16 @@ namespace quarry::server {
 using HandlerFunction = Awaitable<http::Response> (*)(Service&, Call&);
 
 enum class Body { None, Json, Graph, Streamed };
+/// How a request proves that it may do what it asks for.
+enum class Auth { None, Key };
+struct Access {
+  Auth auth;
+  std::string_view scope;  ///< that the key must have
+};
 struct Route {
   http::Method method;
   std::string_view pattern;  ///< "/v1/jobs/{id}"; bounded, so it may label a metric
-  std::string_view scope;    ///< needed of the key; empty: no key needed
+  Access access;
   Body body;
   bool creates;  ///< answers are kept under the Idempotency-Key (the submits keep theirs with the job)
   HandlerFunction handler;

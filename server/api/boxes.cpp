@@ -64,9 +64,6 @@ Awaitable<http::Response> list_boxes(Service& service, Call& call) {
 
 /// Enrolment, and renewal: the same code with the same key gives a fresh certificate.
 Awaitable<http::Response> claim_box(Service& service, Call& call) {
-  const std::string guesses = "failures:" + call.request.connection->seat->network;
-  if (service.rates.exhausted(guesses, kRateOfFailedSignIns))
-    co_return refusal({"rate_limited", "too many wrong claim codes from this address", "", "wait as Retry-After says"});
   QUARRY_ANSWER_ASSIGN(const auto body, read_object(call.body, {"claim_code", "request_pem"}));
   QUARRY_ANSWER_ASSIGN(const std::string code, text_member(body, "claim_code", 100));
   QUARRY_ANSWER_ASSIGN(const std::string request_pem, text_member(body, "request_pem", kMaxRequestPemBytes));
@@ -88,7 +85,9 @@ Awaitable<http::Response> claim_box(Service& service, Call& call) {
   const auto box = co_await service.database.run(
       [hash = sha256(code), digest = *key](sql::FleetStore& store) { return store.claim_box(hash, digest); });
   if (!box || box->revoked) {
-    service.rates.take(guesses, kRateOfFailedSignIns);
+    if (failed_guess(service, call))
+      co_return refusal(
+          {"rate_limited", "too many wrong claim codes from this address", "", "wait as Retry-After says"});
     co_return refusal(
         {"claim_code", "the claim code is unknown, or spent with another key", "/claim_code", "have a new box made"});
   }

@@ -15,10 +15,8 @@ struct CodeStatus {
 };
 // docs/api.md has the same table for people.
 constexpr CodeStatus kStatuses[] = {
-    {"json_malformed", 400},
     {"malformed_json", 400},
     {"malformed_cbor", 400},
-    {"cbor_malformed", 400},
     {"bad_parameter", 400},
     {"bad_cursor", 400},
     {"bad_header", 400},
@@ -61,6 +59,10 @@ int status_of(std::string_view code) {
 http::Response refusal(const Problem& problem) {
   const int status = status_of(problem.code);
   return http::problem_response(status, problem, status == 429 || status >= 500 ? 1 : 0);
+}
+
+std::optional<int> failed_guess(Service& service, const Call& call) {
+  return service.rates.take("failures:" + call.request.connection->seat->network, kRateOfFailedSignIns);
 }
 
 Result<sql::Page> page_of(const http::Request& request) {

@@ -43,6 +43,9 @@ http::Response refusal(const Problem& problem);
   if (!result.ok()) co_return refusal(result.problem());       \
   declaration = std::move(result).value()
 
+/// Counts a wrong key or claim code against the network that it came from; the seconds to wait when there are too many.
+std::optional<int> failed_guess(Service& service, const Call& call);
+
 /// ?limit= and ?after=.
 Result<sql::Page> page_of(const http::Request& request);
 /// ?wait= in seconds, at most kMaxWait; 0 when absent.

@@ -23,6 +23,10 @@ bool ends_stream(const std::string& kind) {
   return kind == "job.succeeded" || kind == "job.failed" || kind == "job.cancelled" || kind == "job.expired";
 }
 
+Problem unknown_event() {
+  return {"bad_header", "Last-Event-ID is not an id of this stream", "", "send the last id that came, or none"};
+}
+
 class StreamCount {
  public:
   explicit StreamCount(std::atomic<int64_t>& count)
@@ -39,7 +43,9 @@ class StreamCount {
 struct EventStream {
   Service& service;
   AccountId account;
+  std::string key_id;
   JobId job;
+  bool job_is_over;  ///< when the stream began: its last event is there
   int64_t sequence;  ///< of the last event sent
   std::unique_ptr<Hub::Subscription> changes;
   std::shared_ptr<StreamCount> count;
@@ -63,14 +69,6 @@ struct EventStream {
     }
   }
 
-  /// Whether the last event that the client has is the job's last one: nothing comes after it.
-  Awaitable<bool> is_over() {
-    const auto rows = co_await service.database.run([who = account, id = job, last = sequence](sql::EventStore& store) {
-      return last > 0 ? store.job_events_after(who, id, last - 1, 1) : std::vector<sql::EventRow>{};
-    });
-    co_return !rows.empty() && rows.front().sequence == sequence && ends_stream(rows.front().kind);
-  }
-
   Awaitable<void> send_progress(http::BodyWriter& writer) {
     const auto progress = changes->take_progress();
     if (!progress) co_return;
@@ -83,14 +81,16 @@ struct EventStream {
   }
 
   Awaitable<void> run(http::BodyWriter& writer) {
-    if (co_await is_over()) co_return;
     auto spoken = std::chrono::steady_clock::now();
     std::chrono::steady_clock::time_point reread{};
     while (!writer.stopping()) {
       const auto now = std::chrono::steady_clock::now();
       const bool hinted = changes->take_changed();
       if (hinted || now >= reread) {
-        if (co_await send_durable(writer)) co_return;
+        const bool good = co_await service.keys.is_good(key_id);
+        if (!good) co_return;  // revoked meanwhile
+        const bool over = co_await send_durable(writer);
+        if (over || job_is_over) co_return;
         reread = now + (hinted ? kSettle : kReread);
       }
       co_await send_progress(writer);
@@ -114,9 +114,7 @@ Awaitable<http::Response> get_job_events(Service& service, Call& call) {
   int64_t after = 0;
   if (const std::string* last = call.request.field("last-event-id")) {
     after = parse_number<int64_t>(*last).value_or(-1);
-    if (after < 0)
-      co_return refusal(
-          {"bad_header", "Last-Event-ID is not an id of this stream", "", "send the last id that came, or none"});
+    if (after < 0) co_return refusal(unknown_event());
   }
   auto count = std::make_shared<StreamCount>(service.metrics.event_streams);
   if (!count->allowed())
@@ -126,8 +124,16 @@ Awaitable<http::Response> get_job_events(Service& service, Call& call) {
   const auto job = co_await service.database.run(
       [account = call.account, job_id = *id](sql::JobStore& store) { return store.job(account, job_id); });
   if (!job) co_return refusal(missing);
+  const bool over = is_terminal(job->state);
+  if (!over && after > 0) {
+    const auto is_past_the_newest = [account = call.account, job_id = *id, after](sql::EventStore& store) {
+      return store.job_events_after(account, job_id, after - 1, 1).empty();
+    };
+    const bool past = co_await service.database.run(is_past_the_newest);
+    if (past) co_return refusal(unknown_event());
+  }
   auto stream = std::make_shared<EventStream>(
-      EventStream{service, call.account, *id, after, std::move(changes), std::move(count)});
+      EventStream{service, call.account, call.key_id, *id, over, after, std::move(changes), std::move(count)});
   http::Response response;
   response.fields.emplace_back("Content-Type", "text/event-stream");
   response.close = true;

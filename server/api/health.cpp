@@ -4,7 +4,9 @@
 namespace quarry::server {
 
 Awaitable<http::Response> get_openapi(Service&, Call&) {
-  co_return http::Response::json(200, std::string(kOpenApiDocument));
+  auto response = http::Response::json(200, std::string(kOpenApiDocument));
+  response.caching = http::Caching::Public;
+  co_return response;
 }
 
 /// The process runs and its I/O threads turn.

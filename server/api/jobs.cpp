@@ -118,7 +118,7 @@ Awaitable<http::Response> job_answer(Service& service, const sql::JobRow& job, i
 
 /// The job once it has ended, or as it is when `wait` is over; nullopt when there is none. `changes` was subscribed
 /// before anything was read, so that a change between the two wakes the wait; nullptr without one.
-Awaitable<std::optional<sql::JobRow>> job_at_its_end(Service& service, AccountId account, JobId id,
+Awaitable<std::optional<sql::JobRow>> job_at_its_end(Service& service, AccountId account, std::string key_id, JobId id,
                                                      std::chrono::seconds wait,
                                                      std::unique_ptr<Hub::Subscription> changes) {
   const auto until = std::chrono::steady_clock::now() + wait;
@@ -131,6 +131,8 @@ Awaitable<std::optional<sql::JobRow>> job_at_its_end(Service& service, AccountId
     for (auto now = std::chrono::steady_clock::now(); now < reread && !changes->take_ended();
          now = std::chrono::steady_clock::now())
       co_await changes->wait(std::chrono::ceil<std::chrono::milliseconds>(reread - now));
+    const bool good = co_await service.keys.is_good(key_id);
+    if (!good) throw http::RequestFailed{401, Keys::unauthorized()};  // revoked meanwhile
   }
 }
 
@@ -150,7 +152,7 @@ Awaitable<http::Response> post_job(Service& service, Call& call) {
   http::Response submitted = co_await submit(service, std::move(submission));
   if (wait.count() == 0 || submitted.status != 201) co_return submitted;
   call.release_body();
-  const auto job = co_await job_at_its_end(service, call.account, id, wait, std::move(changes));
+  const auto job = co_await job_at_its_end(service, call.account, call.key_id, id, wait, std::move(changes));
   if (!job) co_return submitted;  // a repeated submit: the job is the first one's
   co_return co_await job_answer(service, *job, 201, with_results);
 }
@@ -199,7 +201,7 @@ Awaitable<http::Response> get_job(Service& service, Call& call) {
   QUARRY_ANSWER_ASSIGN(const std::chrono::seconds wait, wait_of(call.request));
   QUARRY_ANSWER_ASSIGN(const bool with_results, wants_inline_results(call.request));
   auto changes = wait.count() > 0 ? service.hub.subscribe(*id) : nullptr;
-  const auto job = co_await job_at_its_end(service, call.account, *id, wait, std::move(changes));
+  const auto job = co_await job_at_its_end(service, call.account, call.key_id, *id, wait, std::move(changes));
   if (!job) co_return refusal(job_missing(call.arguments.at(0)));
   co_return co_await job_answer(service, *job, 200, with_results);
 }

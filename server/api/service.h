@@ -7,6 +7,7 @@
 #include "common/random.h"
 #include "market/market.h"
 #include "server/api/catalog.h"
+#include "server/api/keys.h"
 #include "server/async.h"
 #include "server/blobs/blob_store.h"
 #include "server/gate/dispatch.h"
@@ -38,6 +39,7 @@ struct Service {
   Metrics& metrics;
   RateLimiter& rates;
   KeyConnections& key_connections;
+  Keys& keys;
 };
 
 }  // namespace quarry::server

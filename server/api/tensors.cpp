@@ -156,7 +156,9 @@ Awaitable<http::Response> put_tensor(Service& service, Call& call) {
   }
   const std::shared_ptr<Upload> upload = std::move(*begun);
   const uint64_t most = part.end ? *part.end - part.begin : kMaxTensorBytes;
-  const Status received = co_await receive(service, *call.request.body, upload, most);
+  Status received = co_await receive(service, *call.request.body, upload, most);
+  const bool good = co_await service.keys.is_good(call.key_id);  // the body may have taken its time
+  if (received.ok() && !good) received = Keys::unauthorized();
   if (!received) {
     const auto discard = [upload] { upload->discard(); };
     co_await service.work.run(discard);

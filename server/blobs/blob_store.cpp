@@ -6,6 +6,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <list>
@@ -126,6 +127,17 @@ class HashMemory {
   std::list<Entry> entries_;
 };
 
+namespace {
+
+/// Removes an upload that no writer goes on with.
+bool drop_unlocked(const fs::path& path) {
+  const FileHandle file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  if (!file.open() || ::flock(file.get(), LOCK_EX | LOCK_NB) != 0 || !still_named(file.get(), path)) return false;
+  return ::unlink(path.c_str()) == 0;
+}
+
+}  // namespace
+
 struct BlobStore::State {
   fs::path root;
   HashMemory hashes;
@@ -155,12 +167,20 @@ struct BlobStore::State {
     return {};
   }
 
-  size_t uploads_of(const std::string& owner) const {
-    size_t count = 0;
+  /// Whether `owner` may begin one more upload. At the limit the one left alone for longest that nobody writes to is
+  /// dropped, so that uploads which were only begun keep no other out.
+  bool room_for_upload(const std::string& owner) const {
+    std::vector<std::pair<fs::file_time_type, fs::path>> uploads;
     std::error_code error;
-    for (const auto& entry : fs::directory_iterator(root / "uploads", error))
-      count += entry.path().filename().string().starts_with(owner + ".");
-    return count;
+    for (fs::directory_iterator at(root / "uploads", error), end; !error && at != end; at.increment(error)) {
+      if (!at->path().filename().string().starts_with(owner + ".")) continue;
+      std::error_code gone;
+      const auto written = at->last_write_time(gone);
+      if (!gone) uploads.emplace_back(written, at->path());
+    }
+    if (uploads.size() < kMaxUploadsPerAccount) return true;
+    std::sort(uploads.begin(), uploads.end());
+    return std::any_of(uploads.begin(), uploads.end(), [](const auto& upload) { return drop_unlocked(upload.second); });
   }
 };
 
@@ -191,6 +211,7 @@ class FileUpload final : public Upload {
         hash_(std::move(hash)),
         remembered_(remembered) {}
   ~FileUpload() override {
+    if (!over_ && offset_ == 0) discard();  // nothing came: there is nothing to go on with
     if (!over_) store_.hashes.keep(path_.filename(), offset_, std::move(hash_));
   }
 
@@ -304,19 +325,26 @@ Result<std::unique_ptr<Upload>> BlobStore::begin(BlobKind kind, const std::strin
                                                  uint64_t offset, uint64_t total) {
   const fs::path path = state_->upload_path(kind, owner, digest);
   if (!has_space(total - std::min(total, offset))) return no_space();
-  if (!fs::exists(path) && state_->uploads_of(owner) >= kMaxUploadsPerAccount)
-    return Problem{"too_many_uploads", "there are " + std::to_string(kMaxUploadsPerAccount) + " unfinished uploads", "",
-                   "finish some of them; unfinished ones are dropped after a day"};
-  FileHandle file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640));
+  const auto wrong_offset = [](uint64_t there) {
+    return Problem{"upload_offset", "the upload goes on at byte " + std::to_string(there), "",
+                   "send Content-Range from the byte in Upload-Offset"};
+  };
+  std::error_code error;
+  if (!fs::exists(path, error)) {
+    if (offset > 0) return wrong_offset(0);
+    if (!state_->room_for_upload(owner))
+      return Problem{"too_many_uploads", "there are " + std::to_string(kMaxUploadsPerAccount) + " uploads under way",
+                     "", "wait until some have ended"};
+  }
+  FileHandle file(::open(path.c_str(), O_RDWR | (offset == 0 ? O_CREAT : 0) | O_CLOEXEC, 0640));
+  if (!file.open() && errno == ENOENT && offset > 0) return wrong_offset(0);  // dropped just now
   if (!file.open()) return storage_problem("create");
   // Opened before another writer published or dropped it, this file may be a finished blob by now: never touch that.
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0 || !still_named(file.get(), path))
     return Problem{"upload_busy", "another request is uploading these bytes", "", "wait for it, or try again"};
   if (offset == 0 && ::ftruncate(file.get(), 0) != 0) return storage_problem("truncate");
   const uint64_t there = file_bytes(file.get());
-  if (offset != there)
-    return Problem{"upload_offset", "the upload goes on at byte " + std::to_string(there), "",
-                   "send Content-Range from the byte in Upload-Offset"};
+  if (offset != there) return wrong_offset(there);
   auto hash = state_->hashes.take(path.filename(), offset);
   if (offset == 0) hash.emplace();
   const bool remembered = hash.has_value() && offset > 0;
@@ -339,10 +367,7 @@ void BlobStore::drop_old_uploads() const {
     std::error_code gone;
     const auto written = at->last_write_time(gone);
     if (gone || written >= oldest) continue;
-    // Locked by a writer who goes on with it after all, it stays.
-    const FileHandle file(::open(at->path().c_str(), O_RDWR | O_CLOEXEC));
-    if (file.open() && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0 && still_named(file.get(), at->path()))
-      fs::remove(at->path(), gone);
+    drop_unlocked(at->path());  // locked by a writer who goes on with it after all, it stays
   }
 }
 

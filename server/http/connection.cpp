@@ -18,6 +18,7 @@ namespace quarry::http {
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 using boost::system::error_code;
+using std::chrono::milliseconds;
 
 namespace {
 
@@ -84,15 +85,20 @@ class ParsedBody final : public BodyReader {
       constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
       co_await transport_.write(std::as_bytes(std::span(kContinue)), times_.body_gap);
     }
-    if (started_ == TimePoint{}) started_ = std::chrono::steady_clock::now();
     for (;;) {
       const size_t produced = decode(into);
       total_ += produced;
+      // The least rate is kept over each stretch of the grace: what came quickly before earns no pause.
+      patience_ =
+          std::min(times_.rate_grace, patience_ + milliseconds(produced * 1'000 / server::kMinBodyBytesPerSecond));
       if (produced > 0 || done()) co_return produced;
       // What is left now is no body: a chunk's size line or the trailers, which Beast would await without end.
       if (transport_.buffer.size() > server::kMaxHeadBytes)
         throw RequestFailed{400, {"http_malformed", "a chunk's size line or the trailers are over 16 kB", "", ""}};
-      if (!co_await transport_.fill(next_deadline())) throw stopped_coming();
+      const auto began = std::chrono::steady_clock::now();
+      const bool filled = co_await transport_.fill(began + std::min(times_.body_gap, patience_));
+      if (!filled) throw stopped_coming();
+      patience_ -= std::chrono::ceil<milliseconds>(std::chrono::steady_clock::now() - began);
     }
   }
   std::optional<uint64_t> length() const override {
@@ -107,8 +113,6 @@ class ParsedBody final : public BodyReader {
   }
 
  private:
-  using TimePoint = Deadline::TimePoint;
-
   size_t decode(std::span<std::byte> into) {
     auto& body = parser_.get().body();
     body.data = into.data();
@@ -126,12 +130,6 @@ class ParsedBody final : public BodyReader {
     return into.size() - body.size;
   }
 
-  /// The next bytes are due within the gap, and the whole must keep the least rate once the grace is over.
-  TimePoint next_deadline() const {
-    const auto by_rate = started_ + times_.rate_grace + std::chrono::seconds(total_ / server::kMinBodyBytesPerSecond);
-    return std::min<TimePoint>(std::chrono::steady_clock::now() + times_.body_gap, by_rate);
-  }
-
   RequestFailed stopped_coming() const {
     if (transport_.timed_out)
       return {408, {"body_timeout", "the request body came too slowly", "", "send it again, or resume the upload"}};
@@ -143,7 +141,7 @@ class ParsedBody final : public BodyReader {
   const server::TimeLimits& times_;
   bool send_continue_;
   beast::http::request_parser<beast::http::buffer_body> parser_;
-  TimePoint started_{};
+  milliseconds patience_ = times_.rate_grace;  ///< how long the peer may still be awaited
   uint64_t total_ = 0;
 };
 
@@ -194,11 +192,17 @@ const std::string& http_date() {
   return text;
 }
 
+/// Of every answer, whatever made it.
+constexpr std::string_view kSecurityFields =
+    "\r\nStrict-Transport-Security: max-age=31536000\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer"
+    "\r\nContent-Security-Policy: default-src 'none'; frame-ancestors 'none'";
+
 std::string response_head(const Response& response, const std::string& request_id, bool keep) {
   std::string head = "HTTP/1.1 " + std::to_string(response.status) + ' ' + std::string(reason_phrase(response.status));
   head += "\r\nDate: " + http_date() + "\r\nRequest-Id: " + request_id;
+  head += kSecurityFields;
   head +=
-      "\r\nStrict-Transport-Security: max-age=31536000\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store";
+      response.caching == Caching::Public ? "\r\nCache-Control: public, max-age=300" : "\r\nCache-Control: no-store";
   for (const auto& [name, value] : response.fields) head += "\r\n" + name + ": " + value;
   const auto* streamed = std::get_if<StreamedBody>(&response.body);
   const std::optional<uint64_t> length = response.head_length  ? response.head_length

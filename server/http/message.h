@@ -80,8 +80,12 @@ struct StreamedBody {
   std::function<Awaitable<void>(BodyWriter&)> send;
 };
 
+/// Who may keep an answer: nobody, or anybody for five minutes because it is the same for all.
+enum class Caching { NoStore, Public };
+
 struct Response {
   int status = 200;
+  Caching caching = Caching::NoStore;
   std::vector<std::pair<std::string, std::string>>
       fields;  ///< Content-Length, Date and the like are added by the connection
   std::variant<std::string, StreamedBody> body;

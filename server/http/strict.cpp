@@ -116,6 +116,17 @@ const std::string* single(const Head& head, std::string_view field, bool& repeat
   return found;
 }
 
+/// What a second field would contradict, and a proxy in front might read instead of the first.
+std::optional<HeadRefusal> check_repeats(const Head& head) {
+  for (const std::string_view field : {"authorization", "idempotency-key", "content-type", "content-range", "range",
+                                       "last-event-id", "accept", "expect"}) {
+    bool repeated = false;
+    single(head, field, repeated);
+    if (repeated) return malformed("there are two fields of the name " + std::string(field));
+  }
+  return std::nullopt;
+}
+
 std::optional<HeadRefusal> check_host(const Head& head) {
   bool repeated = false;
   const std::string* host = single(head, "host", repeated);
@@ -177,7 +188,8 @@ std::variant<Head, HeadRefusal> read_head(std::string_view raw) {
     first = false;
   }
   if (first) return malformed("the request line is empty");
-  for (const auto check : {+[](Head& h) { return check_host(h); }, +check_framing, +check_connection})
+  for (const auto check : {+[](Head& h) { return check_host(h); }, +[](Head& h) { return check_repeats(h); },
+                           +check_framing, +check_connection})
     if (auto refusal = check(head)) return *std::move(refusal);
   return head;
 }

@@ -33,8 +33,9 @@ struct HeadRefusal {
 };
 
 /// `raw` is everything up to and with the empty line. Field lines are ended by CRLF only, never folded; exactly one
-/// valid Host; at most one Content-Length, of digits; Transfer-Encoding exactly "chunked", once, only in HTTP/1.1 and
-/// never beside Content-Length; the target in origin form and visible ASCII; a known method.
+/// valid Host; at most one each of Authorization, Idempotency-Key and the other fields that a handler reads; at most
+/// one Content-Length, of digits; Transfer-Encoding exactly "chunked", once, only in HTTP/1.1 and never beside
+/// Content-Length; the target in origin form and visible ASCII; a known method.
 std::variant<Head, HeadRefusal> read_head(std::string_view raw);
 
 }  // namespace quarry::http

@@ -66,6 +66,7 @@ json make_accounts(sql::Store& store, RandomSource& random) {
           {"keys",
            {{"renter", make_key(store, renter, all, random)},
             {"reader", make_key(store, renter, {"jobs:read"}, random)},
+            {"uploader", make_key(store, renter, {"tensors:write"}, random)},
             {"spare", make_key(store, renter, all, random)},
             {"revoked", revoked},
             {"stranger", make_key(store, stranger, all, random)}}}};

@@ -7,19 +7,27 @@ import json
 import os
 import socket
 import struct
+import subprocess
 import sys
 import time
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from server_under_test import PATIENCE_SECONDS, Server, counting_graph, safetensors  # noqa: E402
+from server_under_test import PATIENCE_SECONDS, Server, counting_graph, read_answer, safetensors  # noqa: E402
 
 START = struct.pack("<4i", 0, 1, 2, 3)
 
 
 def digest_of(raw):
     return hashlib.sha256(raw).hexdigest()
+
+
+def certificate_request():
+    """A PKCS #10 request with a new key."""
+    key = subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout"], capture_output=True, check=True).stdout
+    return subprocess.run(["openssl", "req", "-new", "-key", "/dev/stdin", "-subj", "/CN=box"], input=key, capture_output=True,
+                          check=True).stdout.decode()
 
 
 class Api(unittest.TestCase):
@@ -77,6 +85,60 @@ class Api(unittest.TestCase):
         finally:
             other.stop()
 
+    def test_the_scheme_may_be_written_in_any_case(self):
+        for scheme in ("bearer", "BEARER", "bEaReR", "Bearer "):
+            self.call("GET", "/v1/account", key=None, headers={"Authorization": f"{scheme} {self.server.keys['renter']}"})
+        for scheme in ("Bearers", "Bear", "Token", ""):
+            self.call("GET", "/v1/account", status=401, key=None, headers={"Authorization": f"{scheme} {self.server.keys['renter']}"})
+
+    def test_wrong_keys_and_claim_codes_lock_out_no_right_one_of_their_address(self):
+        server = Server()
+        self.addCleanup(server.stop)
+        wrong = server.keys["revoked"]
+        box = server.request("POST", "/v1/boxes", {"name": "rack"}).json
+        statuses = [server.request("GET", "/v1/account", key=None, headers={"Authorization": f"Bearer {wrong}"}).status for _ in range(400)]
+        self.assertEqual(set(statuses), {401, 429})
+        for key in ("renter", "spare", "stranger"):  # the last two are new to this server
+            self.assertEqual(server.request("GET", "/v1/account", key=key).status, 200)
+        body = {"claim_code": box["claim_code"], "request_pem": certificate_request()}
+        while server.request("POST", "/v1/boxes:claim", {**body, "claim_code": "qc_0"}, key=None).status != 429:
+            pass
+        self.assertEqual(server.request("POST", "/v1/boxes:claim", body, key=None).status, 201)
+
+    def test_a_key_that_is_revoked_ends_what_it_began(self):
+        server = Server()
+        self.addCleanup(server.stop)
+        job = server.request("POST", "/v1/jobs", {"job": server.job()}, key="spare").json["id"]
+        body = json.dumps({"job": server.job()}).encode()
+
+        def begin(path, method="GET", length=0):
+            sock = server.raw()
+            sock.sendall(f"{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n"
+                         f"Authorization: Bearer {server.keys['spare']}\r\n\r\n".encode())
+            return sock
+        stream, waiting = begin(f"/v1/jobs/{job}/events"), begin(f"/v1/jobs/{job}?wait=60")
+        submitting = begin("/v1/jobs", "POST", len(body))
+        uploading = begin("/v1/tensors/" + "0" * 64, "PUT", 9)
+        submitting.sendall(body[:10])
+        uploading.sendall(b"x")
+        seen = b""
+        while b"job.queued" not in seen:
+            seen += stream.recv(65536)
+        server.command(f"revoke {server.keys['spare']}")
+        began = time.monotonic()
+        while got := stream.recv(65536):
+            seen += got
+        self.assertTrue(seen.endswith(b"0\r\n\r\n"), seen)
+        self.assertEqual(read_answer(waiting)[0], 401)
+        self.assertLess(time.monotonic() - began, 45)  # of the 60 s that it may wait
+        submitting.sendall(body[10:])
+        uploading.sendall(b"x" * 8)
+        self.assertEqual(read_answer(submitting)[0], 401)
+        self.assertEqual(read_answer(uploading)[0], 401)
+        self.assertEqual(len(server.request("GET", "/v1/jobs").json["jobs"]), 1)
+        for sock in (stream, waiting, submitting, uploading):
+            sock.close()
+
     def test_a_key_without_the_scope_gets_403(self):
         self.refused("POST", "/v1/quotes", {"job": {}}, key="reader", status=403, code="missing_scope")
         self.refused("GET", "/v1/account", key="reader", status=403, code="missing_scope")
@@ -87,7 +149,7 @@ class Api(unittest.TestCase):
     def test_an_unknown_path_is_404_and_a_wrong_method_405_with_what_is_allowed(self):
         self.refused("GET", "/v1/nowhere", status=404, code="not_found")
         answer = self.refused("DELETE", "/v1/account", status=405, code="method_not_allowed")
-        self.assertEqual(answer.headers["Allow"], "GET")
+        self.assertEqual(answer.headers["Allow"], "GET, HEAD")
 
     def test_a_body_that_is_too_large_or_of_another_type_is_refused(self):
         self.refused("POST", "/v1/quotes", b"{" + b" " * (9 << 20), headers={"Content-Type": "application/json"}, status=413,
@@ -137,6 +199,18 @@ class Api(unittest.TestCase):
         self.assertEqual(self.call("HEAD", path, status=404).headers["Upload-Offset"], "300000")
         self.assertEqual(self.server.stored_files(), before)
         self.call("PUT", path, raw[300_000:], 201, headers={"Content-Range": f"bytes 300000-{len(raw) - 1}/{len(raw)}"})
+
+    def test_uploads_that_were_only_begun_keep_no_other_out(self):
+        def path(i):
+            return f"/v1/tensors/{digest_of(b'begun %d' % i)}"
+        for i in range(70):  # over the 64 that an account may have
+            self.refused("PUT", path(i), b"x", headers={"Content-Range": "bytes 7-7/9"}, status=409, code="upload_offset", key="stranger")
+        self.assertEqual(list((self.server.directory / "blobs" / "uploads").glob(f"*{path(0)[-64:]}")), [])
+        for i in range(70):
+            self.call("PUT", path(i), b"x", 202, headers={"Content-Range": "bytes 0-0/9"}, key="stranger")
+        self.assertNotIn("Upload-Offset", self.call("HEAD", path(0), status=404, key="stranger").headers)
+        self.assertEqual(self.call("HEAD", path(69), status=404, key="stranger").headers["Upload-Offset"], "1")
+        self.server.put_tensors({"x": ("U8", [1], b"x")}, key="stranger")
 
     def test_an_upload_that_nobody_goes_on_with_for_a_day_is_dropped_and_a_younger_one_stays(self):
         paths = []
@@ -355,7 +429,7 @@ class Api(unittest.TestCase):
                      code=("bad_value", "out_of_range", "bad_steps", "limit_exceeded"), pointer="/jobs/1/job/stages/0/steps")
         self.refused("POST", "/v1/jobs:batch", {"jobs": [good] * 1001}, status=422, code="too_many_items")
         self.refused("POST", "/v1/jobs:batch", {"jobs": []}, status=422, code="missing_field")
-        self.refused("POST", "/v1/jobs:batch", {"jobs": 3}, status=400, code="json_malformed")
+        self.refused("POST", "/v1/jobs:batch", {"jobs": 3}, status=400, code="malformed_json")
 
     def test_pages_follow_a_cursor_to_the_end(self):
         self.call("POST", "/v1/jobs:batch", {"jobs": [{"job": self.server.job()}] * 5}, 201)
@@ -422,7 +496,11 @@ class Api(unittest.TestCase):
         self.assertIn("job.cancelled", rest)
         last = [line[4:] for line in text.splitlines() if line.startswith("id: ")][-1]
         self.assertEqual(self.call("GET", f"/v1/jobs/{job}/events", headers={"Last-Event-ID": last}).body, b"")
-        self.refused("GET", f"/v1/jobs/{job}/events", headers={"Last-Event-ID": "x"}, status=400, code="bad_header")
+        for past in (int(last) + 1, 2**63 - 1):
+            self.assertEqual(self.call("GET", f"/v1/jobs/{job}/events", headers={"Last-Event-ID": str(past)}).body, b"")
+        waiting = self.call("POST", "/v1/jobs", {"job": self.server.job()}, 201).json["id"]
+        for wrong in ("x", "-1", "", str(2**63), str(2**63 - 1)):
+            self.refused("GET", f"/v1/jobs/{waiting}/events", headers={"Last-Event-ID": wrong}, status=400, code="bad_header")
 
     def test_nobody_is_remembered_who_has_waited_for_a_job_that_nothing_happens_to(self):
         job = self.call("POST", "/v1/jobs", {"job": self.server.job()}, 201).json["id"]
@@ -461,13 +539,8 @@ class Api(unittest.TestCase):
         self.refused("GET", f"/v1/jobs/{job}/results/total", status=404, code="output_not_found")
 
     def test_a_claim_code_enrols_one_key_and_renews_only_for_it(self):
-        import subprocess
         box = self.call("POST", "/v1/boxes", {"name": "rack 1"}, 201).json
-        def request():
-            key = subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout"], capture_output=True, check=True).stdout
-            return subprocess.run(["openssl", "req", "-new", "-key", "/dev/stdin", "-subj", "/CN=box"], input=key, capture_output=True,
-                                  check=True).stdout.decode()
-        pem = request()
+        pem = certificate_request()
         body = {"claim_code": box["claim_code"], "request_pem": pem}
         first = self.call("POST", "/v1/boxes:claim", body, 201, key=None).json
         self.assertEqual(first["box"], box["id"])
@@ -475,7 +548,7 @@ class Api(unittest.TestCase):
         shown = subprocess.run(["openssl", "x509", "-noout", "-subject"], input=first["certificate_pem"].encode(), capture_output=True)
         self.assertIn(box["id"], shown.stdout.decode())
         self.call("POST", "/v1/boxes:claim", body, 201, key=None)
-        self.refused("POST", "/v1/boxes:claim", {**body, "request_pem": request()}, status=404, code="claim_code", key=None)
+        self.refused("POST", "/v1/boxes:claim", {**body, "request_pem": certificate_request()}, status=404, code="claim_code", key=None)
         self.refused("POST", "/v1/boxes:claim", {**body, "claim_code": "qc_0"}, status=404, code="claim_code", key=None)
         self.refused("POST", "/v1/boxes:claim", {**body, "request_pem": "x"}, status=422, code="bad_certificate_request", key=None)
         listed = self.call("GET", "/v1/boxes").json["boxes"]

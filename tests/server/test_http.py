@@ -26,6 +26,11 @@ REFUSED = [
     ("a Host list", b"GET /healthz HTTP/1.1\r\nHost: a, b\r\n\r\n", 400),
     ("repeated equal Content-Length", POST + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}", 400),
     ("different Content-Lengths", POST + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400),
+    ("two Authorizations", GET + b"Authorization: Bearer a\r\nauthorization: Bearer b\r\n\r\n", 400),
+    ("two Idempotency-Keys", POST + b"Idempotency-Key: a\r\nIdempotency-Key: a\r\nContent-Length: 2\r\n\r\n{}", 400),
+    ("two Content-Types", POST + b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}", 400),
+    ("two Ranges", GET + b"Range: bytes=0-1\r\nRange: bytes=2-3\r\n\r\n", 400),
+    ("two Last-Event-IDs", GET + b"Last-Event-ID: 1\r\nLast-Event-ID: 2\r\n\r\n", 400),
     ("a Content-Length list", POST + b"Content-Length: 2, 2\r\n\r\n{}", 400),
     ("a signed Content-Length", POST + b"Content-Length: +2\r\n\r\n{}", 400),
     ("a negative Content-Length", POST + b"Content-Length: -2\r\n\r\n{}", 400),
@@ -210,6 +215,29 @@ class FrontDoor(unittest.TestCase):
                     self.assertFalse(sock.session is not None and sock.session.has_ticket)
                     sessions.append(sock.session)
 
+    def suite(self, version, suites):
+        """The suite that the server takes of those that are offered, or None."""
+        context = ssl.create_default_context(cafile=str(self.server.directory / "authority.crt"))
+        context.minimum_version = context.maximum_version = version
+        if suites:
+            context.set_ciphers(suites)
+        plain = socket.create_connection(("127.0.0.1", self.server.facts["port"]), timeout=PATIENCE_SECONDS)
+        try:
+            with context.wrap_socket(plain, server_hostname="127.0.0.1") as sock:
+                return sock.cipher()[0]
+        except ssl.SSLError:
+            return None
+
+    def test_tls_1_2_has_aead_suites_alone_and_the_servers_order_holds(self):
+        old = ssl.TLSVersion.TLSv1_2
+        for refused in ("ECDHE-ECDSA-AES128-SHA256", "ECDHE-ECDSA-AES256-SHA384", "ECDHE-ECDSA-AES128-SHA", "AES128-GCM-SHA256",
+                        "DHE-RSA-AES128-GCM-SHA256"):
+            self.assertIsNone(self.suite(old, refused), refused)
+        strong, weak = "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256"
+        self.assertEqual(self.suite(old, weak), weak)
+        self.assertEqual(self.suite(old, f"{weak}:{strong}"), strong)
+        self.assertEqual(self.suite(ssl.TLSVersion.TLSv1_3, None), "TLS_AES_256_GCM_SHA384")
+
     def test_many_slow_connections_leave_room_for_others(self):
         slow = [self.server.raw() for _ in range(100)]
         try:
@@ -224,6 +252,11 @@ class FrontDoor(unittest.TestCase):
         answer = self.server.request("GET", "/healthz", key=None)
         self.assertTrue(answer.headers["Request-Id"].startswith("req_"))
         self.assertIn("max-age", answer.headers["Strict-Transport-Security"])
+        self.assertEqual(answer.headers["X-Content-Type-Options"], "nosniff")
+        self.assertIn("default-src 'none'", answer.headers["Content-Security-Policy"])
+        self.assertEqual(answer.headers["Cache-Control"], "no-store")
+        same_for_all = self.server.request("GET", "/v1/openapi.json", key=None)
+        self.assertEqual(same_for_all.headers["Cache-Control"], "public, max-age=300")
         again = self.server.request("GET", "/healthz", key=None)
         self.assertNotEqual(answer.headers["Request-Id"], again.headers["Request-Id"])
 
@@ -349,6 +382,15 @@ class Slowness(unittest.TestCase):
             for _ in range(5 * PATIENCE_SECONDS):
                 sock.sendall(b"x")
                 time.sleep(0.2)
+
+    def test_bytes_that_came_quickly_earn_no_pause_later(self):
+        with self.server.raw() as sock:
+            self.send_head(sock, 8_000_000)
+            sock.sendall(b" " * 4_000_000)  # at the least rate they would last for more than an hour
+            with self.assertRaises(OSError):
+                for _ in range(5 * PATIENCE_SECONDS):
+                    sock.sendall(b"x")
+                    time.sleep(0.2)
 
     def test_an_idle_connection_is_closed(self):
         server = Server(idle=1000)
