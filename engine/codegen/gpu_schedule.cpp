@@ -136,7 +136,8 @@ class GpuHeuristic {
 
   // Operands that are used again along two output axes: a tile of registers for each item.
   bool contraction() {
-    if (!nest_.reduce || nest_.points(AxisKind::Output) < kContractionOutputs) return false;
+    const int longest = longest_reduce();
+    if (longest < 0 || nest_.points(AxisKind::Output) < kContractionOutputs) return false;
     std::vector<int> reused;
     for (int axis = 0; axis < axes(); ++axis) {
       if (!is_output(axis) || extent(axis) < 16) continue;
@@ -154,7 +155,6 @@ class GpuHeuristic {
     const int64_t items_across = fitting(extent(across), tile, 16);
     add(ActionKind::Items, across, items_across);
     add(ActionKind::Items, down, fitting(extent(down), tile, target_.group_size / items_across));
-    const int longest = longest_reduce();
     add(ActionKind::Unroll, longest, std::min<int64_t>(extent(longest), kContractionDepth));
     return true;
   }
@@ -178,7 +178,7 @@ class GpuHeuristic {
   // Loads that are neighbours along an output axis: strips of columns, whose rows are shared.
   bool columns() {
     const int longest = longest_reduce();
-    if (!nest_.reduce) return false;
+    if (longest < 0) return false;
     int along = -1;
     for (int axis = 0; axis < axes(); ++axis) {
       if (!is_output(axis) || neighbouring_bytes(axis) == 0) continue;

@@ -137,6 +137,7 @@ void add_reductions(Collector& set) {
       set.add(reduce + "_middle", reduction(op, dtype, {7, 300, 5}, 1, false));
     }
   }
+  set.add("sum_of_one", reduction(Op::ReduceSum, DType::F32, {1, 20'000}, 0, false));  // no axis is left to reduce
   for (const DType dtype : {DType::BF16, DType::F32, DType::F64, DType::I32}) {
     for (const int transposed : {0, 1, 2, 3}) {
       const std::string name = "contraction_" + std::string(graph::name(dtype)) + "_" + std::to_string(transposed);
