@@ -1,7 +1,9 @@
-// What the engine's kernels reach on a device (--device, else the first of OpenCL): one JSON line per figure. With
-// --kernels, also each kernel of each graph with its time and schedule.
+// What the engine's kernels reach on a device (--device, else the first of OpenCL): one JSON line per figure. --set
+// names one set of cases (else all run); a case's result is compared with a plain loop before it is timed. With
+// --kernels, also each kernel of each graph with its time and schedule. torch_peer.py reads the names of cases.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -92,6 +94,19 @@ class Workload {
     }
   }
 
+  std::vector<std::vector<std::byte>> inputs() {
+    std::vector<std::vector<std::byte>> all;
+    for (NodeId id : graph_->graph.inputs()) all.push_back(read(id));
+    return all;
+  }
+  /// The first output, after one run. It is poisoned before, so that what no kernel wrote is seen.
+  std::vector<std::byte> result() {
+    const NodeId id = graph_->graph.outputs()[0].node;
+    require(device_.copy_in(range(id), std::vector<std::byte>(bytes_of(id), std::byte{0xff})));
+    enqueue();
+    return read(id);
+  }
+
   void enqueue() {
     for (Bound& bound : bound_) launch(bound);
   }
@@ -100,6 +115,11 @@ class Workload {
   }
 
  private:
+  std::vector<std::byte> read(NodeId id) {
+    std::vector<std::byte> bytes(bytes_of(id));
+    require(device_.copy_out(bytes, range(id)));
+    return bytes;
+  }
   uint64_t bytes_of(NodeId id) const {
     return static_cast<uint64_t>(graph_->graph.elements(id) * graph::byte_size(graph_->graph[id].dtype));
   }
@@ -137,44 +157,119 @@ void report(const std::string& name, double value, const char* unit) {
   std::fflush(stdout);
 }
 
-void copy_and_elementwise(device::Device& device) {
-  constexpr int64_t kElements = int64_t{1} << 25;
-  const double bytes = 2.0 * kElements * 4;
-  auto from = require(device.allocate(kElements * 4)), to = require(device.allocate(kElements * 4));
-  const device::BufferRange a{from.get(), 0, kElements * 4}, b{to.get(), 0, kElements * 4};
-  report("copy, the device's own", bytes / best_seconds(device, [&] { require(device.copy(b, a)); }) / 1e9, "GB/s");
-  {
-    Builder builder;
-    const NodeId x = builder.input("x", DType::F32, Shape{kElements});
-    builder.output("y", builder.binary(Op::Add, x, builder.constant_f64(DType::F32, Shape{kElements}, 1)));
-    report("elementwise x + 1 f32", bytes / Workload(device, builder).seconds() / 1e9, "GB/s");
+double number_at(DType dtype, const std::vector<std::byte>& bytes, int64_t i) {
+  const auto size = static_cast<size_t>(graph::byte_size(dtype));
+  uint64_t bits = 0;
+  std::memcpy(&bits, bytes.data() + static_cast<size_t>(i) * size, size);
+  return graph::to_double(dtype, bits);
+}
+
+// One element of a case's result, by a plain loop over the inputs.
+using Reference = std::function<double(const std::vector<std::vector<std::byte>>& inputs, int64_t element)>;
+
+// Random elements of the result must be the reference's, as nearly as the dtype and thousands of additions allow.
+void require_right(const std::string& name, DType dtype, Workload& workload, const Reference& reference) {
+  const std::vector<std::byte> result = workload.result();
+  const std::vector<std::vector<std::byte>> inputs = workload.inputs();
+  const auto elements = static_cast<int64_t>(result.size()) / graph::byte_size(dtype);
+  const double within = dtype == DType::BF16 ? 0x1p-7 : dtype == DType::F16 ? 0x1p-10 : 0x1p-16;
+  std::mt19937_64 random(2);
+  for (int i = 0; i < 64; ++i) {
+    const int64_t element = static_cast<int64_t>(random() % static_cast<uint64_t>(elements));
+    const double got = number_at(dtype, result, element), wanted = reference(inputs, element);
+    if (std::abs(got - wanted) <= within * std::abs(wanted)) continue;
+    std::fprintf(stderr, "%s: element %ld is %g instead of %g\n", name.c_str(), static_cast<long>(element), got,
+                 wanted);
+    std::exit(1);
   }
+}
+
+// `amount` is bytes or operations; reported in thousand millions a second.
+void measure(device::Device& device, const std::string& name, DType dtype, Builder& builder, double amount,
+             const char* unit, const Reference& reference) {
+  Workload workload(device, builder);
+  require_right(name, dtype, workload, reference);
+  report(name, amount / workload.seconds() / 1e9, unit);
+}
+
+std::string named(const std::string& work, const Shape& shape, DType dtype) {
+  std::string text = work + " ";
+  for (size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : "x") + std::to_string(shape[i]);
+  return text + " " + std::string(graph::name(dtype));
+}
+
+double bytes_of_shape(const Shape& shape, DType dtype) {
+  double bytes = static_cast<double>(graph::byte_size(dtype));
+  for (int64_t extent : shape) bytes *= static_cast<double>(extent);
+  return bytes;
+}
+
+// Processors are measured on fewer rows: their memory is slower.
+Shape large(device::Device& device) {
+  return {device.properties().is_gpu ? 32'768 : 8'192, 4'096};
+}
+
+void elementwise(device::Device& device) {
+  const Shape shape = large(device);
+  const auto bytes = static_cast<uint64_t>(bytes_of_shape(shape, DType::F32));
   {
-    Builder builder;
-    builder.output("y", builder.unary(Op::Exp, builder.input("x", DType::F32, Shape{kElements})));
-    report("elementwise exp f32", bytes / Workload(device, builder).seconds() / 1e9, "GB/s");
+    auto from = require(device.allocate(bytes)), to = require(device.allocate(bytes));
+    const device::BufferRange a{from.get(), 0, bytes}, b{to.get(), 0, bytes};
+    const double seconds = best_seconds(device, [&] { require(device.copy(b, a)); });
+    report(named("copy", shape, DType::F32), 2.0 * static_cast<double>(bytes) / seconds / 1e9, "GB/s");
   }
-  Builder builder;
-  builder.output("y", builder.permute(builder.input("x", DType::F32, Shape{4096, 4096}), Shape{1, 0}));
-  report("transpose 4096x4096 f32", 2.0 * 4096 * 4096 * 4 / Workload(device, builder).seconds() / 1e9, "GB/s");
+  for (const DType dtype : {DType::F32, DType::BF16}) {
+    const auto element = [dtype](const auto& inputs, int64_t i) { return number_at(dtype, inputs[0], i); };
+    Builder plus, exp;
+    plus.output("y", plus.binary(Op::Add, plus.input("x", dtype, shape), plus.constant_f64(dtype, shape, 1)));
+    measure(device, named("x + 1", shape, dtype), dtype, plus, 2 * bytes_of_shape(shape, dtype), "GB/s",
+            [=](const auto& inputs, int64_t i) { return element(inputs, i) + 1; });
+    exp.output("y", exp.unary(Op::Exp, exp.input("x", dtype, shape)));
+    measure(device, named("EXP", shape, dtype), dtype, exp, 2 * bytes_of_shape(shape, dtype), "GB/s",
+            [=](const auto& inputs, int64_t i) { return std::exp(element(inputs, i)); });
+  }
 }
 
 void reductions(device::Device& device) {
-  const auto measure = [&](const char* name, const Shape& shape, const Shape& axes, Op op) {
+  const Shape shape = large(device);
+  const auto reduce = [&](const std::string& work, DType dtype, const Shape& axes, Op op) {
     Builder builder;
-    builder.output("y", builder.reduce(op, builder.input("x", DType::F32, shape), axes));
-    double bytes = 4;
-    for (int64_t extent : shape) bytes *= static_cast<double>(extent);
-    report(name, bytes / Workload(device, builder).seconds() / 1e9, "GB/s");
+    builder.output("y", builder.reduce(op, builder.input("x", dtype, shape), axes));
+    const int64_t rows = shape[0], columns = shape[1];
+    measure(device, named(work, shape, dtype), dtype, builder, bytes_of_shape(shape, dtype), "GB/s",
+            [=](const auto& inputs, int64_t i) {
+              double total = 0;
+              const bool along_rows = axes == Shape{1};
+              const int64_t terms = axes.size() == 2 ? rows * columns : along_rows ? columns : rows;
+              for (int64_t k = 0; k < terms; ++k) {
+                const int64_t at = axes.size() == 2 ? k : along_rows ? i * columns + k : k * columns + i;
+                const double x = number_at(dtype, inputs[0], at);
+                total = op == Op::ReduceSum ? total + x : std::max(total, x);
+              }
+              return total;
+            });
   };
-  measure("row sum 8192x4096 f32", {8192, 4096}, {1}, Op::ReduceSum);
-  measure("row max 8192x4096 f32", {8192, 4096}, {1}, Op::ReduceMax);
-  measure("column sum 8192x4096 f32", {8192, 4096}, {0}, Op::ReduceSum);
-  measure("sum of all 2^25 f32", {1 << 25}, {0}, Op::ReduceSum);
+  for (const DType dtype : {DType::F32, DType::BF16}) {
+    reduce("row sum", dtype, {1}, Op::ReduceSum);
+    reduce("row max", dtype, {1}, Op::ReduceMax);
+    reduce("column sum", dtype, {0}, Op::ReduceSum);
+  }
+}
+
+void movement(device::Device& device) {
+  for (const DType dtype : {DType::F32, DType::BF16}) {
+    Builder builder;
+    const Shape shape{4'096, 4'096};
+    builder.output("y", builder.permute(builder.input("x", dtype, shape), Shape{1, 0}));
+    measure(device, named("transpose", shape, dtype), dtype, builder, 2 * bytes_of_shape(shape, dtype), "GB/s",
+            [=](const auto& inputs, int64_t i) {
+              return number_at(dtype, inputs[0], i % shape[0] * shape[1] + i / shape[0]);
+            });
+  }
 }
 
 // [n, n] times [n, n] of `dtype`: 16-bit inputs are summed in f32, and the result is rounded back.
-double matmul_gflops(device::Device& device, DType dtype, int64_t n, bool transposed) {
+void matmul(device::Device& device, DType dtype, int64_t n, bool transposed) {
   Builder builder;
   const Shape whole{n, n, n}, plain{n, n};
   const auto input = [&](const char* name) {
@@ -187,23 +282,27 @@ double matmul_gflops(device::Device& device, DType dtype, int64_t n, bool transp
   b = builder.expand(builder.reshape(b, Shape{1, n, n}), whole);
   const NodeId sum = builder.reduce(Op::ReduceSum, builder.binary(Op::Mul, a, b), Shape{1});
   builder.output("c", dtype == DType::F32 ? sum : builder.cast(builder.reshape(sum, plain), dtype));
-  return 2.0 * static_cast<double>(n * n * n) / Workload(device, builder).seconds() / 1e9;
+  measure(device, named(transposed ? "matmul NT" : "matmul NN", plain, dtype), dtype, builder,
+          2.0 * static_cast<double>(n * n * n), "GFLOP/s", [=](const auto& inputs, int64_t i) {
+            double total = 0;
+            for (int64_t k = 0; k < n; ++k) {
+              const int64_t right = transposed ? i % n * n + k : k * n + i % n;
+              total += number_at(dtype, inputs[0], i / n * n + k) * number_at(dtype, inputs[1], right);
+            }
+            return total;
+          });
 }
 
 void contractions(device::Device& device) {
-  const auto measure = [&](DType dtype, std::initializer_list<int64_t> sizes) {
-    for (int64_t n : sizes) {
-      for (bool transposed : {false, true}) {
-        report("matmul " + std::to_string(n) + " " + std::string(graph::name(dtype)) +
-                   (transposed ? ", B transposed" : ""),
-               matmul_gflops(device, dtype, n, transposed), "GFLOP/s");
-      }
+  const auto sizes = [&](DType dtype, std::initializer_list<int64_t> extents) {
+    for (int64_t n : extents) {
+      for (bool transposed : {false, true}) matmul(device, dtype, n, transposed);
     }
   };
-  measure(DType::F32, {256, 512, 768, 1024});
+  sizes(DType::F32, {256, 512, 768, 1024});
   if (!device.properties().is_gpu) return;
-  measure(DType::F32, {4096});
-  measure(DType::BF16, {1024, 2048, 4096, 8192});
+  sizes(DType::F32, {4096});
+  sizes(DType::BF16, {1024, 2048, 4096, 8192});
 }
 
 // One step of the main job: softmax regression from a letter to the next.
@@ -251,15 +350,21 @@ void launches(device::Device& device) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  std::string selector = "opencl";
+  const std::map<std::string, void (*)(device::Device&)> sets{
+      {"elementwise", elementwise}, {"reductions", reductions}, {"movement", movement},
+      {"matmul", contractions},     {"job", main_job},          {"launches", launches}};
+  std::string selector = "opencl", only;
   for (int i = 1; i < count; ++i) {
     print_kernels |= std::strcmp(arguments[i], "--kernels") == 0;
     if (std::strcmp(arguments[i], "--device") == 0 && i + 1 < count) selector = arguments[++i];
+    if (std::strcmp(arguments[i], "--set") == 0 && i + 1 < count) only = arguments[++i];
+  }
+  if (!only.empty() && !sets.contains(only)) {
+    std::fprintf(stderr, "no set %s: elementwise, reductions, movement, matmul, job, launches\n", only.c_str());
+    return 2;
   }
   auto device = require(device::open_device(selector, {}));
-  copy_and_elementwise(*device);
-  reductions(*device);
-  contractions(*device);
-  main_job(*device);
-  launches(*device);
+  for (const auto& [name, run] : sets) {
+    if (only.empty() || name == only) run(*device);
+  }
 }
