@@ -31,6 +31,7 @@ struct AgentOptions {
   std::vector<ExecutorSpec> slices;  ///< of that device, at least one
   int32_t slots_per_slice = 8;
   std::string rate_card_file;
+  std::chrono::milliseconds (*next_measurement)(int) = worker::next_measurement;
   GateAddress gate;
   wire::TlsFiles tls;
 };
@@ -72,6 +73,8 @@ class Agent {
   Slice::Handlers slice_handlers(size_t slice);
   void slice_ready(size_t slice, const Ready& ready);
   void calibrated(const Calibrated& figures);
+  void measure_later();
+  bool idle() const { return attempts_.empty(); }
   void dial_when_ready();
   wire::Hello make_hello() const;
 
@@ -115,6 +118,8 @@ class Agent {
   std::vector<std::unique_ptr<Slice>> slices_;
   std::vector<std::optional<Ready>> ready_;  ///< by slice, as first reported
   std::optional<RateCard> rate_card_;
+  int measurements_ = 0;      ///< after the first
+  bool measure_due_ = false;  ///< the device was busy when it was due
   std::map<SliceId, size_t> slice_by_id_;
   wire::SessionKey session_;
   bool dialled_ = false, serving_ = false, draining_ = false, drained_ = false;
@@ -129,7 +134,7 @@ class Agent {
       last_failures_;  ///< nobody answers a failure: said again on a new link of the session
   std::map<wire::Fence, wire::AttemptProgress> progress_;
   bool send_posted_ = false;
-  boost::asio::steady_timer progress_timer_, drain_limit_;
+  boost::asio::steady_timer progress_timer_, drain_limit_, measure_timer_;
 };
 
 }  // namespace quarry::worker

@@ -38,7 +38,8 @@ Agent::Agent(boost::asio::io_context& io, AgentOptions options, BlobCache& cache
       uploader_([this](const wire::Message& message) { return gate_.send(message); }),
       ready_(options_.slices.size()),
       progress_timer_(io),
-      drain_limit_(io) {
+      drain_limit_(io),
+      measure_timer_(io) {
   for (size_t i = 0; i < options_.slices.size(); ++i)
     slices_.push_back(std::make_unique<Slice>(io, options_.slices[i], slice_handlers(i)));
 }
@@ -73,24 +74,46 @@ void Agent::slice_ready(size_t slice, const Ready& ready) {
   }
   if (slice == 0 && !rate_card_) {
     rate_card_ = load_rate_card(options_.rate_card_file, rate_card_subject(options_.device_key, ready));
-    if (!rate_card_) {
+    if (rate_card_) {
+      measure_later();
+    } else {
       spdlog::info("measuring the rate card of {}", options_.device_key);
-      slices_[0]->calibrate();
+      slices_[0]->calibrate(false);
     }
   }
   dial_when_ready();
 }
 
 void Agent::calibrated(const Calibrated& figures) {
-  if (rate_card_) return;
-  rate_card_ = RateCard{{"f32_flops_per_s", figures.f32_flops_per_s}, {"bytes_per_s", figures.bytes_per_s}};
-  spdlog::info("{}: {:.3g} f32 FLOP/s, {:.3g} bytes/s", options_.device_key, figures.f32_flops_per_s,
-               figures.bytes_per_s);
-  if (auto saved =
-          save_rate_card(options_.rate_card_file, rate_card_subject(options_.device_key, *ready_[0]), *rate_card_);
-      !saved.ok())
-    spdlog::warn("the rate card is measured again at the next start: {}", saved.problem().detail);
+  const bool is_first = !rate_card_;
+  if (is_first) rate_card_.emplace();
+  const bool rose = raise_to(*rate_card_, rate_card_of(figures));
+  if (is_first || rose) {
+    const auto rate = [this](const char* name) { return rate_card_->count(name) != 0 ? rate_card_->at(name) : 0.0; };
+    spdlog::info("{}: {:.3g} f32 FLOP/s, {:.3g} bytes/s, {:.3g} launches/s", options_.device_key,
+                 rate("f32_flops_per_s"), rate("bytes_per_s"), rate("launches_per_s"));
+    const auto saved =
+        save_rate_card(options_.rate_card_file, rate_card_subject(options_.device_key, *ready_[0]), *rate_card_);
+    if (!saved.ok()) spdlog::warn("the rate card is measured again at the next start: {}", saved.problem().detail);
+  }
+  if (is_first) measure_later();
   dial_when_ready();
+}
+
+/// Measures again when the device is idle. A job that comes meanwhile waits for one rate.
+void Agent::measure_later() {
+  constexpr std::chrono::milliseconds kLookAgain{5'000};
+  const std::chrono::milliseconds pause = options_.next_measurement(measurements_);
+  measure_timer_.expires_after(measure_due_ ? std::min(kLookAgain, pause) : pause);
+  measure_timer_.async_wait([this](boost::system::error_code error) {
+    if (error || draining_) return;
+    measure_due_ = !idle();
+    if (!measure_due_) {
+      ++measurements_;
+      slices_[0]->calibrate(true);
+    }
+    measure_later();
+  });
 }
 
 void Agent::dial_when_ready() {

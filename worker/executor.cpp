@@ -48,10 +48,7 @@ Status Executor::serve() {
   while (!closed_) {
     if (auto status = receive(jobs_.empty() && !calibrate_); !status.ok()) closed_ = status.problem();
     if (closed_) break;
-    if (calibrate_) {
-      calibrate_ = false;
-      send(measure_rate_card(device_, memory_bytes_, clock_));
-    }
+    if (calibrate_) measure(*std::exchange(calibrate_, std::nullopt));
     if (!jobs_.empty()) run_next_job();
   }
   return closed_->code == "closed" ? Status() : Status(*closed_);
@@ -91,9 +88,17 @@ Status Executor::handle(CancelJob message, std::vector<FileDescriptor>) {
   return {};
 }
 
-Status Executor::handle(Calibrate, std::vector<FileDescriptor>) {
-  calibrate_ = true;
+Status Executor::handle(Calibrate message, std::vector<FileDescriptor>) {
+  calibrate_ = message;
   return {};
+}
+
+/// A job that comes meanwhile waits for one rate, not for all of them.
+void Executor::measure(const Calibrate& wanted) {
+  send(measure_rate_card(device_, memory_bytes_, clock_, [&] {
+    if (auto status = receive(false); !status.ok()) closed_ = status.problem();
+    return wanted.whole && jobs_.empty() && !closed_;
+  }));
 }
 
 void Executor::run_next_job() {

@@ -40,6 +40,7 @@ class Executor {
   Status handle(CancelJob message, std::vector<FileDescriptor> files);
   Status handle(Calibrate message, std::vector<FileDescriptor> files);
 
+  void measure(const Calibrate& wanted);
   void run_next_job();
   Result<JobDone> run(Job& job);
   bool observe_compiling(Job& job, size_t compiled, size_t of);
@@ -59,7 +60,7 @@ class Executor {
   std::deque<Job> jobs_;              ///< the front one runs
   std::vector<MappedBlob> attached_;  ///< of the job whose StartJob comes next
   uint64_t attached_ticket_ = 0;
-  bool calibrate_ = false;
+  std::optional<Calibrate> calibrate_;
   std::optional<Problem> closed_;          ///< why there is no more to receive
   Instant last_look_{}, last_progress_{};  ///< for a cancel; of the job that runs
 };

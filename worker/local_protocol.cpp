@@ -135,7 +135,9 @@ void fields(A& a, M& m) {
 }
 template <class A, class M>
 requires FieldsOf<A, M, Calibrate>
-void fields(A&, M&) {}
+void fields(A& a, M& m) {
+  a(m.whole);
+}
 template <class A, class M>
 requires FieldsOf<A, M, SandboxLayer>
 void fields(A& a, M& m) {
@@ -180,7 +182,7 @@ void fields(A& a, M& m) {
 template <class A, class M>
 requires FieldsOf<A, M, Calibrated>
 void fields(A& a, M& m) {
-  a(m.f32_flops_per_s), a(m.bytes_per_s);
+  a(m.f16_flops_per_s), a(m.f32_flops_per_s), a(m.f64_flops_per_s), a(m.bytes_per_s), a(m.launches_per_s);
 }
 
 template <class Variant>

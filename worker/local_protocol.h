@@ -59,8 +59,10 @@ struct StartJob {
 struct CancelJob {
   uint64_t ticket = 0;
 };
-/// Measures the device's rate card.
-struct Calibrate {};
+/// Measures the device's rate card, or of it only what placing needs, which takes a second less at a start.
+struct Calibrate {
+  bool whole = true;
+};
 
 // --- executor -> agent ---
 struct SandboxLayer {
@@ -109,8 +111,9 @@ struct JobFailed {
   uint64_t ticket = 0;
   std::string code, detail;
 };
+/// A rate that the device does not have, or that was not measured, is 0.
 struct Calibrated {
-  double f32_flops_per_s = 0, bytes_per_s = 0;
+  double f16_flops_per_s = 0, f32_flops_per_s = 0, f64_flops_per_s = 0, bytes_per_s = 0, launches_per_s = 0;
 };
 
 using ToExecutor = std::variant<AttachBlobs, StartJob, CancelJob, Calibrate>;

@@ -74,8 +74,8 @@ void Slice::launch() {
   restart_later();
 }
 
-void Slice::calibrate() {
-  if (executor_) executor_->send(Calibrate{});
+void Slice::calibrate(bool whole) {
+  if (executor_) executor_->send(Calibrate{whole});
 }
 
 void Slice::submit(LocalJob job) {
@@ -325,9 +325,10 @@ void Slice::handle(const JobFailed& message, std::vector<FileDescriptor>) {
 }
 
 void Slice::handle(const Calibrated& message, std::vector<FileDescriptor>) {
-  const bool sane = message.f32_flops_per_s >= 0 && message.bytes_per_s >= 0 && message.f32_flops_per_s < 1e18 &&
-                    message.bytes_per_s < 1e18;
-  if (!sane) return protocol_error("measured an impossible rate");
+  const auto sane = [](double rate) { return rate >= 0 && rate < 1e18; };
+  if (!sane(message.f16_flops_per_s) || !sane(message.f32_flops_per_s) || !sane(message.f64_flops_per_s) ||
+      !sane(message.bytes_per_s) || !sane(message.launches_per_s))
+    return protocol_error("measured an impossible rate");
   handlers_.on_calibrated(message);
 }
 

@@ -52,7 +52,8 @@ class Slice {
   ~Slice();
 
   void start();
-  void calibrate();
+  /// on_calibrated follows, unless the executor ends before.
+  void calibrate(bool whole);
   /// Ends with exactly one on_done or on_failed, never from inside this call.
   void submit(LocalJob job);
   /// The front job stops between two launches, or with its executor when it does not within a bound. Any other fails at

@@ -28,7 +28,8 @@ class Box {
     slice.user_id = kFirstExecutorUser;
     options.slices.push_back(slice);
     options.slots_per_slice = slots;
-    options.rate_card_file = directory_.path() + "/rate_card.json";
+    options.rate_card_file = rate_card_file();
+    if (next_measurement_ != nullptr) options.next_measurement = next_measurement_;
     options.gate = {"127.0.0.1", gate_.port()};
     options.tls = gate_.box_files();
     agent_ = std::make_unique<Agent>(
@@ -37,6 +38,14 @@ class Box {
                         [](const std::string& problem) { FAIL(problem); }, [this] { drained_ = true; }});
     agent_->start();
     REQUIRE(run_until(io_, [&] { return serving_; }));
+  }
+
+  std::string rate_card_file() const { return directory_.path() + "/rate_card.json"; }
+  /// As they were measured before the start, and as they are kept now.
+  static inline const std::string kSubject = "interpreter; interpreter; interpreter 1; 1 units";
+  void set_rates(const RateCard& card) { REQUIRE(save_rate_card(rate_card_file(), kSubject, card).ok()); }
+  double kept_rate(const std::string& name) const {
+    return load_rate_card(rate_card_file(), kSubject).value().at(name);
   }
 
   bool until(const std::function<bool()>& done) { return run_until(io_, done); }
@@ -61,6 +70,7 @@ class Box {
   std::unique_ptr<BlobCache> cache_;
   std::unique_ptr<Agent> agent_;
   bool serving_ = false, drained_ = false;
+  std::chrono::milliseconds (*next_measurement_)(int) = nullptr;
 };
 
 float first_value(const wire::Completion& completion) {
@@ -91,8 +101,44 @@ TEST_CASE("Hello tells the device, its slice and its measured rates") {
   CHECK(device.memory_bytes > 0);
   CHECK(device.rate_card.at("f32_flops_per_s") > 0);
   CHECK(device.rate_card.at("bytes_per_s") > 0);
+  CHECK(device.rate_card.size() == 2);  // the others are measured when the device is idle
   CHECK(box.gate_.hello->slots_per_slice == 5);
   CHECK(box.until([&] { return box.gate_.heartbeats >= 3; }));
+}
+
+TEST_CASE("rates that a busy machine measured are raised when the device is idle, and never lowered") {
+  Box box;
+  box.set_rates({{"f32_flops_per_s", 1}, {"bytes_per_s", 1e17}});
+  box.next_measurement_ = [](int) { return std::chrono::milliseconds(50); };
+  box.start();
+  CHECK(box.gate_.hello->devices.at(0).rate_card.at("f32_flops_per_s") == 1);
+  CHECK(box.until([&] { return box.kept_rate("f32_flops_per_s") > 1; }));
+  CHECK(box.kept_rate("bytes_per_s") == 1e17);
+  CHECK(box.kept_rate("launches_per_s") > 0);
+}
+
+std::vector<int> g_measurements;  ///< how many there had been, each time that the agent asked when the next one is due
+
+TEST_CASE("a device is not measured while it has a job") {
+  Box box;
+  box.set_rates({{"f32_flops_per_s", 1}});
+  g_measurements.clear();
+  box.next_measurement_ = [](int n) { return g_measurements.push_back(n), std::chrono::milliseconds(50); };
+  box.start();
+  const wire::Lease slow = box.slow();
+  box.gate_.send({slow});
+  REQUIRE(box.runs(slow));
+  const size_t asked = g_measurements.size();
+  REQUIRE(box.until([&] { return g_measurements.size() >= asked + 5; }));
+  CHECK(g_measurements.back() == g_measurements.at(asked));
+  box.gate_.cancel(slow.fence);
+  CHECK(box.until([&] { return g_measurements.back() > g_measurements.at(asked); }));
+}
+
+TEST_CASE("a device is measured often at first and every six hours later") {
+  CHECK(next_measurement(0) < next_measurement(1));
+  CHECK(next_measurement(1) < next_measurement(3));
+  CHECK(next_measurement(1'000'000) == std::chrono::hours(6));
 }
 
 TEST_CASE("a blob is fetched once, whatever number of jobs need it") {

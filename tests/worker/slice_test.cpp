@@ -393,10 +393,13 @@ TEST_CASE("a device that does not exist is reported, not retried in a storm") {
 
 TEST_CASE("the rate card of a device is measured") {
   Bench bench;
-  bench.slice_.calibrate();
+  bench.slice_.calibrate(true);
   REQUIRE(run_until(bench.io_, [&] { return bench.calibrated_.has_value(); }));
+  CHECK(bench.calibrated_->f16_flops_per_s > 0);
   CHECK(bench.calibrated_->f32_flops_per_s > 0);
+  CHECK(bench.calibrated_->f64_flops_per_s > 0);
   CHECK(bench.calibrated_->bytes_per_s > 0);
+  CHECK(bench.calibrated_->launches_per_s > 0);
 }
 
 TEST_CASE("the executor has no network, no credentials and no files of others") {
