@@ -44,6 +44,9 @@ class Device {
   virtual Status copy_out(std::span<std::byte> to, BufferRange from) = 0;       ///< blocks
   virtual Status copy(BufferRange to, BufferRange from) = 0;                    ///< on the device
   virtual Status zero(BufferRange range) = 0;
+  /// Whether the device is better off with this kernel, which computes a rounded sum, than with a kernel for each of
+  /// its two values (lower::fuse_casts).
+  virtual bool takes_rounded_sum(const lower::Kernel&) const { return false; }
   /// `most_scratch_bytes` bounds the executable's scratch_bytes(): a job's memory bound holds all that it needs.
   virtual Result<std::shared_ptr<Executable>> compile(const lower::Kernel& kernel, uint64_t most_scratch_bytes) = 0;
   /// `reads` are in the order of Kernel::reads. `result` may be one of them only for a row update. `scratch` has at

@@ -31,6 +31,7 @@ class Build {
   void run() {
     nest_.store_condition = arena_.always();
     if (kernel_.row_update) return row_update();
+    if (kernel_.rounded_sum) return run_rounded_sum(*kernel_.rounded_sum);
     const Op op = graph_[kernel_.result].op;
     if (!graph::is_reduce(op)) return elementwise();
     if (op == Op::ReduceSum) {
@@ -72,12 +73,27 @@ class Build {
   void run_reduce(Op op) {
     Index index = output_index();
     nest_.store_index = flatten(arena_, graph_.shape(kernel_.result), index);
+    reduce_at(kernel_.result, op, std::move(index));
+  }
+
+  // The result is the CAST of the SUM, seen through reshapes and permutations.
+  void run_rounded_sum(NodeId sum) {
+    Index index = output_index();
+    nest_.store_index = flatten(arena_, graph_.shape(kernel_.result), index);
+    for (NodeId at = graph_[kernel_.result].operands[0]; at != sum; at = graph_[at].operands[0]) {
+      index = operand_index(arena_, graph_, at, index);
+    }
+    reduce_at(sum, Op::ReduceSum, std::move(index));
+  }
+
+  // The reduction `node` at an index of its result.
+  void reduce_at(NodeId node, Op op, Index index) {
     nest_.reduce = op;
     if (op == Op::ReduceSum && (nest_.result == DType::F16 || nest_.result == DType::BF16))
       nest_.accumulator = DType::F32;
-    const NodeId operand = graph_[kernel_.result].operands[0];
+    const NodeId operand = graph_[node].operands[0];
     bool empty = false;
-    for (int64_t axis : graph_.axes(kernel_.result)) {
+    for (int64_t axis : graph_.axes(node)) {
       const int64_t extent = graph_.shape(operand)[static_cast<size_t>(axis)];
       empty |= extent == 0;
       index[static_cast<size_t>(axis)] = new_axis(extent, AxisKind::Reduce);

@@ -345,8 +345,16 @@ Result<std::vector<std::byte>> StepLoop::kept(const std::string& output) {
 Result<std::unique_ptr<Run>> prepare(device::Device& device, Program program, uint64_t memory_limit_bytes,
                                      const CompileObserver& observer) {
   QUARRY_TRY(validate(program));
-  const std::vector<lower::Kernel> kernels = lower::partition(program.graph, program.carry);
+  std::vector<lower::Kernel> kernels = lower::partition(program.graph, program.carry);
   QUARRY_ASSIGN(auto plan, plan_memory(program, device.properties().max_allocation_bytes, memory_limit_bytes));
+  auto fused =
+      lower::fuse_casts(kernels, [&](const lower::Kernel& kernel) { return device.takes_rounded_sum(kernel); });
+  if (fused.size() < kernels.size()) {
+    if (auto smaller = plan_memory_of(program, fused, plan)) {
+      plan = std::move(*smaller);
+      kernels = std::move(fused);
+    }
+  }
   auto run = std::make_unique<StepLoop>(device, std::move(program), std::move(plan));
   QUARRY_TRY(run->load(kernels, memory_limit_bytes, observer));
   return std::unique_ptr<Run>(std::move(run));

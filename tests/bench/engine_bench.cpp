@@ -82,7 +82,8 @@ class Workload {
         fill(nodes[id].dtype, bytes.data() + i, random);
       require(device.copy_in(range(id), bytes));
     }
-    for (const lower::Kernel& kernel : lower::partition(graph_, {})) {
+    const auto takes = [&](const lower::Kernel& kernel) { return device.takes_rounded_sum(kernel); };
+    for (const lower::Kernel& kernel : lower::fuse_casts(lower::partition(graph_, {}), takes)) {
       buffers_[kernel.result] = require(device.allocate(bytes_of(kernel.result)));
       Bound bound{require(device.compile(kernel, codegen::Target().most_scratch_bytes)), range(kernel.result), {}, {}};
       if (const uint64_t bytes = bound.executable->scratch_bytes(); !scratch_ || bytes > scratch_->bytes())

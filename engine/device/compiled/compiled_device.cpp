@@ -102,8 +102,15 @@ Status CompiledDevice::zero(BufferRange range) {
   return range.bytes == 0 ? Status() : driver_->zero(range);
 }
 
+bool CompiledDevice::takes_rounded_sum(const lower::Kernel& kernel) const {
+  const Capabilities& capabilities = driver_->capabilities();
+  return capabilities.runs_tile_programs &&
+         TileLaunch::choose(lower::lower_kernel(kernel), capabilities, 0).has_value();
+}
+
 Result<std::shared_ptr<Executable>> CompiledDevice::compile(const lower::Kernel& kernel, uint64_t most_scratch_bytes) {
-  const CompiledKey key{kernel.graph->id, kernel.result, kernel.row_update.has_value(), most_scratch_bytes};
+  const CompiledKey key{kernel.graph->id, kernel.result, kernel.row_update.has_value(), kernel.rounded_sum.has_value(),
+                        most_scratch_bytes};
   if (auto found = compiled_.find(key); found != compiled_.end()) return std::shared_ptr<Executable>(found->second);
   const lower::LoopNest nest = lower::lower_kernel(kernel);
   auto executable = std::make_shared<CompiledExecutable>();

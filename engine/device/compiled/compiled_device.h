@@ -27,13 +27,16 @@ class CompiledDevice final : public Device {
   Status copy_out(std::span<std::byte> to, BufferRange from) override;
   Status copy(BufferRange to, BufferRange from) override;
   Status zero(BufferRange range) override;
+  /// Where a template computes it.
+  bool takes_rounded_sum(const lower::Kernel& kernel) const override;
   Result<std::shared_ptr<Executable>> compile(const lower::Kernel& kernel, uint64_t most_scratch_bytes) override;
   Status launch(Executable& kernel, BufferRange result, std::span<const BufferRange> reads, BufferRange scratch,
                 const LaunchScalars& scalars) override;
   Status wait() override;
 
  private:
-  using CompiledKey = std::tuple<Digest, graph::NodeId, bool, uint64_t>;  ///< graph, result, in place, most scratch
+  using CompiledKey =
+      std::tuple<Digest, graph::NodeId, bool, bool, uint64_t>;  ///< graph, result, in place, rounded, most scratch
 
   /// Fill the executable with its launches. On failure its name tells where the text is kept.
   Status by_template(CompiledExecutable& executable);

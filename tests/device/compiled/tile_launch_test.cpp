@@ -172,6 +172,25 @@ TEST_CASE("a split sum gets its workspace in the scratch memory and counters of 
   CHECK(arguments.at(5).buffer == done->log.zeroed[0]);
 }
 
+TEST_CASE("a sum that is rounded to 16 bits is stored as such by the kernel that computes it") {
+  graph::Builder b;
+  const Shape whole{2048, 2048, 512}, axis{2}, plain{2048, 512};
+  const auto input = [&](const char* name, const Shape& shape) {
+    return b.expand(b.reshape(b.cast(b.input(name, DType::BF16, plain), DType::F32), shape), whole);
+  };
+  const NodeId product = b.binary(graph::Op::Mul, input("x", {2048, 1, 512}), input("y", {1, 2048, 512}));
+  b.output("out", b.cast(b.reshape(b.reduce(graph::Op::ReduceSum, product, axis), Shape{2048, 2048}), DType::BF16));
+  const auto graph = std::make_shared<const graph::NormalGraph>(graph::normalise(b.finish().value()));
+  Log log;
+  device::CompiledDevice device(std::make_unique<HopperDriver>(log, true), "");
+  const auto takes = [&](const lower::Kernel& kernel) { return device.takes_rounded_sum(kernel); };
+  const auto kernels = lower::fuse_casts(lower::partition(graph, {}), takes);
+  REQUIRE(kernels.size() == 1);
+  REQUIRE(device.compile(kernels[0], 0).ok());
+  CHECK(log.text.find("wgmma") != std::string::npos);
+  CHECK(log.text.find("pack_bf16(c[e") != std::string::npos);
+}
+
 TEST_CASE("f32 matmuls go by split products from 2^24 products on, and by loops below") {
   CHECK(run(matmul(DType::F32, 256, 256, 256), 0)->log.text.find("six_products") != std::string::npos);
   CHECK(run(matmul(DType::F32, 128, 128, 256), 0)->log.text.find("six_products") == std::string::npos);
