@@ -27,6 +27,7 @@ class Helpers {
   std::string text_;
 };
 
+inline constexpr char kLane[] = "0123456789abcdef";  ///< the names of a vector's lanes, after .s
 /// "float" at width 16 is "float16", at width 1 "float".
 std::string vector_type(std::string_view type, int width);
 /// The signed integer type as wide as an element: what comparisons of vectors give and select() takes.

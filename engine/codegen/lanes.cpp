@@ -34,7 +34,6 @@ class Folding {
 
   // Adds the lanes of each of `sums`, a power of two of them; appends the totals in order to `folded`.
   void fold(const std::vector<std::string>& sums, std::vector<std::string>& folded) {
-    static constexpr char kLane[] = "0123456789abcdef";
     const size_t count = sums.size();
     std::vector<Partial> partials;
     for (size_t i = 0; i < count; ++i)
@@ -61,7 +60,6 @@ class Folding {
   // Two vectors whose runs of 2 * `run` lanes have one owner each, as one with runs half as long. Lanes move within
   // 16 bytes where they can: that is one instruction, and moving whole 16 bytes is another.
   Partial fold_pair(const Partial& x, const Partial& y, int run) {
-    static constexpr char kLane[] = "0123456789abcdef";
     const int bytes = static_cast<int>(graph::byte_size(kernel_.nest().accumulator));
     const int group = run * bytes >= 16 ? kernel_.scheduled.lanes : std::min(kernel_.scheduled.lanes, 16 / bytes);
     Partial folded;

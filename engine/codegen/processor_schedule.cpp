@@ -17,8 +17,8 @@ constexpr double kTaskCycles = 45'000;  // about 15 us: far above the 0.2 us tha
 constexpr int64_t kTasksPerUnit = 8;
 constexpr double kLongTaskCycles = 5e7;  // about 20 ms: a long launch is cut between work-items
 constexpr int64_t kLongestSum = 32'768;  // additions one after the other in one f32: more are split, for accuracy
-constexpr double kFarRow =
-    4;  // each row of a sum down columns lies on a page of its own: wide strips pay that less often
+// Each row of a sum down columns lies on a page of its own: wide strips pay that less often.
+constexpr double kFarRow = 4;
 constexpr double kSpreadLoad = 2.5;  // a lane of a load whose lanes are not neighbours
 constexpr double kShuffle = 3;       // another load, and putting both together
 constexpr double kFarLoad = 4;       // the same where each lane lies on a page of its own

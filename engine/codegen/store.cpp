@@ -9,8 +9,6 @@ using lower::Kind;
 
 namespace {
 
-constexpr char kLane[] = "0123456789abcdef";
-
 class Stores {
  public:
   explicit Stores(KernelText& kernel) : kernel_(kernel), nest_(kernel.nest()), dtype_(kernel.stored_dtype()) {

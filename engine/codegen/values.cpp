@@ -1,11 +1,12 @@
 #include "engine/codegen/values.h"
 
 #include <algorithm>
-#include <bit>
 #include <cassert>
 #include <cstdlib>
 #include <limits>
 #include <optional>
+
+#include "engine/graph/number.h"
 
 namespace quarry::codegen {
 
@@ -15,12 +16,6 @@ using lower::Expr;
 using lower::ExprId;
 using lower::Kind;
 using lower::kNoExpr;
-
-namespace {
-
-constexpr char kLane[] = "0123456789abcdef";  // the names of a vector's lanes, after .s
-
-}  // namespace
 
 Values::Values(const Scheduled& scheduled, Operations& operations, bool wide_index, bool in_words)
     : scheduled_(scheduled),
@@ -264,36 +259,8 @@ Printed Values::make_value(ExprId id, const Copies& copies) {
 namespace {
 
 std::optional<double> float_literal(const Expr& expr) {
-  if (expr.kind != Kind::Literal) return std::nullopt;
-  const uint64_t bits = static_cast<uint64_t>(expr.x);
-  switch (expr.dtype) {
-    case DType::F64:
-      return std::bit_cast<double>(bits);
-    case DType::F32:
-      return std::bit_cast<float>(static_cast<uint32_t>(bits));
-    case DType::BF16:
-      return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
-    case DType::F16:
-      switch (bits & 0xffff) {  // the exponents that constant_power() knows
-        case 0x0000:
-        case 0x8000:
-          return 0.0;
-        case 0x3c00:
-          return 1.0;
-        case 0xbc00:
-          return -1.0;
-        case 0x4000:
-          return 2.0;
-        case 0x3800:
-          return 0.5;
-        case 0xb800:
-          return -0.5;
-        default:
-          return std::nullopt;
-      }
-    default:
-      return std::nullopt;
-  }
+  if (expr.kind != Kind::Literal || !graph::is_float(expr.dtype)) return std::nullopt;
+  return graph::to_double(expr.dtype, static_cast<uint64_t>(expr.x));
 }
 
 }  // namespace

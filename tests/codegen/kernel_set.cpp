@@ -137,6 +137,11 @@ void add_reductions(Collector& set) {
       set.add(reduce + "_middle", reduction(op, dtype, {7, 300, 5}, 1, false));
     }
   }
+  const int64_t half = int64_t{1} << 16;  // indices of 64 bits
+  set.add("wide_elements", one_op(Op::Add, DType::BF16, half * half));
+  set.add("wide_rows", reduction(Op::ReduceSum, DType::F32, {half, half}, 1, false));
+  set.add("wide_columns", reduction(Op::ReduceMax, DType::BF16, {half, half}, 0, false));
+  set.add("wide_transpose", transpose(DType::F32, half, half));
   set.add("sum_of_one", reduction(Op::ReduceSum, DType::F32, {1, 20'000}, 0, false));  // no axis is left to reduce
   for (const DType dtype : {DType::BF16, DType::F32, DType::F64, DType::I32}) {
     for (const int transposed : {0, 1, 2, 3}) {

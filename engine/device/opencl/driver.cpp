@@ -45,6 +45,8 @@ codegen::Target target_of(cl_device_id device, const Properties& properties) {
   codegen::Target target;
   target.is_gpu = properties.is_gpu;
   target.compute_units = std::max(1u, properties.compute_units);
+  target.shared_bytes =
+      static_cast<uint32_t>(std::min<cl_ulong>(UINT32_MAX, device_value<cl_ulong>(device, CL_DEVICE_LOCAL_MEM_SIZE)));
   target.group_size =
       static_cast<uint32_t>(std::min<size_t>(256, device_value<size_t>(device, CL_DEVICE_MAX_WORK_GROUP_SIZE)));
   target.native_lanes =
