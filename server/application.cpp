@@ -81,16 +81,17 @@ Address parse_address(const std::string& text, const std::string& flag) {
 struct Application::State {
   State(const Options& options, const Clock& clock, RandomSource& random)
       : settings(settings_of(options)),
-        blobs(options.blobs),
+        blobs(options.blobs, options.free_bytes),
         rates(clock),
         work(std::make_unique<WorkPool>(options.work_threads)),
         pool(std::make_unique<sql::DatabasePool>(options.database, options.database_threads, clock, random)),
         database(*pool),
         catalog(blobs, *work, database),
         keys(database, clock),
+        room(database, blobs),
         gate(gate_options(options, random), database, *work, blobs, hub, metrics),
         service{settings, clock, random,  database, *work,           blobs, catalog,
-                hub,      gate,  metrics, rates,    key_connections, keys},
+                hub,      gate,  metrics, rates,    key_connections, keys,  room},
         api(service) {
     // What requests read is complete before the threads start that read it.
     settings.gate_port = gate.port();
@@ -124,6 +125,7 @@ struct Application::State {
   Database database;
   Catalog catalog;
   Keys keys;
+  ResultRoom room;
   Gate gate;
   Service service;
   Api api;

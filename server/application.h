@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/random.h"
 #include "market/market.h"
+#include "server/blobs/blob_store.h"
 #include "server/limits.h"
 
 namespace quarry::server {
@@ -25,6 +26,7 @@ struct Options {
   Address listen{"127.0.0.1", 0}, gate_listen{"127.0.0.1", 0}, metrics_listen{"127.0.0.1", 0};
   std::string gate_advertise;  ///< the name or address that boxes are told; empty: the gate's listen address
   std::filesystem::path blobs;
+  BlobStore::FreeBytes free_bytes = BlobStore::free_bytes_of_disk;  ///< of the disk under `blobs`
   std::string tls_certificate, tls_key, authority_certificate, authority_key, quote_key_file;
   market::Prices prices;
   size_t io_threads = 1;

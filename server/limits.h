@@ -27,7 +27,10 @@ inline constexpr size_t kMaxInlineResultBytes = 64 << 10;  ///< in one answer to
 inline constexpr uint64_t kMaxTensorBytes = uint64_t{256} << 30;
 inline constexpr uint64_t kMaxResultBytes = uint64_t{64} << 30;  ///< kept outputs of one job
 inline constexpr uint64_t kKeepFreeBytes = uint64_t{1}
-                                           << 30;         ///< of the blob directory's disk: below it uploads get 507
+                                           << 30;  ///< of the blob directory's disk: below it uploads get 507
+/// Between two readings of what the open jobs will store, and before a refusal reads it again (blobs/result_room.h).
+inline constexpr std::chrono::seconds kRoomMeasuredEvery{60}, kRoomMeasuredAgain{1};
+inline constexpr int kNoSpaceRetrySeconds = 30;
 inline constexpr size_t kMaxUploadsPerAccount = 64;       ///< unfinished ones; the oldest that rests gives way
 inline constexpr std::chrono::hours kUploadLifetime{24};  ///< of an unfinished upload after its last byte
 inline constexpr size_t kFileChunkBytes = 256 << 10;      ///< what is held in memory of a tensor under way

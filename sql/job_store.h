@@ -94,6 +94,8 @@ class JobStore {
                                 const std::string& answer) = 0;
   /// Removes up to `limit` answers that are honoured no more, the oldest first; how many.
   virtual int64_t forget_answers(int32_t limit) = 0;
+  /// What the open jobs keep of results once they have succeeded.
+  virtual uint64_t open_result_bytes() = 0;
 
   /// Accepts each completion whose fence is current: meters, charges, ends or continues the job, in one transaction.
   virtual std::vector<CompletionOutcome> complete(const std::vector<wire::Completion>& batch) = 0;

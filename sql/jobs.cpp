@@ -61,6 +61,12 @@ constexpr Statement kForgetAnswers =
     "gone as (delete from idempotency i using old where i.account = old.account and i.key = old.key returning 1) "
     "select count(*) from gone";
 
+// Open jobs are recent ones or among the old ones: see the migration 0010_recent_jobs.
+constexpr Statement kOpenResultBytes =
+    "select coalesce(sum(o.bytes_out), 0)::int8 from (select j.bytes_out from job j where j.id >= (select recent from "
+    "queue_floor) and j.state in (0, 1, 2, 3) union all select j.bytes_out from old_job o join job j on j.id = o.job "
+    "where j.id < (select recent from queue_floor) and j.state in (0, 1, 2, 3)) o";
+
 using Kind = SubmitOutcome::Kind;
 
 SubmitOutcome repeated(const Idempotency& asked, const Digest& stored, int status, std::string answer) {
@@ -330,6 +336,11 @@ void PgStore::store_idempotent(AccountId account, const Idempotency& idempotency
     tx.queue(kInsertKeys, std::vector{account}, std::vector{idempotency.key}, std::vector{idempotency.request_sha256},
              std::vector{status}, std::vector{answer});
   });
+}
+
+uint64_t PgStore::open_result_bytes() {
+  return transact(
+      [&](Transaction& tx) { return static_cast<uint64_t>(tx.query(kOpenResultBytes).get<int64_t>(0, 0)); });
 }
 
 int64_t PgStore::forget_answers(int32_t limit) {

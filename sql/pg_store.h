@@ -51,6 +51,7 @@ class PgStore final : public Store {
   void store_idempotent(AccountId account, const Idempotency& idempotency, int status,
                         const std::string& answer) override;
   int64_t forget_answers(int32_t limit) override;
+  uint64_t open_result_bytes() override;
 
   std::vector<CompletionOutcome> complete(const std::vector<wire::Completion>& batch) override;
   std::vector<FailureOutcome> fail(const std::vector<wire::AttemptFailure>& batch) override;

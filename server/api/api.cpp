@@ -268,7 +268,8 @@ struct Api::State {
     http::Response response = co_await route.handler(service, call);
     // A submit finds its own key in the transaction that would insert the jobs. It gets there only with a job that can
     // be planned; what a repeat cannot plan any more had its answer all the same.
-    if (!route.creates && response.status >= 400 && response.status < 500) {
+    const bool refused = (response.status >= 400 && response.status < 500) || response.status == 507;
+    if (!route.creates && refused) {
       if (auto known = co_await recall(call)) co_return std::move(*known);
     }
     co_await remember(route, call, response);

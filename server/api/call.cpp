@@ -58,7 +58,8 @@ int status_of(std::string_view code) {
 
 http::Response refusal(const Problem& problem) {
   const int status = status_of(problem.code);
-  return http::problem_response(status, problem, status == 429 || status >= 500 ? 1 : 0);
+  const int retry_after_s = status == 507 ? kNoSpaceRetrySeconds : status == 429 || status >= 500 ? 1 : 0;
+  return http::problem_response(status, problem, retry_after_s);
 }
 
 std::optional<int> failed_guess(Service& service, const Call& call) {

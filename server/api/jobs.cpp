@@ -72,7 +72,16 @@ http::Response insufficient(const sql::SubmitOutcome& outcome) {
 Awaitable<http::Response> submit(Service& service, sql::Submission submission) {
   const size_t count = submission.jobs.size();
   std::string answer = submission.answer;
+  uint64_t result_bytes = 0;
+  for (const sql::NewJob& job : submission.jobs) result_bytes += job.bytes_out;
+  const bool room = co_await service.room.take(result_bytes);
+  if (!room)
+    co_return refusal(
+        {"no_space", "the service has no room now for what these jobs would keep", "", "try again later"});
+  // Stays taken when the database does not answer: the jobs may be there.
   const sql::SubmitOutcome outcome = co_await service.database.submit(std::move(submission));
+  const bool accepted = outcome.kind == sql::SubmitOutcome::Kind::Accepted;
+  accepted ? service.room.accepted(result_bytes) : service.room.refused(result_bytes);
   switch (outcome.kind) {
     case sql::SubmitOutcome::Kind::Accepted:
       break;

@@ -10,6 +10,7 @@
 #include "server/api/keys.h"
 #include "server/async.h"
 #include "server/blobs/blob_store.h"
+#include "server/blobs/result_room.h"
 #include "server/gate/dispatch.h"
 #include "server/live/hub.h"
 #include "server/metrics.h"
@@ -40,6 +41,7 @@ struct Service {
   RateLimiter& rates;
   KeyConnections& key_connections;
   Keys& keys;
+  ResultRoom& room;
 };
 
 }  // namespace quarry::server

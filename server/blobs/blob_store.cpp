@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <list>
@@ -140,6 +141,8 @@ bool drop_unlocked(const fs::path& path) {
 
 struct BlobStore::State {
   fs::path root;
+  FreeBytes free_bytes;
+  std::atomic<uint64_t> kept_for_results{0};
   HashMemory hashes;
 
   fs::path path(BlobKind kind, const Digest& digest) const {
@@ -150,11 +153,12 @@ struct BlobStore::State {
     return root / "uploads" / (owner + "." + std::string(folder(kind)) + "." + to_hex(digest));
   }
 
-  bool has_space(uint64_t bytes) const {
-    struct statvfs info {};
-    if (::statvfs(root.c_str(), &info) != 0) return false;
-    const uint64_t free_bytes = static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
-    return free_bytes > kKeepFreeBytes && free_bytes - kKeepFreeBytes >= bytes;
+  /// Results may take what is kept for them, and half of what is kept free beside.
+  bool has_space(BlobKind kind, uint64_t bytes) const {
+    const auto free_now = free_bytes(root);
+    const bool result = kind == BlobKind::Result;
+    const uint64_t kept = result ? kKeepFreeBytes / 2 : kKeepFreeBytes + kept_for_results;
+    return free_now && *free_now > kept && *free_now - kept >= bytes;
   }
 
   /// Gives a synced temporary file its final name, durably.
@@ -218,7 +222,7 @@ class FileUpload final : public Upload {
   uint64_t offset() const override { return offset_; }
   Status append(std::span<const std::byte> bytes) override {
     // Asked for each part: an upload may not say its length, and many may have begun while there was room for each.
-    if (!store_.has_space(bytes.size())) return no_space();
+    if (!store_.has_space(kind_, bytes.size())) return no_space();
     if (!write_all(file_.get(), bytes)) {
       Problem problem = storage_problem("write");
       // A part that was half written is cut off, so that offset and hash stay in step.
@@ -276,8 +280,9 @@ class FileUpload final : public Upload {
 
 }  // namespace
 
-BlobStore::BlobStore(fs::path root) : state_(std::make_unique<State>()) {
+BlobStore::BlobStore(fs::path root, FreeBytes free_bytes) : state_(std::make_unique<State>()) {
   state_->root = std::move(root);
+  state_->free_bytes = std::move(free_bytes);
   std::error_code error;
   for (const char* name : {"tensors", "graphs", "results", "uploads"}) {
     fs::create_directories(state_->root / name, error);
@@ -309,7 +314,7 @@ std::optional<std::vector<std::byte>> BlobStore::read_all(BlobKind kind, const D
 
 Status BlobStore::put(BlobKind kind, const Digest& digest, std::span<const std::byte> bytes) {
   if (exists(kind, digest)) return {};
-  if (!has_space(bytes.size())) return no_space();
+  if (!state_->has_space(kind, bytes.size())) return no_space();
   std::string temporary = (state_->root / "uploads" / "put.XXXXXX").string();
   FileHandle file(::mkostemp(temporary.data(), O_CLOEXEC));
   if (!file.open()) return storage_problem("create");
@@ -324,7 +329,7 @@ Status BlobStore::put(BlobKind kind, const Digest& digest, std::span<const std::
 Result<std::unique_ptr<Upload>> BlobStore::begin(BlobKind kind, const std::string& owner, const Digest& digest,
                                                  uint64_t offset, uint64_t total) {
   const fs::path path = state_->upload_path(kind, owner, digest);
-  if (!has_space(total - std::min(total, offset))) return no_space();
+  if (!state_->has_space(kind, total - std::min(total, offset))) return no_space();
   const auto wrong_offset = [](uint64_t there) {
     return Problem{"upload_offset", "the upload goes on at byte " + std::to_string(there), "",
                    "send Content-Range from the byte in Upload-Offset"};
@@ -372,7 +377,17 @@ void BlobStore::drop_old_uploads() const {
 }
 
 bool BlobStore::has_space(uint64_t bytes) const {
-  return state_->has_space(bytes);
+  return state_->has_space(BlobKind::Tensor, bytes);
+}
+
+void BlobStore::keep_for_results(uint64_t bytes) {
+  state_->kept_for_results = bytes;
+}
+
+std::optional<uint64_t> BlobStore::free_bytes_of_disk(const fs::path& folder) {
+  struct statvfs info {};
+  if (::statvfs(folder.c_str(), &info) != 0) return std::nullopt;
+  return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
 }
 
 }  // namespace quarry::server

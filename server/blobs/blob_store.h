@@ -59,8 +59,12 @@ class Upload {
 
 class BlobStore {
  public:
+  /// Free bytes of the disk under a folder; nullopt when they cannot be known.
+  using FreeBytes = std::function<std::optional<uint64_t>(const std::filesystem::path&)>;
+  static std::optional<uint64_t> free_bytes_of_disk(const std::filesystem::path& folder);
+
   /// Makes the folders. Throws std::runtime_error when it cannot write there.
-  explicit BlobStore(std::filesystem::path root);
+  explicit BlobStore(std::filesystem::path root, FreeBytes free_bytes = free_bytes_of_disk);
   ~BlobStore();
 
   std::optional<OpenBlob> open(BlobKind kind, const Digest& digest) const;
@@ -76,7 +80,10 @@ class BlobStore {
                                         uint64_t total);
   /// Bytes there of an unfinished upload; nullopt when there is none.
   std::optional<uint64_t> upload_offset(BlobKind kind, const std::string& owner, const Digest& digest) const;
+  /// Whether that many bytes fit beside what is kept for results.
   bool has_space(uint64_t bytes) const;
+  /// From now on only results may take these bytes.
+  void keep_for_results(uint64_t bytes);
   /// Removes the uploads that nobody continued for kUploadLifetime.
   void drop_old_uploads() const;
 

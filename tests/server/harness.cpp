@@ -4,8 +4,8 @@
 //   revoke KEY_ID          revokes a key
 //   balances               what the two accounts have, and what the books say is wrong
 //
-// Arguments change limits: head=1000 idle=1000 (milliseconds), connections=100 (a number). Without one a limit is a
-// user's, so that nothing is timed out because the machine is busy.
+// Arguments change limits: head=1000 idle=1000 (milliseconds), connections=100, disk_mib=8 (a small disk). Without one
+// a limit is a user's, so that nothing is timed out because the machine is busy.
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -72,6 +72,18 @@ json make_accounts(sql::Store& store, RandomSource& random) {
             {"stranger", make_key(store, stranger, all, random)}}}};
 }
 
+/// Free bytes of a disk that has so many MiB beside what the server keeps free, with the blobs that are really there.
+std::optional<uint64_t> free_of_small_disk(const fs::path& folder, int mib) {
+  uint64_t used = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    std::error_code gone;
+    const uint64_t bytes = entry.is_regular_file(gone) ? entry.file_size(gone) : 0;
+    if (!gone) used += bytes;
+  }
+  const uint64_t all = server::kKeepFreeBytes + (static_cast<uint64_t>(mib) << 20);
+  return all - std::min(all, used);
+}
+
 /// Sets the limits that the arguments name; throws std::out_of_range for a name that is none.
 void change(server::Options& options, const std::vector<std::string>& arguments) {
   const std::map<std::string, std::chrono::milliseconds*> times{{"head", &options.times.head},
@@ -84,6 +96,10 @@ void change(server::Options& options, const std::vector<std::string>& arguments)
     const size_t equals = std::min(argument.find('='), argument.size() - 1);
     const std::string name = argument.substr(0, equals);
     const int value = std::stoi(argument.substr(equals + 1));
+    if (name == "disk_mib") {
+      options.free_bytes = [value](const fs::path& folder) { return free_of_small_disk(folder, value); };
+      continue;
+    }
     if (const auto number = numbers.find(name); number != numbers.end())
       *number->second = static_cast<size_t>(value);
     else

@@ -404,6 +404,28 @@ class Api(unittest.TestCase):
         self.refused("POST", "/v1/jobs", {"job": self.server.job()}, key="stranger", status=402, code="insufficient_balance")
         self.assertEqual(self.call("GET", "/v1/jobs", key="stranger").json["jobs"], [])
 
+    def test_a_submit_is_refused_before_the_room_for_open_jobs_results_is_gone(self):
+        mib = 1 << 20
+        server = Server(disk_mib=8)
+        self.addCleanup(server.stop)
+        job = server.job(steps=3 * mib // 4)  # "total" of each step: 3 MiB
+        job["stages"][0]["keep"] = {"total": "each"}
+        first, second = (server.request("POST", "/v1/jobs", {"job": job}, {"Idempotency-Key": key}) for key in ("a", "b"))
+        self.assertEqual((first.status, second.status), (201, 201))
+        before = server.command("balances"), len(server.request("GET", "/v1/jobs").json["jobs"])
+        for path, body in (("/v1/jobs", {"job": job}), ("/v1/jobs:batch", {"jobs": [{"job": job}]})):
+            refused = server.request("POST", path, body)
+            self.assertEqual((refused.status, refused.json["code"]), (507, "no_space"))
+            self.assertGreater(int(refused.headers["Retry-After"]), 0)
+        raw = safetensors({"x": ("U8", [3 * mib], bytes(3 * mib))})
+        upload = server.request("PUT", f"/v1/tensors/{digest_of(raw)}", raw)
+        self.assertEqual((upload.status, upload.json["code"]), (507, "no_space"))  # it would take the jobs' room
+        self.assertEqual((server.command("balances"), len(server.request("GET", "/v1/jobs").json["jobs"])), before)
+        again = server.request("POST", "/v1/jobs", {"job": job}, {"Idempotency-Key": "a"})
+        self.assertEqual((again.status, again.json["id"]), (201, first.json["id"]))
+        server.request("DELETE", f"/v1/jobs/{first.json['id']}")
+        server.eventually(lambda: server.request("POST", "/v1/jobs", {"job": job}).status == 201, "room is not given back")
+
     def test_the_same_submit_with_one_idempotency_key_makes_one_job(self):
         body = {"job": self.server.job()}
         headers = {"Idempotency-Key": "once"}
