@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "common/address.h"
 #include "common/log.h"
 #include "common/private_files.h"
 #include "common/random.h"
@@ -17,20 +18,10 @@ namespace {
 using namespace quarry;
 using namespace quarry::scheduler;
 
-// "127.0.0.1:8445" or "[::1]:8445".
-std::pair<std::string, uint16_t> parse_address(const std::string& text) {
-  const auto colon = text.rfind(':');
-  char* end = nullptr;
-  const unsigned long port = colon == std::string::npos ? 65'536 : std::strtoul(text.c_str() + colon + 1, &end, 10);
-  if (port > 65'535 || *end != '\0' || end == text.c_str() + colon + 1)
-    throw std::runtime_error("--listen: '" + text + "' is not HOST:PORT, e.g. 127.0.0.1:8445");
-  std::string host = text.substr(0, colon);
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  return {host, static_cast<uint16_t>(port)};
-}
-
 void run(const std::string& database, const std::string& listen, ProcessOptions options) {
-  std::tie(options.listen_host, options.listen_port) = parse_address(listen);
+  const Address address = parse_address(listen, "--listen");
+  options.listen_host = address.host;
+  options.listen_port = address.port;
   SystemClock clock;
   SystemRandom random;
   const OpenStore open = [&] { return sql::Store::open(database, clock, random); };

@@ -3,6 +3,7 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
+#include "common/address.h"
 #include "common/log.h"
 
 namespace quarry::scheduler {
@@ -15,7 +16,7 @@ Process::Process(asio::io_context& io, OpenStore open, const Clock& clock, const
                            [this](auto link) { accepted(std::move(link)); });
   journal_ = std::make_unique<JournalThread>(open);
   const std::string address =
-      options.advertise.empty() ? options.listen_host + ":" + std::to_string(port()) : options.advertise;
+      options.advertise.empty() ? to_string(Address{options.listen_host, port()}) : options.advertise;
   election_ = std::make_unique<Election>(
       open, options.holder, address, options.leader_ttl, clock,
       Election::Handlers{[this](int64_t epoch) { asio::post(io_, [this, epoch] { won(epoch); }); },

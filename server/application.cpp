@@ -66,18 +66,6 @@ http::ServerOptions http_options(const Options& options, RandomSource& random) {
 
 }  // namespace
 
-Address parse_address(const std::string& text, const std::string& flag) {
-  const size_t colon = text.rfind(':');
-  const std::string digits = colon == std::string::npos ? "" : text.substr(colon + 1);
-  const bool numeric =
-      !digits.empty() && digits.size() <= 5 && digits.find_first_not_of("0123456789") == std::string::npos;
-  if (!numeric || std::stoi(digits) > 65'535)
-    throw std::runtime_error(flag + ": '" + text + "' is not HOST:PORT, e.g. 127.0.0.1:8443");
-  std::string host = text.substr(0, colon);
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  return {host, static_cast<uint16_t>(std::stoi(digits))};
-}
-
 struct Application::State {
   State(const Options& options, const Clock& clock, RandomSource& random)
       : settings(settings_of(options)),

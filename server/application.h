@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "common/address.h"
 #include "common/clock.h"
 #include "common/random.h"
 #include "market/market.h"
@@ -13,13 +14,6 @@
 #include "server/limits.h"
 
 namespace quarry::server {
-
-struct Address {
-  std::string host;
-  uint16_t port = 0;
-};
-/// "127.0.0.1:8443" or "[::1]:8443"; throws std::runtime_error naming `flag` otherwise.
-Address parse_address(const std::string& text, const std::string& flag);
 
 struct Options {
   std::string database;

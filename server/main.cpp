@@ -65,9 +65,9 @@ void raise_open_files_limit() {
 
 void run(Flags& flags, const sigset_t& signals) {
   server::Options& options = flags.options;
-  options.listen = server::parse_address(flags.listen, "--listen");
-  options.gate_listen = server::parse_address(flags.gate_listen, "--gate-listen");
-  options.metrics_listen = server::parse_address(flags.metrics_listen, "--metrics-listen");
+  options.listen = parse_address(flags.listen, "--listen");
+  options.gate_listen = parse_address(flags.gate_listen, "--gate-listen");
+  options.metrics_listen = parse_address(flags.metrics_listen, "--metrics-listen");
   const auto price = Money::parse(flags.price_per_pflop);
   if (!price || price->pico() < 0)
     throw std::runtime_error("--price-per-pflop: '" + flags.price_per_pflop + "' is not an amount of dollars");

@@ -12,6 +12,11 @@ namespace {
 using nlohmann::json;
 constexpr size_t kMaxName = 1'024;
 
+/// A JSON string; bytes that are no UTF-8 become U+FFFD.
+std::string string_text(const std::string& value) {
+  return json(value).dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
 json parse(std::string_view text) {
   return json::parse(text);
 }
@@ -80,7 +85,7 @@ std::string payload(std::initializer_list<PayloadField> fields) {
   std::string text = "{";
   for (const auto& field : fields) {
     if (text.size() > 1) text += ',';
-    text += std::string("\"") + field.name + "\":" + (field.quoted ? "\"" + field.value + "\"" : field.value);
+    text += std::string("\"") + field.name + "\":" + (field.is_string ? string_text(field.value) : field.value);
   }
   return text + "}";
 }

@@ -25,11 +25,11 @@ std::string rate_card_to_json(const std::map<std::string, double>& rate_card);
 /// Names of the outputs that the job document keeps "each" step: their value is the concatenation of the segments'.
 std::vector<std::string> outputs_kept_each(std::string_view document);
 
-/// {"segment": 1, "attempt": 2, ...} from names and JSON texts of numbers, or strings that need no escape.
+/// {"segment": 1, "attempt": 2, ...} from names and JSON texts of numbers, or strings.
 struct PayloadField {
   const char* name;
   std::string value;
-  bool quoted = false;
+  bool is_string = false;
 };
 std::string payload(std::initializer_list<PayloadField> fields);
 

@@ -6,8 +6,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "common/address.h"
 #include "common/log.h"
-#include "common/text.h"
 
 namespace quarry::server {
 
@@ -18,14 +18,6 @@ namespace {
 constexpr std::chrono::milliseconds kLookAgainUp{1'000};  ///< has leadership moved?
 constexpr std::chrono::milliseconds kLookAgainDown{100};
 constexpr uint32_t kConnectTimeoutMs = 2'000;
-
-std::optional<std::pair<std::string, uint16_t>> host_and_port(const std::string& address) {
-  const size_t colon = address.rfind(':');
-  if (colon == std::string::npos) return std::nullopt;
-  const auto port = parse_number<uint16_t>(std::string_view(address).substr(colon + 1));
-  if (!port) return std::nullopt;
-  return std::pair(address.substr(0, colon), *port);
-}
 
 }  // namespace
 
@@ -76,11 +68,11 @@ Awaitable<void> SchedulerStream::follow_leader() {
 
 Awaitable<void> SchedulerStream::connect(sql::Leader leader) {
   drop_link();
-  const auto where = host_and_port(leader.address);
+  const auto where = parse_address(leader.address);
   if (!where) co_return;
   auto answer = std::make_shared<std::optional<Result<std::shared_ptr<wire::Link>>>>();
   co_await until_resumed([&](std::function<void()> resume) {
-    wire::connect(io_, where->first, where->second, files_, "scheduler", kConnectTimeoutMs,
+    wire::connect(io_, where->host, where->port, files_, "scheduler", kConnectTimeoutMs,
                   [answer, resume](Result<std::shared_ptr<wire::Link>> link) {
                     answer->emplace(std::move(link));
                     resume();
