@@ -5,14 +5,11 @@
 #include <numeric>
 #include <vector>
 
+#include "common/utf8.h"
+
 namespace quarry {
 
-namespace {
-
-constexpr size_t kMaxQuotedBytes = 64;
-
-/// The bytes of the well-formed UTF-8 character at the front, 0 if there is none.
-size_t character_bytes(std::string_view text) {
+size_t utf8_character_bytes(std::string_view text) {
   const auto byte = [&](size_t at) { return at < text.size() ? static_cast<uint8_t>(text[at]) : uint32_t{0}; };
   const uint32_t lead = byte(0);
   if (lead < 0x80) return text.empty() ? 0 : 1;
@@ -28,6 +25,10 @@ size_t character_bytes(std::string_view text) {
   return overlong || surrogate || point > 0x10ffff ? 0 : length;
 }
 
+namespace {
+
+constexpr size_t kMaxQuotedBytes = 64;
+
 bool is_control(char c) {
   return static_cast<uint8_t>(c) < 0x20 || c == 0x7f;
 }
@@ -36,7 +37,7 @@ std::string printable(std::string_view text) {
   std::string out;
   size_t i = 0;
   while (i < text.size() && i < kMaxQuotedBytes) {
-    const size_t length = character_bytes(text.substr(i));
+    const size_t length = utf8_character_bytes(text.substr(i));
     if (length == 0 || is_control(text[i])) {
       out += '?';
       ++i;
@@ -70,7 +71,7 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 
 bool is_utf8(std::string_view text) {
   while (!text.empty()) {
-    const size_t length = character_bytes(text);
+    const size_t length = utf8_character_bytes(text);
     if (length == 0) return false;
     text.remove_prefix(length);
   }

@@ -3,6 +3,7 @@
 #include <stdexcept>
 
 #include "common/text.h"
+#include "common/utf8.h"
 
 namespace quarry::sql {
 namespace {
@@ -21,26 +22,7 @@ int hex_digit(char c) {
 
 /// Length of the UTF-8 character at the start of `text`, 0 when there is none that PostgreSQL would take.
 size_t character_length(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const auto follows = [&](size_t count) {
-    if (text.size() <= count) return false;
-    for (size_t i = 1; i <= count; ++i)
-      if ((byte(i) & 0xC0) != 0x80) return false;
-    return true;
-  };
-  const unsigned char first = byte(0);
-  if (first == 0) return 0;
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first < 0xE0) return follows(1) ? 2 : 0;
-  if (first >= 0xE0 && first < 0xF0) {
-    if (!follows(2) || (first == 0xE0 && byte(1) < 0xA0) || (first == 0xED && byte(1) >= 0xA0)) return 0;
-    return 3;
-  }
-  if (first >= 0xF0 && first < 0xF5) {
-    if (!follows(3) || (first == 0xF0 && byte(1) < 0x90) || (first == 0xF4 && byte(1) >= 0x90)) return 0;
-    return 4;
-  }
-  return 0;
+  return text.front() == '\0' ? 0 : utf8_character_bytes(text);
 }
 
 }  // namespace

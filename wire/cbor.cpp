@@ -3,25 +3,14 @@
 #include <array>
 #include <bit>
 
+#include "common/utf8.h"
+
 namespace quarry::wire {
 namespace {
 
 // Length of the character that starts `text` (1 to 4), or 0 when it is not UTF-8 or is NUL.
 size_t character_bytes(std::string_view text) {
-  const auto at = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
-  const uint8_t first = at(0);
-  if (first == 0) return 0;
-  if (first < 0x80) return 1;
-  const size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-  if (first < 0xc2 || first > 0xf4 || text.size() < length) return 0;
-  for (size_t i = 1; i < length; ++i)
-    if ((at(i) & 0xc0) != 0x80) return 0;
-  // Overlong forms, surrogates, and code points past U+10FFFF show in the second byte.
-  if (first == 0xe0 && at(1) < 0xa0) return 0;
-  if (first == 0xed && at(1) > 0x9f) return 0;
-  if (first == 0xf0 && at(1) < 0x90) return 0;
-  if (first == 0xf4 && at(1) > 0x8f) return 0;
-  return length;
+  return text.front() == '\0' ? 0 : utf8_character_bytes(text);
 }
 
 }  // namespace
