@@ -2,6 +2,10 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <array>
+#include <string_view>
+
 #include "worker/calibration.h"
 
 namespace quarry::worker {
@@ -18,12 +22,18 @@ Problem broken(const std::string& detail) {
   return {"local_protocol", detail, "", ""};
 }
 
-/// The typed failures of wire::AttemptFailure. What the engine calls otherwise is about the graph or its inputs.
+/// What the engine says of a graph, its inputs or its job document.
+constexpr std::array<std::string_view, 8> kGraphProblems{"graph_error",     "invalid_program", "unknown_input",
+                                                         "unknown_output",  "shape_mismatch",  "missing_input",
+                                                         "input_truncated", "invalid_steps"};
+
+/// The typed failures of wire::AttemptFailure. What is not known here is the box's failure: a graph is not blamed for
+/// a disk that cannot be read.
 std::string failure_code(const std::string& problem) {
   if (problem == "out_of_memory" || problem == "memory_bound_exceeded") return "out_of_memory";
-  if (problem == "device_error" || problem == "compile_failed" || problem == "system_error") return "device_error";
   if (problem == "cancelled" || problem == "graph_mismatch") return problem;
-  return "graph_error";
+  const bool graph = std::find(kGraphProblems.begin(), kGraphProblems.end(), problem) != kGraphProblems.end();
+  return graph ? "graph_error" : "device_error";
 }
 
 std::string shortened(std::string text) {

@@ -9,6 +9,7 @@
 
 #include <catch2/catch.hpp>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "tests/worker/support.h"
@@ -451,6 +452,27 @@ TEST_CASE("an executor that was taken over costs its job the attempt and can tel
   const Ended& ended = bench.wait(bench.submit(doubling_graph(), steps(1), {{"x", floats({1, 2, 3, 4})}}));
   CHECK(ended.code == "executor_crashed");
   CHECK(bench.ended_.size() == 1);
+}
+
+TEST_CASE("a compiler that fails is the device's failure; its text is kept, and the executor serves on") {
+  Bench bench("opencl");
+  if (!bench.ready_) {
+    WARN("no OpenCL device here: " << bench.cannot_serve_);
+    return;
+  }
+  const std::map<std::string, std::vector<std::byte>> x{{"x", floats({1, 2, 3, 4})}};
+  const fs::path pocl = bench.directory_.path() + "/compiler/pocl";
+  fs::rename(pocl, pocl.string() + ".away");
+  std::ofstream(pocl) << "where the driver wants its directory";
+  const Ended& failed = bench.wait(bench.submit(doubling_graph(), steps(1), x));
+  INFO(failed.detail);
+  CHECK(failed.code == "device_error");
+  CHECK(failed.detail.find("kernel") != std::string::npos);
+  CHECK(compiled_files(bench, ".cl") > 0);
+  fs::remove(pocl);
+  fs::rename(pocl.string() + ".away", pocl);
+  CHECK(bench.wait(bench.submit(doubling_graph(), steps(1), x)).code.empty());
+  CHECK(bench.starts_ == 1);
 }
 
 TEST_CASE("where the kernel refuses namespaces an executor still works, behind closed directories, and says so") {
