@@ -105,8 +105,8 @@ void Agent::send_soon() {
 }
 
 void Agent::send_answers() {
-  // Without a link nothing is lost: session() says again what was not answered.
-  // Completions in turn: all at once after a long break can be more than a link may queue.
+  // Nothing is lost without a link: on reconnect, session() resends every answer that the server has not acknowledged.
+  // Completions go in turn, because all of them at once, after a long break, can be more than a link may queue.
   if (!completions_.empty()) gate_.send_in_turn(wire::Completions{std::exchange(completions_, {})});
   if (!failures_.empty()) gate_.send(wire::Failures{std::exchange(failures_, {})});
 }

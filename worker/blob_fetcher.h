@@ -27,7 +27,7 @@ class BlobFetcher {
   bool holds_room() const;
   /// A new link: the server gives a blob only for a lease that it has sent on that link, so each waits for again().
   void link_up();
-  /// The lease that needs this blob was said again.
+  /// The server sent the lease that needs this blob again, so continue the fetch.
   void again(const BlobKey& key);
   void received(wire::BlobData data);
 

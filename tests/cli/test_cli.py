@@ -98,6 +98,24 @@ class CommandLine(unittest.TestCase):
                     self.assertEqual(mode & 0o077, 0, f"{path} is open to others: {stat.filemode(mode)}")
             self.assertTrue(len(paths) > 1, folder)
 
+    def test_no_log_holds_a_key_or_a_tensor(self):
+        secret = b"0123-A-TENSOR-89"
+        x = self.service.data / "secret.safetensors"
+        x.write_bytes(safetensors({"x": ("I32", [4], secret)}))
+        flags = [f"x={x}" if flag.startswith("x=") and flag.endswith(".safetensors") else flag for flag in self.job_flags]
+        self.run_quarry("submit", *flags, "--watch")
+        keys = [line for path in self.service.data.rglob("*key*") if path.is_file()
+                for line in path.read_bytes().splitlines() if len(line) >= 32 and b"-----" not in line]
+        keys += [path.read_bytes().strip() for path in self.service.data.rglob("claim-code")]
+        keys.append(json.loads(self.service.config.read_text())["api_key"].encode())
+        self.assertGreater(len(keys), 4)
+        logs = list((self.service.data / "logs").glob("*"))
+        self.assertTrue(any(path.name.startswith("worker") for path in logs), logs)
+        for path in logs:
+            text = path.read_bytes()
+            for hidden in [secret, secret.hex().encode(), *keys]:
+                self.assertNotIn(hidden, text, path)
+
     def test_output_that_is_piped_has_no_colour(self):
         for command in (["jobs"], ["account"], ["devices"]):
             self.assertNotIn("\x1b", self.run_quarry(*command).stdout)
