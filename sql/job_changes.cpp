@@ -1,6 +1,5 @@
 #include "sql/changes.h"
 #include "sql/stored_json.h"
-#include "sql/tariff.h"
 
 namespace quarry::sql {
 namespace {
@@ -70,6 +69,7 @@ void JobChanges::charge(StoredJob& job, int32_t segment, AccountId payee) {
   row.job = job.id;
   row.segment = segment;
   row.account = job.account;
+  row.tariff = job.tariff;
   row.steps = work.steps;
   row.work = work.total;
   row.bytes_in = work.work.bytes_in;

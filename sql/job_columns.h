@@ -25,6 +25,7 @@ constexpr void fields(Io& io, Is<StoredJob> auto& j) {
   io.column(AtInsert, "step_weighted64", "numeric", j.step.weighted64);
   io.column(AtInsert, "step_bytes", "numeric", j.step.bytes);
   io.column(AtInsert, "step_stored_values", "int8", j.step.stored_values);
+  io.column(AtInsert, "checkpoint_bytes", "numeric", j.checkpoint_bytes);
   io.column(AtInsert, "bytes_in", "int8", j.bytes_in);
   io.column(AtInsert, "bytes_out", "int8", j.bytes_out);
   io.column(AtInsert, "byte_hours", "int8", j.byte_hours);
@@ -53,6 +54,7 @@ constexpr void fields(Io& io, Is<MeterRow> auto& m) {
   io.column(AtInsert, "job", "uuid", m.job);
   io.column(AtInsert, "segment", "int4", m.segment);
   io.column(AtInsert, "account", "uuid", m.account);
+  io.column(AtInsert, "tariff", "int2", m.tariff);
   io.column(AtInsert, "steps", "int8", m.steps);
   io.column(AtInsert, "flops", "numeric", m.work.flops);
   io.column(AtInsert, "weighted16", "numeric", m.work.weighted16);

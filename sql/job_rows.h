@@ -34,6 +34,7 @@ struct JobTerms {
   uint32_t dtypes = 0;
   int64_t first_step = 0, steps = 1, steps_per_segment = 1;
   MeteredStep step;
+  UInt128 checkpoint_bytes = 0;  ///< what the end of a segment moves, before the next one starts
   uint64_t bytes_in = 0, bytes_out = 0, byte_hours = 0;
   market::Prices prices;  ///< frozen
   Money limit;            ///< reserved
@@ -59,8 +60,9 @@ struct MeterRow {
   JobId job;
   int32_t segment = 0;  ///< -1: the minimum of a job that ended before any segment was accepted
   AccountId account;
+  int32_t tariff = 1;  ///< the job's
   int64_t steps = 0;
-  MeteredStep work;  ///< of all its steps
+  MeteredStep work;  ///< of all its steps, and of the checkpoint that a later segment starts from
   uint64_t bytes_in = 0, bytes_out = 0, byte_hours = 0;
   Flops metered;
   Money charge, owner_share;

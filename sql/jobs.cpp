@@ -5,7 +5,6 @@
 #include "sql/cursors.h"
 #include "sql/pg_store.h"
 #include "sql/stored_json.h"
-#include "sql/tariff.h"
 
 namespace quarry::sql {
 namespace {
@@ -237,7 +236,7 @@ void SubmitBatch::queue_jobs(Connection::Transaction& tx) const {
 JobRow row_from(const Rows& rows, size_t row) {
   JobRow out;
   static_cast<StoredJob&>(out) = read_row<StoredJob>(rows, row);
-  out.metered = job_metered(out.step, out.steps);
+  out.metered = job_metered(out);
   return out;
 }
 

@@ -23,12 +23,11 @@ T fits(std::optional<T> value) {
   return *value;
 }
 
-UInt128 metered(const MeteredStep& step) {
+UInt128 metered(const MeteredStep& step, const Tariff& tariff) {
   const auto times = [](UInt128 a, UInt128 b) { return fits(checked_mul(a, b)); };
   const auto plus = [](UInt128 a, UInt128 b) { return fits(checked_add(a, b)); };
-  return plus(
-      plus(step.weighted16.count, plus(step.weighted32.count, step.weighted64.count)),
-      plus(times(kTariff1.flops_per_byte, step.bytes), times(kTariff1.flops_per_stored_value, step.stored_values)));
+  return plus(plus(step.weighted16.count, plus(step.weighted32.count, step.weighted64.count)),
+              plus(times(tariff.flops_per_byte, step.bytes), times(tariff.flops_per_stored_value, step.stored_values)));
 }
 
 MeteredStep times(const MeteredStep& step, int64_t steps) {
@@ -85,14 +84,17 @@ bool may_try_again(const StoredJob& job, EndReason reason, const AttemptCounts& 
 SegmentWork segment_work(const StoredJob& job, int32_t segment) {
   SegmentWork out;
   if (segment == kWholeJob) {
-    out.work.metered = {kTariff1.flops_per_job};
+    out.work.metered = {tariff(job.tariff).flops_per_job};
     return out;
   }
   const int64_t before = segment * job.steps_per_segment;
   out.steps = std::min(job.steps_per_segment, job.steps - before);
   out.total = times(job.step, out.steps);
-  const UInt128 constant = segment == 0 ? kTariff1.flops_per_job : 0;
-  out.work.metered = {fits(checked_add(metered(out.total), constant))};
+  const Tariff& of = tariff(job.tariff);
+  const bool starts_at_checkpoint = segment > 0 && of.bills_checkpoints;
+  if (starts_at_checkpoint) out.total.bytes = fits(checked_add(out.total.bytes, job.checkpoint_bytes));
+  const UInt128 constant = segment == 0 || starts_at_checkpoint ? of.flops_per_job : 0;
+  out.work.metered = {fits(checked_add(metered(out.total, of), constant))};
   if (segment == 0) out.work.bytes_in = job.bytes_in;
   if (before + out.steps == job.steps) {
     out.work.bytes_out = job.bytes_out;
@@ -101,8 +103,16 @@ SegmentWork segment_work(const StoredJob& job, int32_t segment) {
   return out;
 }
 
-Flops job_metered(const MeteredStep& step, int64_t steps) {
-  return {fits(checked_add(metered(times(step, steps)), kTariff1.flops_per_job))};
+Flops job_metered(const JobTerms& job) {
+  const Tariff& of = tariff(job.tariff);
+  MeteredStep total = times(job.step, job.steps);
+  UInt128 starts = 1;
+  if (of.bills_checkpoints) {
+    const auto checkpoints = static_cast<UInt128>((job.steps - 1) / job.steps_per_segment);
+    total.bytes = fits(checked_add(total.bytes, fits(checked_mul(checkpoints, job.checkpoint_bytes))));
+    starts += checkpoints;
+  }
+  return {fits(checked_add(metered(total, of), starts * of.flops_per_job))};
 }
 
 market::Charge segment_charge(const StoredJob& job, const SegmentWork& work, bool has_payee) {

@@ -31,8 +31,8 @@ struct SegmentWork {
   market::Work work;
 };
 SegmentWork segment_work(const StoredJob& job, int32_t segment);
-/// Metered FLOPs of all steps and the job's constant.
-Flops job_metered(const MeteredStep& step, int64_t steps);
+/// Metered FLOPs of all segments.
+Flops job_metered(const JobTerms& job);
 /// At the job's frozen prices, never past its limit. Without a payee the whole charge is the operator's.
 market::Charge segment_charge(const StoredJob& job, const SegmentWork& work, bool has_payee);
 

@@ -33,7 +33,8 @@ json describe(const graph::NormalGraph& normal, const meter::StepCount& step, si
           {"inputs", values_json(normal.graph, inputs)},
           {"outputs", values_json(normal.graph, outputs)},
           {"step",
-           {{"flops", step.flops.to_string()},
+           {{"tariff", static_cast<int>(step.tariff)},
+            {"flops", step.flops.to_string()},
             {"weighted", {step.weighted[0].to_string(), step.weighted[1].to_string(), step.weighted[2].to_string()}},
             {"bytes", to_decimal(step.bytes)},
             {"stored_values", step.stored_values},
@@ -76,8 +77,8 @@ Status inspect_graph(Context& context, const std::string& path, const std::vecto
   print_values(terminal, "output", description["outputs"]);
   std::cout << "  a step computes " << terminal.bold(human_flops(step.flops)) << ", metered "
             << terminal.bold(human_flops(step.metered())) << " (" << human_flops(step.weighted_total()) << " weighted, "
-            << human_bytes(static_cast<uint64_t>(step.bytes)) << " moved)\n  memory bound "
-            << human_bytes(step.memory_bound_bytes) << "\n";
+            << human_bytes(static_cast<uint64_t>(step.bytes)) << " moved; tariff " << static_cast<int>(step.tariff)
+            << ")\n  memory bound " << human_bytes(step.memory_bound_bytes) << "\n";
   return {};
 }
 

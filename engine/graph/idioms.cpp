@@ -303,6 +303,11 @@ std::optional<RowUpdate> match_row_update(const Graph& graph, const std::vector<
   return std::nullopt;
 }
 
+int64_t row_elements(const Graph& graph, NodeId node, const RowUpdate& update) {
+  const int64_t rows = graph.shape(node)[static_cast<size_t>(update.axis)];
+  return rows == 0 ? 0 : graph.elements(node) / rows;
+}
+
 RowUpdates in_place_row_updates(const Graph& graph, const std::vector<bool>& zero_or_one,
                                 const std::vector<std::pair<std::string, std::string>>& carry) {
   RowUpdates found;

@@ -69,6 +69,9 @@ using RowUpdates = std::unordered_map<NodeId, RowUpdate>;
 RowUpdates in_place_row_updates(const Graph& graph, const std::vector<bool>& zero_or_one,
                                 const std::vector<std::pair<std::string, std::string>>& carry);
 
+/// The elements of one row: what an update in place writes.
+int64_t row_elements(const Graph& graph, NodeId node, const RowUpdate& update);
+
 /// Twice the value of a node whose elements are all one small constant (a multiple of 1/2, at most 64 in size), seen
 /// through movement and CASTs that keep it: 4 for 2.0, -1 for -0.5. The exponents of POW that are cheaper than a
 /// general POW are found by it.

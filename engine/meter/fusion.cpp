@@ -33,10 +33,11 @@ struct Walk {
 
 class Fuser {
  public:
-  explicit Fuser(const Meaning& meaning)
+  Fuser(const Meaning& meaning, With with)
       : meaning_(meaning),
         graph_(meaning.graph),
-        maps_(meaning.graph),
+        with_(with),
+        maps_(meaning.graph, fusion_.forms),
         base_(graph_.size()),
         parts_(graph_.size()),
         walks_(graph_.size()),
@@ -131,7 +132,9 @@ class Fuser {
   bool is_cheap(NodeId root) {
     int total = 0;
     for_each_node(root, [&](NodeId id) {
-      total += meaning_.is_select[id] ? 1 : weight(graph_, id);
+      total += meaning_.is_select[id]
+                   ? 1
+                   : weight(graph_, id, Tariff::One);  // the rule is older than tariff 2, and is the engine's too
       return total <= kCheapWeight;
     });
     return total <= kCheapWeight;
@@ -172,6 +175,7 @@ class Fuser {
         fusion_.stored[id] = repeats_work(id, reaches);
       }
       if (is_input || fusion_.stored[id]) record_reads(id, reaches);
+      if (is_input || fusion_.stored[id] || graph_[id].op == Op::Rand) record_views(id, reaches);
       if (graph::is_source(graph_[id].op)) continue;
       if (fusion_.stored[id]) {
         start_kernel(id);
@@ -218,6 +222,22 @@ class Fuser {
     }
   }
 
+  void record_views(NodeId value, const std::vector<Reach>& reaches) {
+    if (with_ == With::Reads) return;
+    const bool is_load = graph_[value].op == Op::Input || fusion_.stored[value];
+    for (const Reach& reach : reaches) {
+      const auto coordinates = maps_.coordinates(reach.map);
+      const FormId position = fusion_.forms.flattened(coordinates, graph_.shape(value));
+      fusion_.views.push_back({reach.kernel, position, is_load});
+    }
+  }
+
+  void record_counting(NodeId iota, const Reach& reach) {
+    if (with_ == With::Reads) return;
+    const FormId coordinate = maps_.coordinates(reach.map)[static_cast<size_t>(graph_.iota_axis(iota))];
+    fusion_.views.push_back({reach.kernel, coordinate, false});
+  }
+
   // A kernel works on the points of its result; that of a reduce on those of its operand.
   void start_kernel(NodeId id) {
     if (auto gather = meaning_.gathers.find(id); gather != meaning_.gathers.end())
@@ -248,22 +268,23 @@ class Fuser {
   void reach_value(NodeId id, Reach reach) {
     const NodeId base = base_[id];
     const Op op = graph_[base].op;
-    if (op == Op::Const || op == Op::Iota || op == Op::Step) {
-      if (!fusion_.stored[base]) return;
-    }
+    const bool is_made = !fusion_.stored[base] && (op == Op::Const || op == Op::Iota || op == Op::Step);
+    if (is_made && (op != Op::Iota || with_ == With::Reads)) return;
     Walk& walk = walks_[id];
     if (walk.from != reach.map) {
       walk.from = walk.to = reach.map;
       for (NodeId step = id; step != base; step = graph_[step].operands[0]) walk.to = maps_.through(walk.to, step);
     }
     reach.map = walk.to;
+    if (is_made) return record_counting(base, reach);
     reaches_[base].push_back(reach);
   }
 
   const Meaning& meaning_;
   const Graph& graph_;
-  IndexMaps maps_;
+  const With with_;
   Fusion fusion_;
+  IndexMaps maps_;  // its forms are the fusion's
   std::vector<bool> live_;
   std::vector<NodeId> base_;                  // the node itself, or what it shows through movement and widening CASTs
   std::vector<std::array<NodeId, 3>> parts_;  // the different values that a node computes from, below movement
@@ -276,8 +297,8 @@ class Fuser {
 
 }  // namespace
 
-Fusion fuse(const Meaning& meaning) {
-  return Fuser(meaning).run();
+Fusion fuse(const Meaning& meaning, With with) {
+  return Fuser(meaning, with).run();
 }
 
 std::vector<StoredValue> stored_values(const Fusion& fusion) {

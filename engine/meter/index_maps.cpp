@@ -25,30 +25,40 @@ uint64_t identity_permutation(size_t rank) {
   return packed;
 }
 
-// RESHAPE splits both shapes into the shortest runs of axes with equal products. A run keeps its count on a lone axis,
-// is full where it was full, and is bounded axis by axis otherwise.
-void regroup(std::span<const int64_t> from, std::span<const int64_t> from_box, std::span<const int64_t> to,
-             std::span<int64_t> to_box) {
+// RESHAPE splits both shapes into the shortest runs of axes with equal products, from the last to the first: calls
+// visit(first, end) of both.
+template <class Visit>
+void for_each_run(std::span<const int64_t> from, std::span<const int64_t> to, Visit visit) {
   size_t i = from.size();
   size_t j = to.size();
   while (i > 0 || j > 0) {
-    const size_t to_end = j;
+    const size_t from_end = i, to_end = j;
     int64_t from_product = 1;
     int64_t to_product = 1;
-    int64_t count = 1;
     do {
       if (i > 0 && (from_product <= to_product || j == 0)) {
-        --i;
-        from_product *= from[i];
-        count *= from_box[i];
+        from_product *= from[--i];
       } else {
-        --j;
-        to_product *= to[j];
+        to_product *= to[--j];
       }
     } while (from_product != to_product);
-    const bool is_full = count == from_product;
-    for (size_t axis = j; axis < to_end; ++axis) to_box[axis] = is_full ? to[axis] : std::min(count, to[axis]);
+    visit(i, from_end, j, to_end);
   }
+}
+
+// A run keeps its count on a lone axis, is full where it was full, and is bounded axis by axis otherwise.
+void regroup(std::span<const int64_t> from, std::span<const int64_t> from_box, std::span<const int64_t> to,
+             std::span<int64_t> to_box) {
+  for_each_run(from, to, [&](size_t from_first, size_t from_end, size_t to_first, size_t to_end) {
+    int64_t product = 1;
+    int64_t count = 1;
+    for (size_t axis = from_first; axis < from_end; ++axis) {
+      product *= from[axis];
+      count *= from_box[axis];
+    }
+    for (size_t axis = to_first; axis < to_end; ++axis)
+      to_box[axis] = count == product ? to[axis] : std::min(count, to[axis]);
+  });
 }
 
 }  // namespace
@@ -109,7 +119,7 @@ MapId IndexMaps::keep(MapId parent, Op op, NodeId at, uint64_t attributes, NodeI
     return map.parent == parent && map.op == op && map.attributes == attributes && same_shape(map.at, at);
   });
   if (kept != candidate) return kept;
-  Map map{parent, op, at, attributes, counts_.size(), 0, 0};
+  Map map{parent, op, at, attributes, id, counts_.size(), 0, 0};
   counts_.resize(counts_.size() + graph_[at].rank);
   if (op == Op::Step) {
     std::ranges::copy(graph_.shape(at), box(map).begin());
@@ -142,6 +152,72 @@ void IndexMaps::measure(const Map& parent, NodeId id, Map& map) {
   int64_t inside = 1;
   for (int64_t count : to_box) inside *= count;
   map.reached = std::min({parent.reached, map.points, inside});
+}
+
+std::span<const FormId> IndexMaps::coordinates(MapId map) {
+  first_coordinate_.resize(maps_.size(), kNotFound);
+  std::vector<MapId> missing;
+  for (MapId at = map; first_coordinate_[at] == kNotFound; at = maps_[at].parent) {
+    missing.push_back(at);
+    if (maps_[at].op == Op::Step) break;
+  }
+  while (!missing.empty()) {
+    find_coordinates(missing.back());
+    missing.pop_back();
+  }
+  return {coordinates_.data() + first_coordinate_[map], graph_[maps_[map].at].rank};
+}
+
+// One step further down than its parent's.
+void IndexMaps::find_coordinates(MapId id) {
+  const Map& map = maps_[id];
+  const auto to = graph_.shape(map.at);
+  std::vector<FormId> at(to.size(), forms_.constant(0));
+  if (map.op == Op::Step) {
+    for (size_t axis = 0; axis < to.size(); ++axis) at[axis] = forms_.axis(static_cast<uint32_t>(axis), to[axis]);
+  } else {
+    const auto from = graph_.shape(maps_[map.parent].at);
+    const std::vector<FormId> above(coordinates_.begin() + first_coordinate_[map.parent],
+                                    coordinates_.begin() + first_coordinate_[map.parent] + from.size());
+    const NodeId step = map.step;
+    if (map.op == Op::Reshape) {
+      if (graph_.elements(map.at) > 0) reshape_coordinates(from, above, to, at);
+    } else {
+      for (size_t axis = 0; axis < from.size(); ++axis) {
+        switch (map.op) {
+          case Op::Permute:
+            at[packed_axis(map.attributes, axis)] = above[axis];
+            break;
+          case Op::Expand:
+            if (to[axis] == from[axis]) at[axis] = above[axis];
+            break;
+          case Op::Pad:
+            at[axis] = forms_.scaled(above[axis], 1, -graph_.pairs(step)[axis].before);
+            break;
+          case Op::Shrink:
+            at[axis] = forms_.scaled(above[axis], 1, graph_.pairs(step)[axis].before);
+            break;
+          default: {
+            const int64_t stride = graph_.strides(step)[axis];
+            at[axis] = forms_.scaled(above[axis], stride, stride < 0 ? to[axis] - 1 : 0);
+          }
+        }
+      }
+    }
+  }
+  first_coordinate_[id] = static_cast<uint32_t>(coordinates_.size());
+  coordinates_.insert(coordinates_.end(), at.begin(), at.end());
+}
+
+// Runs of axes with equal products are independent of each other.
+void IndexMaps::reshape_coordinates(std::span<const int64_t> from, std::span<const FormId> above,
+                                    std::span<const int64_t> to, std::span<FormId> at) {
+  for_each_run(from, to, [&](size_t from_first, size_t from_end, size_t to_first, size_t to_end) {
+    const size_t from_count = from_end - from_first, to_count = to_end - to_first;
+    const FormId position =
+        forms_.flattened(above.subspan(from_first, from_count), from.subspan(from_first, from_count));
+    forms_.split(position, to.subspan(to_first, to_count), at.subspan(to_first, to_count));
+  });
 }
 
 }  // namespace quarry::meter

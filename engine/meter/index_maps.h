@@ -12,6 +12,7 @@
 
 #include "engine/graph/graph.h"
 #include "engine/graph/interner.h"
+#include "engine/meter/index_forms.h"
 
 namespace quarry::meter {
 
@@ -19,7 +20,7 @@ using MapId = uint32_t;
 
 class IndexMaps {
  public:
-  explicit IndexMaps(const graph::Graph& graph) : graph_(graph) {}
+  IndexMaps(const graph::Graph& graph, IndexForms& forms) : graph_(graph), forms_(forms) {}
 
   /// Every point of the node's shape reads the element of the same coordinates.
   MapId identity(graph::NodeId node);
@@ -30,6 +31,9 @@ class IndexMaps {
   int64_t points(MapId map) const { return maps_[map].points; }
   /// The elements that are read, each counted once.
   int64_t reached(MapId map) const { return maps_[map].reached; }
+  /// The coordinates of the element that is read, as forms of the point; for the points that no PAD's zeros hide.
+  std::span<const FormId> coordinates(MapId map);
+  std::span<const int64_t> shape(MapId map) const { return graph_.shape(maps_[map].at); }  ///< of what is read
 
  private:
   struct Map {
@@ -37,6 +41,7 @@ class IndexMaps {
     graph::Op op;         ///< of the last step; Op::Step for an identity
     graph::NodeId at;     ///< a node of the shape that is read
     uint64_t attributes;  ///< a pool offset, or a packed permutation: only ever compared
+    graph::NodeId step;   ///< a movement node of that op and these attributes
     size_t box;           ///< offset into counts_: the positions reached on each axis
     int64_t points, reached;
   };
@@ -48,11 +53,18 @@ class IndexMaps {
   /// The map of `parent` and one more step to a value of the shape of `at`; `id` is the movement node, for its amounts.
   MapId keep(MapId parent, graph::Op op, graph::NodeId at, uint64_t attributes, graph::NodeId id);
   void measure(const Map& parent, graph::NodeId id, Map& map);
+  void find_coordinates(MapId map);
+  void reshape_coordinates(std::span<const int64_t> from, std::span<const FormId> above, std::span<const int64_t> to,
+                           std::span<FormId> at);
 
   const graph::Graph& graph_;
+  IndexForms& forms_;
   std::vector<Map> maps_;
   std::vector<int64_t> counts_;
   graph::IdTable table_;
+  static constexpr uint32_t kNotFound = UINT32_MAX;
+  std::vector<uint32_t> first_coordinate_;  // by map: an offset into coordinates_, once somebody asked
+  std::vector<FormId> coordinates_;
 };
 
 }  // namespace quarry::meter

@@ -1,4 +1,5 @@
-#include "engine/meter/fusion.h"
+#include "engine/meter/meaning.h"
+
 #include "engine/meter/tariff.h"
 
 namespace quarry::meter {

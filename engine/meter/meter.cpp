@@ -36,16 +36,14 @@ UInt128 counted_elements(const Graph& graph, NodeId id) {
   return elements(graph, graph::is_reduce(graph[id].op) ? graph[id].operands[0] : id);
 }
 
-/// The elements of one row: what an update in place writes.
-UInt128 row_elements(const Graph& graph, NodeId id, const graph::RowUpdate& update) {
-  const auto rows = static_cast<UInt128>(graph.shape(id)[static_cast<size_t>(update.axis)]);
-  return rows == 0 ? 0 : elements(graph, id) / rows;
+UInt128 updated_elements(const Graph& graph, NodeId id, const graph::RowUpdate& update) {
+  return static_cast<UInt128>(graph::row_elements(graph, id, update));
 }
 
 class Counter {
  public:
-  Counter(const Meaning& meaning, const RowUpdates& row_updates)
-      : meaning_(meaning), graph_(meaning.graph), row_updates_(row_updates) {}
+  Counter(const Meaning& meaning, const RowUpdates& row_updates, Tariff tariff)
+      : meaning_(meaning), graph_(meaning.graph), row_updates_(row_updates), tariff_(tariff) {}
 
   void count_flops(StepCount& out) const {
     for (NodeId id = 0; id < graph_.size(); ++id) {
@@ -59,7 +57,7 @@ class Counter {
     find_counted();
     for (NodeId id = 0; id < graph_.size(); ++id) {
       if (!counted_[id]) continue;
-      const int width = narrow_[id] ? 0 : width_class(graph_, id);
+      const int width = narrow_[id] ? 0 : width_class(graph_, id, tariff_of(id));
       out.weighted[static_cast<size_t>(width)].count +=
           weighted_elements(id) * static_cast<UInt128>(width_factor(width));
     }
@@ -68,24 +66,32 @@ class Counter {
  private:
   UInt128 weighted_elements(NodeId id) const {
     if (auto update = row_updates_.find(id); update != row_updates_.end()) {
-      return row_elements(graph_, id, update->second);
+      return updated_elements(graph_, id, update->second);
     }
     if (meaning_.gathers.contains(id) || meaning_.is_select[id]) return elements(graph_, id);
-    return counted_elements(graph_, id) * static_cast<UInt128>(weight(graph_, id));
+    return counted_elements(graph_, id) * static_cast<UInt128>(weight(graph_, id, tariff_of(id)));
   }
+
+  /// Matrix units take f16 and bf16 as they are, so a contraction of them counts as it always did.
+  Tariff tariff_of(NodeId id) const { return is_half_product_[id] ? Tariff::One : tariff_; }
 
   // The MUL of a contraction runs on matrix units when nothing but such SUMs reads it.
   void find_contractions() {
     narrow_.resize(graph_.size(), false);
+    is_half_product_.resize(graph_.size(), false);
     std::vector<bool> only_summed(graph_.size(), true);
     for (const graph::Output& output : graph_.outputs()) only_summed[output.node] = false;
     for (NodeId id = static_cast<NodeId>(graph_.size()); id-- > 0;) {
       const Op op = graph_[id].op;
-      if (op == Op::Mul && !only_summed[id]) narrow_[id] = false;
+      if (op == Op::Mul && !only_summed[id]) narrow_[id] = is_half_product_[id] = false;
       if (op == Op::ReduceSum && !meaning_.gathers.contains(id)) {
         const auto contraction = graph::match_contraction(graph_, id);
         if (contraction && contraction->is_narrow) {
           narrow_[id] = narrow_[contraction->mul] = true;
+          continue;
+        }
+        if (contraction && contraction->width_bits <= 16) {
+          is_half_product_[id] = is_half_product_[contraction->mul] = true;
           continue;
         }
       }
@@ -120,7 +126,9 @@ class Counter {
   const Meaning& meaning_;
   const Graph& graph_;
   const RowUpdates& row_updates_;
-  std::vector<bool> narrow_;  // counts at 16 bits as part of a contraction
+  const Tariff tariff_;
+  std::vector<bool> narrow_;           // counts at 16 bits as part of a contraction
+  std::vector<bool> is_half_product_;  // the MUL and the SUM of a contraction of f16 or bf16 without a CAST
   std::vector<bool> counted_;
 };
 
@@ -129,17 +137,43 @@ void count_bytes(const Graph& graph, const Fusion& fusion, const RowUpdates& row
     if (!fusion.stored[id]) continue;
     ++out.stored_values;
     const auto update = row_updates.find(id);
-    out.bytes +=
-        bytes(graph, id, update == row_updates.end() ? elements(graph, id) : row_elements(graph, id, update->second));
+    out.bytes += bytes(graph, id,
+                       update == row_updates.end() ? elements(graph, id) : updated_elements(graph, id, update->second));
   }
   for (const Read& read : fusion.reads) {
     auto reached = static_cast<UInt128>(read.elements);
     if (auto update = row_updates.find(read.reader); update != row_updates.end()) {
       if (read.value == update->second.old_value) continue;
-      reached = std::min(reached, read.views * row_elements(graph, read.reader, update->second));
+      reached = std::min(reached, read.views * updated_elements(graph, read.reader, update->second));
     }
     out.bytes += bytes(graph, read.value, reached);
   }
+}
+
+/// A copy reads and writes its bytes, and is never cheaper than a small one: starting it takes time too.
+UInt128 copied(uint64_t bytes) {
+  return std::max(2 * UInt128{bytes}, kLeastCopiedBytes);
+}
+
+// Each step: fed slices, next values of carries that no kernel writes, values of outputs that are kept each step. At a
+// segment's end the carried values are stored; the next segment loads them and the plain inputs again.
+void count_copies(const Graph& graph, const MemoryLayout& layout, const Usage& usage, StepCount& out) {
+  const auto input_bytes = [&](const std::string& name) {
+    const NodeId input = graph.find_input(name);
+    return input == kNoNode ? 0 : value_bytes(graph, input);
+  };
+  for (const std::string& name : usage.feed) out.copied_bytes += copied(input_bytes(name));
+  for (const MemoryLayout::Copy& copy : layout.copies()) out.copied_bytes += copied(value_bytes(graph, copy.input));
+  for (const std::string& name : usage.keep_each) {
+    const NodeId output = graph.find_output(name);
+    if (output != kNoNode) out.copied_bytes += copied(value_bytes(graph, output));
+  }
+  // Going on to the next step takes time too.
+  if (out.stored_values == 0) out.copied_bytes = std::max(out.copied_bytes, kLeastCopiedBytes);
+  out.bytes += out.copied_bytes;
+  for (const NodeId input : graph.inputs()) out.checkpoint_bytes += value_bytes(graph, input);
+  for (const std::string& name : usage.feed) out.checkpoint_bytes -= input_bytes(name);
+  for (const auto& [input, output] : usage.carry) out.checkpoint_bytes += input_bytes(input);
 }
 
 }  // namespace
@@ -148,27 +182,51 @@ Flops StepCount::metered() const {
   return {weighted_total().count + kFlopsPerByte * bytes + kFlopsPerStoredValue * stored_values};
 }
 
-Result<StepCount> count(const graph::NormalGraph& normal, const Usage& usage) {
+Result<StepCount> count(const graph::NormalGraph& normal, const Usage& usage, Tariff tariff) {
   const Graph& graph = normal.graph;
   const Meaning meaning(graph);
-  const Fusion fusion = fuse(meaning);
+  Fusion fusion = fuse(meaning, tariff >= Tariff::Two ? With::Views : With::Reads);
   const RowUpdates row_updates = graph::in_place_row_updates(graph, meaning.zero_or_one, usage.carry);
   QUARRY_ASSIGN(const MemoryLayout layout, lay_out_memory(graph, stored_values(fusion), row_updates, usage));
 
   StepCount out;
-  Counter counter(meaning, row_updates);
+  out.tariff = tariff;
+  Counter counter(meaning, row_updates, tariff);
   counter.count_flops(out);
   counter.count_weighted(out);
   count_bytes(graph, fusion, row_updates, out);
   out.memory_bound_bytes = layout.bound_bytes();
+  if (tariff >= Tariff::Two) {
+    QUARRY_ASSIGN(out.index_work, index_work(meaning, fusion.forms, fusion.views, row_updates));
+    out.weighted[1].count += out.index_work;
+    count_copies(graph, layout, usage, out);
+  }
   return out;
 }
 
+int64_t steps_per_segment(const StepCount& step, int64_t steps, std::optional<int64_t> checkpoint_every) {
+  const UInt128 per_step = std::max<UInt128>(step.metered().count, 1);
+  const UInt128 fitting = std::max<UInt128>((kMostSegmentFlops - kFlopsPerJob) / per_step, 1);
+  const auto longest = static_cast<int64_t>(std::min<UInt128>(fitting, static_cast<UInt128>(steps)));
+  return checkpoint_every ? std::min(longest, *checkpoint_every) : longest;
+}
+
 Result<Flops> metered(const StepCount& step, int64_t steps, bool with_job_constant) {
-  if (steps < 0 || steps > graph::kMaxSteps) return overflow("a number of steps of " + std::to_string(steps));
+  if (steps < 0 || steps > graph::kMaxSteps)
+    return overflow("a number of steps of " + std::to_string(steps), step.tariff);
   const auto work = checked_mul(step.metered(), static_cast<UInt128>(steps));
   const auto total = work ? checked_add(*work, Flops{with_job_constant ? kFlopsPerJob : 0}) : std::nullopt;
-  if (!total) return overflow("the metered FLOPs of " + std::to_string(steps) + " steps");
+  if (!total) return overflow("the metered FLOPs of " + std::to_string(steps) + " steps", step.tariff);
+  return *total;
+}
+
+Result<Flops> metered_job(const StepCount& step, int64_t steps, int64_t segments) {
+  QUARRY_ASSIGN(const Flops work, metered(step, steps, true));
+  if (step.tariff < Tariff::Two) return work;
+  const Flops each{kFlopsPerJob + kFlopsPerByte * step.checkpoint_bytes};
+  const auto checkpoints = checked_mul(each, static_cast<UInt128>(segments - 1));
+  const auto total = checkpoints ? checked_add(work, *checkpoints) : std::nullopt;
+  if (!total) return overflow("the metered FLOPs of " + std::to_string(segments) + " segments", step.tariff);
   return *total;
 }
 

@@ -57,7 +57,7 @@ void write_job(JsonWriter& json, const sql::JobRow& job, const std::vector<Outpu
   write_time(json, "started_at", job.started_at);
   write_time(json, "ended_at", job.ended_at);
   json.field("limit", job.limit.to_string()).field("spent", paid(job).to_string());
-  json.field("metered_flops", job.metered.to_string());
+  json.field("tariff", job.tariff).field("metered_flops", job.metered.to_string());
   json.field("segments", segment_count(job.steps, std::max<int64_t>(job.steps_per_segment, 1)));
   if (outputs != nullptr) {
     json.key("outputs").begin_array();
@@ -99,6 +99,7 @@ void write_usage_line(JsonWriter& json, const sql::MeterRow& line) {
       .field("job", line.job.to_string())
       .field("segment", line.segment)
       .field("at", line.at.rfc3339())
+      .field("tariff", line.tariff)
       .field("steps", line.steps)
       .field("flops", line.work.flops.to_string())
       .key("weighted")

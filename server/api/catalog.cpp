@@ -14,10 +14,11 @@ constexpr size_t kCachedOwners = 100'000;
 constexpr size_t kMaxCountsPerGraph = 64;
 constexpr size_t kInlineCountNodes = 2'000;  ///< counting a larger graph goes to the work pool
 
-std::string usage_key(const meter::Usage& usage) {
-  std::string key;
+std::string usage_key(const meter::Usage& usage, meter::Tariff tariff) {
+  std::string key(1, static_cast<char>(tariff));
   for (const auto& [input, output] : usage.carry) key.append(input).append(1, '\0').append(output).append(1, '\1');
   for (const std::string& input : usage.feed) key.append(input).append(1, '\2');
+  for (const std::string& output : usage.keep_each) key.append(output).append(1, '\3');
   return key;
 }
 
@@ -28,22 +29,22 @@ LoadedGraph::LoadedGraph(graph::NormalGraph graph) : normal(std::move(graph)) {
     dtypes |= uint32_t{1} << static_cast<unsigned>(normal.graph[node].dtype);
 }
 
-Result<meter::StepCount> LoadedGraph::count(const meter::Usage& usage) const {
-  const std::string key = usage_key(usage);
+Result<meter::StepCount> LoadedGraph::count(const meter::Usage& usage, meter::Tariff tariff) const {
+  const std::string key = usage_key(usage, tariff);
   {
     std::lock_guard lock(mutex_);
     if (const auto found = counts_.find(key); found != counts_.end()) return found->second;
   }
-  Result<meter::StepCount> counted = meter::count(normal, usage);
+  Result<meter::StepCount> counted = meter::count(normal, usage, tariff);
   std::lock_guard lock(mutex_);
   if (counts_.size() >= kMaxCountsPerGraph) counts_.clear();
   counts_.emplace(key, counted);
   return counted;
 }
 
-bool LoadedGraph::counted(const meter::Usage& usage) const {
+bool LoadedGraph::counted(const meter::Usage& usage, meter::Tariff tariff) const {
   std::lock_guard lock(mutex_);
-  return counts_.contains(usage_key(usage));
+  return counts_.contains(usage_key(usage, tariff));
 }
 
 Result<TensorFile> read_tensor_file(uint64_t file_bytes,
@@ -89,9 +90,11 @@ void Catalog::remember_graph(std::shared_ptr<const LoadedGraph> graph) {
   graphs_.put(id, std::move(graph), cost);
 }
 
-Awaitable<Result<meter::StepCount>> Catalog::count(std::shared_ptr<const LoadedGraph> graph, meter::Usage usage) {
-  if (graph->normal.graph.size() <= kInlineCountNodes || graph->counted(usage)) co_return graph->count(usage);
-  const auto count_it = [graph, usage] { return graph->count(usage); };
+Awaitable<Result<meter::StepCount>> Catalog::count(std::shared_ptr<const LoadedGraph> graph, meter::Usage usage,
+                                                   meter::Tariff tariff) {
+  const bool is_quick = graph->normal.graph.size() <= kInlineCountNodes || graph->counted(usage, tariff);
+  if (is_quick) co_return graph->count(usage, tariff);
+  const auto count_it = [graph, usage, tariff] { return graph->count(usage, tariff); };
   co_return co_await work_.run(count_it);
 }
 

@@ -26,8 +26,8 @@ struct LoadedGraph {
   uint32_t dtypes = 0;  ///< bit per DType that a node has
 
   /// Counts for one way of using the graph; computed once.
-  Result<meter::StepCount> count(const meter::Usage& usage) const;
-  bool counted(const meter::Usage& usage) const;
+  Result<meter::StepCount> count(const meter::Usage& usage, meter::Tariff tariff = meter::kNewestTariff) const;
+  bool counted(const meter::Usage& usage, meter::Tariff tariff) const;
 
  private:
   mutable std::mutex mutex_;
@@ -48,7 +48,8 @@ class Catalog {
   /// nullptr when no such graph is stored.
   Awaitable<std::shared_ptr<const LoadedGraph>> graph(Digest id);
   void remember_graph(std::shared_ptr<const LoadedGraph> graph);
-  Awaitable<Result<meter::StepCount>> count(std::shared_ptr<const LoadedGraph> graph, meter::Usage usage);
+  Awaitable<Result<meter::StepCount>> count(std::shared_ptr<const LoadedGraph> graph, meter::Usage usage,
+                                            meter::Tariff tariff = meter::kNewestTariff);
   /// nullptr when the file is not stored or not a safetensors file.
   Awaitable<std::shared_ptr<const TensorFile>> tensor_file(Digest file);
 

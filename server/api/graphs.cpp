@@ -43,7 +43,8 @@ std::string summary(const LoadedGraph& loaded, const meter::StepCount& step) {
   json.end_array().key("outputs").begin_array();
   for (const graph::Output& output : graph.outputs()) write_values(json, graph, output.name, output.node);
   json.end_array().key("step").begin_object();
-  json.field("flops", step.flops.to_string())
+  json.field("tariff", static_cast<int>(step.tariff))
+      .field("flops", step.flops.to_string())
       .field("weighted", step.weighted_total().to_string())
       .field("bytes", to_decimal(step.bytes))
       .field("stored_values", step.stored_values)

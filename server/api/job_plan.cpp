@@ -129,23 +129,17 @@ meter::Usage usage_of(const graph::JobDocument& job) {
   meter::Usage usage;
   usage.carry.assign(job.stage.carry.begin(), job.stage.carry.end());
   for (const auto& [input, feed] : job.stage.feed) usage.feed.push_back(input);
+  for (const auto& [output, mode] : job.stage.keep)
+    if (mode == graph::KeepSpec::Each) usage.keep_each.push_back(output);
   return usage;
-}
-
-int64_t choose_steps_per_segment(const graph::JobDocument& job, const meter::StepCount& step) {
-  const UInt128 per_step = std::max<UInt128>(step.metered().count, 1);
-  const UInt128 fitting = std::max<UInt128>((kMaxSegmentFlops - meter::kFlopsPerJob) / per_step, 1);
-  int64_t steps = static_cast<int64_t>(std::min<UInt128>(fitting, static_cast<UInt128>(job.stage.steps)));
-  if (job.checkpoint_every) steps = std::min(steps, *job.checkpoint_every);
-  return steps;
 }
 
 Status count_and_price(const Service& service, JobPlan& plan, const meter::StepCount& step, const std::string& base) {
   const graph::Stage& stage = plan.document.stage;
   sql::NewJob& row = plan.row;
-  QUARRY_ASSIGN(plan.work.metered, meter::metered(step, stage.steps, true));
-  row.steps_per_segment = choose_steps_per_segment(plan.document, step);
+  row.steps_per_segment = meter::steps_per_segment(step, stage.steps, plan.document.checkpoint_every);
   plan.segments = segment_count(stage.steps, row.steps_per_segment);
+  QUARRY_ASSIGN(plan.work.metered, meter::metered_job(step, stage.steps, plan.segments));
   if (plan.segments > kMaxSegments)
     return Problem{"too_many_segments", "the job would have " + std::to_string(plan.segments) + " segments",
                    base + "/stages/0/steps",
@@ -164,6 +158,8 @@ Status count_and_price(const Service& service, JobPlan& plan, const meter::StepC
   plan.work.bytes_out = row.bytes_out;
   plan.work.byte_hours = row.byte_hours;
   row.step = {step.flops, step.weighted[0], step.weighted[1], step.weighted[2], step.bytes, step.stored_values};
+  row.tariff = static_cast<int32_t>(step.tariff);
+  row.checkpoint_bytes = step.checkpoint_bytes;
   row.memory_bound_bytes = step.memory_bound_bytes;
   row.prices = service.settings.prices;
   QUARRY_ASSIGN(plan.quote, market::quote(plan.work, row.prices, plan.segments));
@@ -209,7 +205,8 @@ Result<std::vector<OutputInfo>> job_outputs(const graph::JobDocument& job, const
   return outputs;
 }
 
-Awaitable<Result<JobPlan>> plan_job(Service& service, AccountId account, std::string_view json, std::string base) {
+Awaitable<Result<JobPlan>> plan_job(Service& service, AccountId account, std::string_view json, std::string base,
+                                    meter::Tariff tariff) {
   JobPlan plan;
   {
     auto parsed = graph::parse_job(json, base);
@@ -225,13 +222,13 @@ Awaitable<Result<JobPlan>> plan_job(Service& service, AccountId account, std::st
   if (auto status = graph::check_job(plan.document, plan.graph->normal.graph); !status)
     co_return rebased(std::move(status).problem(), base);
   QUARRY_CO_TRY(co_await resolve_inputs(service, account, plan, base));
-  QUARRY_CO_ASSIGN(const meter::StepCount step, co_await service.catalog.count(plan.graph, usage_of(plan.document)));
+  QUARRY_CO_ASSIGN(const meter::StepCount step,
+                   co_await service.catalog.count(plan.graph, usage_of(plan.document), tariff));
   if (auto status = count_and_price(service, plan, step, base); !status)
     co_return rebased(std::move(status).problem(), base);
   plan.row.account = account;
   plan.row.graph = id;
   plan.row.document = graph::write_job(plan.document);
-  plan.row.tariff = meter::kTariffVersion;
   plan.row.dtypes = plan.graph->dtypes;
   plan.row.first_step = stage.first_step;
   plan.row.steps = stage.steps;

@@ -15,9 +15,6 @@
 
 namespace quarry::server {
 
-/// A segment holds at most this much metered work, or one step (design section 4).
-inline constexpr UInt128 kMaxSegmentFlops = 10'000'000'000'000'000;
-
 /// One kept output as a tensor of the results.
 struct OutputInfo {
   std::string name;
@@ -39,8 +36,10 @@ struct JobPlan {
   int64_t segments = 1;
 };
 
-/// Problems' pointers start with `pointer`, the job's own place in the request.
-Awaitable<Result<JobPlan>> plan_job(Service& service, AccountId account, std::string_view json, std::string pointer);
+/// Problems' pointers start with `pointer`, the job's own place in the request. A quote is counted by the newest
+/// tariff, a job that is submitted with a quote by that quote's.
+Awaitable<Result<JobPlan>> plan_job(Service& service, AccountId account, std::string_view json, std::string pointer,
+                                    meter::Tariff tariff = meter::kNewestTariff);
 
 int64_t segment_count(int64_t steps, int64_t steps_per_segment);
 

@@ -17,24 +17,29 @@ Problem job_missing(const std::string& text) {
   return {"job_not_found", "there is no job " + text.substr(0, 64), "", "see GET /v1/jobs"};
 }
 
+using Fields = std::map<std::string, std::string_view>;
+
+Result<std::optional<QuoteTerms>> quote_given(const Service& service, const Fields& body, const std::string& base) {
+  const auto token = body.find("quote");
+  if (token == body.end() || token->second == "null") return std::optional<QuoteTerms>();
+  QUARRY_ASSIGN(const std::string text, read_string(token->second, base + "/quote"));
+  auto quoted = read_quote(text, service.settings.quote_key, service.clock.wall());
+  if (quoted) return std::optional(std::move(*quoted));
+  Problem problem = quoted.problem();
+  problem.pointer = base + "/quote";
+  return problem;
+}
+
 /// A quote or a limit given with a job: the quote's prices hold, and neither may be below what the job can cost.
-Status apply_terms(const Service& service, AccountId account, const std::map<std::string, std::string_view>& body,
-                   JobPlan& plan, const std::string& base) {
-  if (const auto token = body.find("quote"); token != body.end() && token->second != "null") {
-    QUARRY_ASSIGN(const std::string text, read_string(token->second, base + "/quote"));
-    const auto quoted = read_quote(text, service.settings.quote_key, service.clock.wall());
-    if (!quoted) {
-      Problem problem = quoted.problem();
-      problem.pointer = base + "/quote";
-      return problem;
-    }
-    const QuoteTerms& terms = *quoted;
-    if (terms.account != account || terms.job_sha256 != sha256(plan.row.document))
+Status apply_terms(AccountId account, const Fields& body, const std::optional<QuoteTerms>& terms, JobPlan& plan,
+                   const std::string& base) {
+  if (terms) {
+    if (terms->account != account || terms->job_sha256 != sha256(plan.row.document))
       return Problem{"quote_invalid", "the quote is for another job or account", base + "/quote",
                      "ask for a quote of this job"};
-    plan.row.prices = terms.prices;
-    QUARRY_ASSIGN(plan.quote, market::quote(plan.work, terms.prices, plan.segments));
-    plan.row.limit = terms.limit;
+    plan.row.prices = terms->prices;
+    QUARRY_ASSIGN(plan.quote, market::quote(plan.work, terms->prices, plan.segments));
+    plan.row.limit = terms->limit;
   }
   if (const auto given = body.find("limit"); given != body.end() && given->second != "null") {
     QUARRY_ASSIGN(const std::string text, read_string(given->second, base + "/limit"));
@@ -55,8 +60,10 @@ Awaitable<Result<JobPlan>> plan_submitted(Service& service, AccountId account, s
   QUARRY_CO_ASSIGN(const auto body, read_object(json, {"job", "quote", "limit"}, base));
   if (!body.contains("job"))
     co_return Problem{"missing_field", "the field 'job' is missing", base + "/job", "add the job document"};
-  QUARRY_CO_ASSIGN(JobPlan plan, co_await plan_job(service, account, body.at("job"), base + "/job"));
-  QUARRY_CO_TRY(apply_terms(service, account, body, plan, base));
+  QUARRY_CO_ASSIGN(const std::optional<QuoteTerms> terms, quote_given(service, body, base));
+  const meter::Tariff tariff = terms ? terms->tariff : meter::kNewestTariff;
+  QUARRY_CO_ASSIGN(JobPlan plan, co_await plan_job(service, account, body.at("job"), base + "/job", tariff));
+  QUARRY_CO_TRY(apply_terms(account, body, terms, plan, base));
   plan.row.id = JobId::make(service.clock.wall(), service.random);
   co_return plan;
 }

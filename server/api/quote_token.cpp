@@ -27,8 +27,9 @@ std::vector<std::string_view> split(std::string_view text) {
   }
 }
 
-constexpr std::string_view kVersion = "q1";
-constexpr size_t kParts = 12;  ///< with version and signature
+constexpr std::string_view kVersion = "q2";
+constexpr std::string_view kBeforeTariffs = "q1";  ///< without the last field: its quotes are of tariff 1
+constexpr size_t kParts = 13;                      ///< with version and signature
 
 /// The signed part; only this process's own text is ever read back, so its fields need no checks beyond the
 /// signature's.
@@ -44,6 +45,7 @@ std::string payload(const QuoteTerms& terms) {
   add(std::to_string(terms.prices.take_ppm));
   add(to_decimal(terms.limit.pico()));
   add(std::to_string(terms.expires_at.micros));
+  add(std::to_string(static_cast<int>(terms.tariff)));
   return text;
 }
 
@@ -61,7 +63,8 @@ Result<QuoteTerms> read_quote(std::string_view token, std::string_view key, Wall
   const auto signature = last == std::string_view::npos ? std::nullopt : parse_digest(token.substr(last + 1));
   if (!signature || !constant_time_equal(*signature, hmac_sha256(key, token.substr(0, last)))) return invalid;
   const auto parts = split(token);
-  if (parts.size() != kParts || parts[0] != kVersion) return invalid;
+  const bool is_old = parts[0] == kBeforeTariffs && parts.size() == kParts - 1;
+  if (!is_old && (parts.size() != kParts || parts[0] != kVersion)) return invalid;
   QuoteTerms terms;
   const auto id = QuoteId::parse(parts[1]);
   const auto account = AccountId::parse(parts[2]);
@@ -74,6 +77,9 @@ Result<QuoteTerms> read_quote(std::string_view token, std::string_view key, Wall
   terms.prices = {money(4), money(5), money(6), money(7), static_cast<uint32_t>(parse_uint128(parts[8]).value_or(0))};
   terms.limit = money(9);
   terms.expires_at = {static_cast<int64_t>(parse_int128(parts[10]).value_or(0))};
+  const auto tariff = is_old ? 1 : parse_uint128(parts[11]).value_or(0);
+  if (tariff < 1 || tariff > static_cast<UInt128>(meter::kNewestTariff)) return invalid;
+  terms.tariff = static_cast<meter::Tariff>(tariff);
   if (terms.expires_at < now)
     return Problem{"quote_expired", "the quote expired at " + terms.expires_at.rfc3339(), "", "ask for a new quote"};
   return terms;

@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/id.h"
 #include "common/sha256.h"
+#include "engine/meter/meter.h"
 #include "market/market.h"
 
 namespace quarry::server {
@@ -16,6 +17,7 @@ struct QuoteTerms {
   QuoteId id;
   AccountId account;
   Digest job_sha256{};  ///< of the job document as graph::write_job gives it
+  meter::Tariff tariff = meter::kNewestTariff;
   market::Prices prices;
   Money limit;
   WallTime expires_at;

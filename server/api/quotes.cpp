@@ -36,7 +36,8 @@ void write_work(JsonWriter& json, const JobPlan& plan) {
       .field("weighted", to_decimal(weighted))
       .field("bytes", to_decimal(step.bytes))
       .field("stored_values", step.stored_values)
-      .end_object();
+      .end_object()
+      .field("checkpoint_bytes", to_decimal(plan.row.checkpoint_bytes));
   json.field("metered_flops", plan.work.metered.to_string())
       .field("bytes_in", plan.work.bytes_in)
       .field("bytes_out", plan.work.bytes_out)
@@ -55,6 +56,7 @@ Awaitable<http::Response> post_quote(Service& service, Call& call) {
   terms.id = QuoteId::make(now, service.random);
   terms.account = call.account;
   terms.job_sha256 = sha256(plan.row.document);
+  terms.tariff = static_cast<meter::Tariff>(plan.row.tariff);
   terms.prices = plan.row.prices;
   terms.limit = plan.quote.limit;
   terms.expires_at = {now.micros + std::chrono::microseconds(kQuoteLifetime).count()};

@@ -185,6 +185,27 @@ TEST_CASE("a cache of 1,024 positions adds 4 to 12 percent to a token of LLaMA-7
   CHECK(grown < 1.12);
 }
 
+TEST_CASE("tariff 2 changes what known networks cost by less than 3 percent") {
+  const auto check = [](const std::string& name, const graph::Graph& graph, const meter::Usage& usage = {}) {
+    const graph::NormalGraph normal = graph::normalise(graph);
+    const auto first = meter::count(normal, usage, meter::Tariff::One).value();
+    const auto second = meter::count(normal, usage, meter::Tariff::Two).value();
+    const double ratio = static_cast<double>(second.metered().count) / static_cast<double>(first.metered().count);
+    INFO(name << ": tariff 1 " << first.metered().to_string() << ", tariff 2 " << second.metered().to_string()
+              << ", of it index work " << to_decimal(second.index_work));
+    CHECK(ratio >= 1);
+    CHECK(ratio < 1.03);
+  };
+  const auto network = [](auto write) {
+    Network net;
+    return net.done(write(net));
+  };
+  check("ResNet-50", network([](Network& net) { return net.resnet50(1); }));
+  check("ResNet-50, 16 images", network([](Network& net) { return net.resnet50(16); }));
+  check("LLaMA-7B, 9 positions", network([](Network& net) { return net.llama7b(9); }));
+  check("LLaMA-7B, 1,024 positions", network([](Network& net) { return net.llama7b(1'024); }));
+}
+
 TEST_CASE("kernels of known networks stay few") {
   Network resnet;
   const auto images = counted(resnet.done(resnet.resnet50(1)));

@@ -11,8 +11,12 @@ namespace {
 using meter::StepCount;
 using meter::Usage;
 
+StepCount counted_by_1(const graph::Graph& graph, const Usage& usage = {}) {
+  return counted(graph, usage, meter::Tariff::One);
+}
+
 UInt128 weighted(const graph::Graph& graph) {
-  return counted(graph).weighted_total().count;
+  return counted_by_1(graph).weighted_total().count;
 }
 
 /// The weighted count of one op on 10 elements.
@@ -60,8 +64,8 @@ TEST_CASE("widths: 16 bits or less count once, 32 twice, 64 four times") {
   CHECK(weighted_op(DType::F16, cast(DType::F64)) == 40);
   CHECK(weighted_op(DType::F64, cast(DType::F16)) == 40);
   Pen pen;
-  const StepCount count =
-      counted(pen.done(pen.cast(pen.add(pen.in("x", {10}, DType::F16), pen.in("y", {10}, DType::F16)), DType::F32)));
+  const StepCount count = counted_by_1(
+      pen.done(pen.cast(pen.add(pen.in("x", {10}, DType::F16), pen.in("y", {10}, DType::F16)), DType::F32)));
   CHECK(count.weighted[0].count == 10);
   CHECK(count.weighted[1].count == 20);
   CHECK(count.weighted[2].count == 0);
@@ -81,17 +85,17 @@ TEST_CASE(
     "spelt") {
   Pen pen;
   const NodeId x = pen.cast(pen.in("x", {4, 6}, DType::F16), DType::F32);
-  CHECK(counted(pen.done(pen.sum(pen.exp(x), {1}))).flops.count == 24 + 24);
+  CHECK(counted_by_1(pen.done(pen.sum(pen.exp(x), {1}))).flops.count == 24 + 24);
   Pen chosen;
   const NodeId bit = chosen.cast(chosen.in("bit", {10}, DType::Bool), DType::F32);
-  CHECK(counted(chosen.done(chosen.select(bit, chosen.in("x", {10}), chosen.in("y", {10})))).flops.count == 40);
+  CHECK(counted_by_1(chosen.done(chosen.select(bit, chosen.in("x", {10}), chosen.in("y", {10})))).flops.count == 40);
 }
 
 TEST_CASE("a matrix product is 2MNK flops; widened 16-bit operands count 2MNK weighted, f32 ones twice that") {
   const auto product = [](DType dtype) {
     Pen pen;
     const auto wide = [&](NodeId node) { return dtype == DType::F32 ? node : pen.cast(node, DType::F32); };
-    return counted(pen.done(pen.matmul(wide(pen.in("a", {30, 40}, dtype)), wide(pen.in("b", {40, 50}, dtype)))));
+    return counted_by_1(pen.done(pen.matmul(wide(pen.in("a", {30, 40}, dtype)), wide(pen.in("b", {40, 50}, dtype)))));
   };
   const UInt128 mnk = 30 * 40 * 50;
   CHECK(product(DType::F32).flops.count == 2 * mnk);
@@ -107,7 +111,7 @@ TEST_CASE("a widened product that something else reads too counts in full") {
   const NodeId product = pen.mul(a, pen.cast(pen.in("b", {8, 16}, DType::F16), DType::F32));
   pen.output("sum", pen.sum(product, {1}));
   pen.output("greatest", pen.greatest(product, {1}));
-  const StepCount count = counted(pen.done());
+  const StepCount count = counted_by_1(pen.done());
   CHECK(count.weighted[0].count == 128);                        // the SUM
   CHECK(count.weighted[1].count == 2 * (128 + 128 + 2 * 128));  // MUL, MAX and two CASTs
 }
@@ -124,7 +128,7 @@ TEST_CASE("a gather counts 1 per element and reads the rows it gathers") {
   const NodeId table = pen.to(pen.as(pen.in("table", {1'000, 4}), {1, 1'000, 4}), {6, 1'000, 4});
   const NodeId index = pen.to(pen.as(pen.in("index", {6}, DType::I32), {6, 1, 1}), {6, 1'000, 4});
   const NodeId mask = pen.cast(pen.equal(pen.counting({6, 1'000, 4}, 1), index), DType::F32);
-  const StepCount count = counted(pen.done(pen.sum(pen.mul(mask, table), {1})));
+  const StepCount count = counted_by_1(pen.done(pen.sum(pen.mul(mask, table), {1})));
   CHECK(count.weighted_total().count == 2 * 24);
   CHECK(count.bytes == 24 * 4 + 24 * 4 + 6 * 4);
   CHECK(count.stored_values == 1);
@@ -135,7 +139,8 @@ TEST_CASE("a row update in place counts its rows, elsewhere all") {
     Pen pen;
     const NodeId at = pen.to(pen.in("at", {1, 1}, DType::I32), {16, 8});
     const NodeId mask = pen.cast(pen.equal(pen.counting({16, 8}, 0), at), DType::F32);
-    return counted(pen.done(pen.select(mask, pen.to(pen.in("row", {1, 8}), {16, 8}), pen.in("cache", {16, 8}))), usage);
+    return counted_by_1(pen.done(pen.select(mask, pen.to(pen.in("row", {1, 8}), {16, 8}), pen.in("cache", {16, 8}))),
+                        usage);
   };
   const StepCount in_place = cache({.carry = {{"cache", "y"}}, .feed = {}});
   CHECK(in_place.weighted_total().count == 2 * 8);
@@ -150,46 +155,46 @@ TEST_CASE("bytes: every stored value once, and of what it reads the part that it
   Pen pen;
   const NodeId x = pen.in("x", {100});
   SECTION("elementwise") {
-    CHECK(counted(pen.done(pen.exp(x))).bytes == 400 + 400);
+    CHECK(counted_by_1(pen.done(pen.exp(x))).bytes == 400 + 400);
   }
   SECTION("read twice through one map") {
-    CHECK(counted(pen.done(pen.mul(x, x))).bytes == 400 + 400);
+    CHECK(counted_by_1(pen.done(pen.mul(x, x))).bytes == 400 + 400);
   }
   SECTION("a part") {
-    CHECK(counted(pen.done(pen.exp(pen.cut(x, {{20, 30}})))).bytes == 40 + 40);
+    CHECK(counted_by_1(pen.done(pen.exp(pen.cut(x, {{20, 30}})))).bytes == 40 + 40);
   }
   SECTION("every third") {
-    CHECK(counted(pen.done(pen.exp(pen.strided(x, {3})))).bytes == 34 * 4 * 2);
+    CHECK(counted_by_1(pen.done(pen.exp(pen.strided(x, {3})))).bytes == 34 * 4 * 2);
   }
   SECTION("two parts") {
-    CHECK(counted(pen.done(pen.add(pen.cut(x, {{20, 30}}), pen.cut(x, {{0, 10}})))).bytes == 40 + 80);
+    CHECK(counted_by_1(pen.done(pen.add(pen.cut(x, {{20, 30}}), pen.cut(x, {{0, 10}})))).bytes == 40 + 80);
   }
   SECTION("two views that reach more than all") {
-    CHECK(counted(pen.done(pen.add(pen.cut(x, {{0, 90}}), pen.cut(x, {{10, 100}})))).bytes == 360 + 400);
+    CHECK(counted_by_1(pen.done(pen.add(pen.cut(x, {{0, 90}}), pen.cut(x, {{10, 100}})))).bytes == 360 + 400);
   }
   SECTION("spread") {
-    CHECK(counted(pen.done(pen.exp(pen.to(pen.as(x, {1, 100}), {50, 100})))).bytes == 20'000 + 400);
+    CHECK(counted_by_1(pen.done(pen.exp(pen.to(pen.as(x, {1, 100}), {50, 100})))).bytes == 20'000 + 400);
   }
   SECTION("a part of a spread value") {
     const NodeId spread = pen.to(pen.as(x, {100, 1}), {100, 50});
-    CHECK(counted(pen.done(pen.exp(pen.cut(spread, {{0, 3}, {0, 50}})))).bytes == 600 + 12);
+    CHECK(counted_by_1(pen.done(pen.exp(pen.cut(spread, {{0, 3}, {0, 50}})))).bytes == 600 + 12);
   }
   SECTION("padded") {
-    CHECK(counted(pen.done(pen.padded(x, {{50, 50}}))).bytes == 800 + 400);
+    CHECK(counted_by_1(pen.done(pen.padded(x, {{50, 50}}))).bytes == 800 + 400);
   }
   SECTION("by two kernels") {
     pen.output("sum", pen.sum(x, {0}));
-    CHECK(counted(pen.done(pen.exp(x))).bytes == 4 + 400 + 400 + 400);
+    CHECK(counted_by_1(pen.done(pen.exp(x))).bytes == 4 + 400 + 400 + 400);
   }
   SECTION("a stored value") {
     const NodeId sum = pen.sum(pen.as(x, {10, 10}), {1});
-    CHECK(counted(pen.done(pen.exp(sum))).bytes == 40 + 400 + 40 + 40);
+    CHECK(counted_by_1(pen.done(pen.exp(sum))).bytes == 40 + 400 + 40 + 40);
   }
 }
 
 TEST_CASE("metered FLOPs are F, 64 a byte and 10^8 a stored value; a job adds 10^10") {
   Pen pen;
-  const StepCount count = counted(pen.done(pen.exp(pen.in("x", {100}))));
+  const StepCount count = counted_by_1(pen.done(pen.exp(pen.in("x", {100}))));
   CHECK(count.metered().count == 1'600 + 64 * 800 + 100'000'000);
   CHECK(meter::metered(count, 1, false)->count == count.metered().count);
   CHECK(meter::metered(count, 7, true)->count == 7 * count.metered().count + 10'000'000'000);
@@ -197,7 +202,7 @@ TEST_CASE("metered FLOPs are F, 64 a byte and 10^8 a stored value; a job adds 10
 
 TEST_CASE("values without elements count nothing but their place") {
   Pen pen;
-  const StepCount count = counted(pen.done(pen.sum(pen.exp(pen.in("x", {0, 5})), {0})));
+  const StepCount count = counted_by_1(pen.done(pen.sum(pen.exp(pen.in("x", {0, 5})), {0})));
   CHECK(count.flops.count == 0);
   CHECK(count.bytes == 20);
   CHECK(count.stored_values == 1);
@@ -224,7 +229,7 @@ TEST_CASE("counts that do not fit are refused by name") {
     Pen pen;
     const int64_t side = int64_t{1} << 31;
     const NodeId x = pen.to(pen.in("x", {side, 1}, DType::F64), {side, side});
-    const StepCount count = counted(pen.done(pen.sum(pen.exp(pen.exp(x)), {1})));
+    const StepCount count = counted_by_1(pen.done(pen.sum(pen.exp(pen.exp(x)), {1})));
     CHECK(count.weighted[2].count == UInt128{17 * 4} << 62);
   }
 }
@@ -233,7 +238,7 @@ TEST_CASE("counts that do not fit are refused by name") {
 uint64_t held(const graph::Graph& graph, const meter::Usage& usage = {}) {
   const auto layout = meter::lay_out_memory(graph::normalise(graph), usage);
   REQUIRE(layout.ok());
-  REQUIRE(layout->bound_bytes() == counted(graph, usage).memory_bound_bytes);
+  REQUIRE(layout->bound_bytes() == counted_by_1(graph, usage).memory_bound_bytes);
   return layout->held_bytes();
 }
 
@@ -270,9 +275,10 @@ TEST_CASE("a carry that is updated in place, or from itself, is held twice too")
 
 TEST_CASE("workspace is an eighth more, and at least a MiB") {
   Pen small, large;
-  CHECK(counted(small.done(small.exp(small.in("x", {64})))).memory_bound_bytes == 2 * 256 + (1 << 20));
+  CHECK(counted_by_1(small.done(small.exp(small.in("x", {64})))).memory_bound_bytes == 2 * 256 + (1 << 20));
   const uint64_t held_bytes = 2 * (uint64_t{64} << 20);
-  CHECK(counted(large.done(large.exp(large.in("x", {16 << 20})))).memory_bound_bytes == held_bytes + held_bytes / 8);
+  CHECK(counted_by_1(large.done(large.exp(large.in("x", {16 << 20})))).memory_bound_bytes ==
+        held_bytes + held_bytes / 8);
 }
 
 }  // namespace

@@ -56,6 +56,21 @@ graph::Graph softmax_regression() {
   return pen.done();
 }
 
+graph::Graph swapped() {
+  Pen pen;
+  const Shape shape{1 << 26};
+  pen.output("a_next", pen.in("b", shape, DType::U8));
+  pen.output("b_next", pen.in("a", shape, DType::U8));
+  return pen.done();
+}
+
+/// Rows that cut across a value which is repeated and turned round.
+graph::Graph hard_to_find() {
+  Pen pen;
+  const NodeId x = pen.to(pen.as(pen.in("x", {61, 67}, DType::U8), {61, 67, 1}), {61, 67, 1'000});
+  return pen.done(pen.greatest(pen.as(pen.turned(x, {1, 2, 0}), {61'000, 67}), {1}));
+}
+
 std::string grouped(UInt128 value) {
   std::string digits = to_decimal(value);
   for (size_t i = digits.size(); i > 3;) digits.insert(i -= 3, ",");
@@ -81,7 +96,9 @@ TEST_CASE("docs/metering.md shows what the meter counts") {
       row("A. f32 matrix product, 1,024 cubed", matrix_product(DType::F32)) +
       row("B. the same of bf16 widened to f32", matrix_product(DType::BF16)) +
       row("C. 128 rows of a 50,000 x 512 table", embedding()) +
-      row("D. softmax regression, one step", softmax_regression(), {.carry = {{"w", "w_next"}}, .feed = {"pairs"}});
+      row("D. softmax regression, one step", softmax_regression(), {.carry = {{"w", "w_next"}}, .feed = {"pairs"}}) +
+      row("E. two u8[2^26] that swap each step", swapped(), {.carry = {{"a", "a_next"}, {"b", "b_next"}}}) +
+      row("F. u8[61, 67], 1,000 times over, turned and read in rows of 67, the greatest of each", hard_to_find());
   INFO("replace the rows of the worked examples in docs/metering.md by these:\n" << rows);
   CHECK(document.find(rows) != std::string::npos);
 }

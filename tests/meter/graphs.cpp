@@ -16,8 +16,8 @@ graph::Graph Pen::done() {
   return std::move(graph).value();
 }
 
-meter::StepCount counted(const graph::Graph& graph, const meter::Usage& usage) {
-  const auto count = meter::count(graph::normalise(graph), usage);
+meter::StepCount counted(const graph::Graph& graph, const meter::Usage& usage, meter::Tariff tariff) {
+  const auto count = meter::count(graph::normalise(graph), usage, tariff);
   if (!count.ok()) fail(count.problem());
   return count.value();
 }

@@ -63,6 +63,7 @@ class Pen : public graph::Builder {
 };
 
 /// The count of a graph that is known to be good; throws on a Problem.
-meter::StepCount counted(const graph::Graph& graph, const meter::Usage& usage = {});
+meter::StepCount counted(const graph::Graph& graph, const meter::Usage& usage = {},
+                         meter::Tariff tariff = meter::kNewestTariff);
 
 }  // namespace quarry::testing

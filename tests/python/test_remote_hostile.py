@@ -21,7 +21,7 @@ from scripted_server import ScriptedServer, reply
 
 GRAPH_ID = "graph_" + "1" * 64
 GRAPH = {"id": GRAPH_ID, "nodes": 1, "inputs": [], "outputs": [{"name": "y", "dtype": "f32", "shape": [3]}],
-         "step": {"flops": "3", "weighted": "6", "bytes": "12", "stored_values": 1, "metered_flops": "100",
+         "step": {"tariff": 2, "flops": "3", "weighted": "6", "bytes": "12", "stored_values": 1, "metered_flops": "100",
                   "memory_bound_bytes": 1}}
 JOB = {"id": "job_" + "0" * 26, "state": "succeeded", "end_reason": "succeeded", "graph": GRAPH_ID, "steps": 1,
        "steps_done": 1, "submitted_at": "", "started_at": None, "ended_at": None,

@@ -3,6 +3,7 @@ nothing charged. Every answer is checked against the served OpenAPI document on 
 
 import concurrent.futures
 import hashlib
+import hmac
 import json
 import os
 import socket
@@ -313,6 +314,25 @@ class Api(unittest.TestCase):
         bill = self.call("GET", f"/v1/jobs/{submitted['id']}/bill").json
         self.assertEqual(bill["spent"], ended["spent"])
         self.assertEqual(self.server.command("balances")["wrong"], [])
+
+    def test_a_job_bills_by_the_tariff_of_its_quote(self):
+        job = self.server.job()  # keeps a value of each of three steps: copies, which tariff 1 leaves free
+        quote = self.call("POST", "/v1/quotes", {"job": job}, 201).json
+        self.assertEqual(quote["work"]["tariff"], 2)
+        # A token of before tariff 2 has no field for its version.
+        signed = "q1." + quote["token"].split(".", 1)[1].rsplit(".", 2)[0]
+        key = (self.server.directory / "quote.key").read_bytes()
+        old = f"{signed}.{hmac.new(key, signed.encode(), hashlib.sha256).hexdigest()}"
+        metered = {}
+        for tariff, token in ((2, quote["token"]), (1, old)):
+            submitted = self.call("POST", "/v1/jobs", {"job": job, "quote": token}, 201).json
+            self.assertEqual(submitted["tariff"], tariff)
+            stored = self.call("GET", f"/v1/jobs/{submitted['id']}").json
+            self.assertEqual((stored["tariff"], stored["metered_flops"]), (tariff, submitted["metered_flops"]))
+            metered[tariff] = int(submitted["metered_flops"])
+            self.call("DELETE", f"/v1/jobs/{submitted['id']}")
+        self.assertEqual(metered[2], int(quote["work"]["metered_flops"]))
+        self.assertGreaterEqual(metered[2] - metered[1], 3 * 64 * 128 * 1024)
 
     def test_a_forged_or_foreign_quote_is_refused(self):
         job = self.server.job()

@@ -31,6 +31,29 @@ TEST_CASE("A completed job is metered, charged and released in one transaction")
   CHECK(world.store->reconcile().empty());
 }
 
+TEST_CASE("By tariff 2 each segment after the first pays for its checkpoint, by tariff 1 none does") {
+  World world;
+  constexpr UInt128 kStep = 2'000'000 + 64 * 1'000 + 2 * 100'000'000ull, kStart = 10'000'000'000;
+  for (const int32_t tariff : {1, 2}) {
+    auto job = new_job(world.renter, world.random, 5, 2);
+    job.tariff = tariff;
+    job.checkpoint_bytes = 7'000;
+    world.submit(job);
+    for (int32_t segment = 0; segment < 3; ++segment)
+      world.complete(world.completion(world.lease(job.id, segment, world.first)));
+    const auto usage = world.store->job_usage(world.renter, job.id);
+    REQUIRE(usage.size() == 3);
+    const UInt128 checkpoint = tariff == 1 ? 0 : kStart + 64 * 7'000;
+    CHECK(usage[0].metered.count == 2 * kStep + kStart);
+    CHECK(usage[1].metered.count == 2 * kStep + checkpoint);
+    CHECK(usage[2].metered.count == kStep + checkpoint);
+    CHECK(usage[1].work.bytes == 2 * 1'000 + (tariff == 1 ? 0 : 7'000));
+    for (const auto& line : usage) CHECK(line.tariff == tariff);
+    CHECK(world.job(job.id).metered.count == 5 * kStep + kStart + 2 * checkpoint);
+  }
+  CHECK(world.store->reconcile().empty());
+}
+
 TEST_CASE("The bill, the usage and the ledger agree to the last digit") {
   World world;
   const auto job = new_job(world.renter, world.random, 5, 2);

@@ -74,10 +74,12 @@ TEST_CASE("The guards of jobs and attempts are the edges of common/lifecycle.h")
 }
 
 TEST_CASE("Charges derive from the same constants as the meter's counts") {
-  static_assert(sql::kOnlyTariff == meter::kTariffVersion);
-  CHECK(sql::kTariff1.flops_per_byte == meter::kFlopsPerByte);
-  CHECK(sql::kTariff1.flops_per_stored_value == meter::kFlopsPerStoredValue);
-  CHECK(sql::kTariff1.flops_per_job == meter::kFlopsPerJob);
+  static_assert(sql::kTariffs.size() == static_cast<size_t>(meter::kNewestTariff));
+  for (const sql::Tariff& tariff : sql::kTariffs) {
+    CHECK(tariff.flops_per_byte == meter::kFlopsPerByte);
+    CHECK(tariff.flops_per_stored_value == meter::kFlopsPerStoredValue);
+    CHECK(tariff.flops_per_job == meter::kFlopsPerJob);
+  }
 }
 
 TEST_CASE("The names of books and kinds in the database are the market's") {

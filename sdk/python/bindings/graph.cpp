@@ -40,10 +40,15 @@ py::int_ integer(UInt128 value) {
 }
 
 py::dict count(const Graph& graph, const std::vector<std::pair<std::string, std::string>>& carry,
-               const std::vector<std::string>& feed, int64_t steps) {
-  const meter::StepCount step = value_or_raise(meter::count(*graph.normal, {carry, feed}));
-  const Flops metered = value_or_raise(meter::metered(step, steps, true));
+               const std::vector<std::string>& feed, const std::vector<std::string>& keep_each, int64_t steps,
+               std::optional<int64_t> checkpoint_every) {
+  const meter::StepCount step = value_or_raise(meter::count(*graph.normal, {carry, feed, keep_each}));
+  const int64_t each = meter::steps_per_segment(step, steps, checkpoint_every);
+  const int64_t segments = each == 0 ? 1 : (steps + each - 1) / each;
+  const Flops metered = value_or_raise(meter::metered_job(step, steps, segments));
   py::dict counted;
+  counted["tariff"] = static_cast<int>(step.tariff);
+  counted["segments"] = segments;
   counted["flops"] = integer(step.flops.count);
   counted["weighted"] = integer(step.weighted_total().count);
   counted["weighted_by_width"] =
@@ -103,7 +108,7 @@ void bind_graph(py::module_& module) {
              const std::vector<std::byte> bytes = graph::write_cbor(self.normal->graph);
              return py::bytes(reinterpret_cast<const char*>(bytes.data()), bytes.size());
            })
-      .def("count", &count, "carry"_a, "feed"_a, "steps"_a);
+      .def("count", &count, "carry"_a, "feed"_a, "keep_each"_a, "steps"_a, "checkpoint_every"_a);
   module.def("build", &build, "outputs"_a, "replacements"_a, "realised"_a);
 }
 

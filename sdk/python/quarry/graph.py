@@ -74,12 +74,13 @@ class Graph:
     def cbor(self) -> bytes:
         return self.native.cbor()
 
-    def count(self, *, carry: Mapping[str, str] | None = None, feed: Sequence[str] = (), steps: int = 1) -> dict[str,
-                                                                                                                 Any]:
+    def count(self, *, carry: Mapping[str, str] | None = None, feed: Sequence[str] = (), keep_each: Sequence[str] = (),
+              steps: int = 1, checkpoint_every: int | None = None) -> dict[str, Any]:
         """The work of one step, in exact integers: flops, weighted, bytes, stored_values, memory_bound_bytes, metered;
-        and job_metered, the metered FLOPs of a job of `steps` steps. `carry` and `feed` change the memory bound and
-        what updates in place cost."""
-        return self.native.count(list((carry or {}).items()), list(feed), steps)
+        and of a job of `steps` steps job_metered, its metered FLOPs, and segments. `tariff` is the version that counted.
+        `carry`, `feed` and `keep_each` (outputs of which every step's value is kept) change the memory bound, what is
+        copied and what updates in place cost."""
+        return self.native.count(list((carry or {}).items()), list(feed), list(keep_each), steps, checkpoint_every)
 
     def __repr__(self) -> str:
         def listed(values: dict[str, tuple[str, tuple[int, ...]]]) -> str:

@@ -27,17 +27,12 @@ def quote(what: Any, on: str | None = None, *, steps: int = 1, carry: Mapping[st
     if is_remote(named(on)):
         from .remote import connect
         return connect(named(on)).quote(graph, steps=steps, carry=carry)  # no values: nothing is uploaded
-    return _counted(graph, dict(carry or {}), list(feed), steps)
+    return Quote.counted(graph.count(carry=carry, feed=feed, steps=steps), steps)
 
 
 def _quote_of_job(job: Job, on: str | None) -> Quote:
     if is_remote(named(on)):
         from .remote import connect
         return connect(named(on)).quote(job.graph, steps=job.steps, carry=job.carry, feed=job.feed, keep=job.keep)
-    return _counted(job.graph, job.carry, job.fed, job.steps)
-
-
-def _counted(graph: Graph, carry: Mapping[str, str], feed: Sequence[str], steps: int) -> Quote:
-    count = graph.count(carry=carry, feed=feed, steps=steps)
-    return Quote.from_counts(count["flops"], count["weighted"], count["bytes"], count["stored_values"],
-                             count["memory_bound_bytes"], steps)
+    each = [name for name, mode in (job.keep or {}).items() if mode == "each"]
+    return Quote.counted(job.graph.count(carry=job.carry, feed=job.fed, keep_each=each, steps=job.steps), job.steps)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -16,7 +17,7 @@ from .progress import human_bytes, human_flops, human_money
 
 AMOUNT = re.compile(r"-?[0-9]{1,26}(\.[0-9]{1,12})?")
 COUNT = re.compile(r"[0-9]{1,40}")
-FLOPS_PER_STORED_VALUE, FLOPS_PER_BYTE, FLOPS_PER_JOB = 10**8, 64, 10**10  # tariff 1, docs/metering.md
+FLOPS_PER_JOB = 10**10  # of every tariff, docs/metering.md
 
 
 def html_table(title: str, rows: list[tuple[str, ...]]) -> str:
@@ -141,19 +142,20 @@ class Quote(Shown):
     id: str = ""
     token: str = field(default="", repr=False)  #: holds the prices for 15 minutes: give the quote to submit()
     expires_at: str = ""
+    tariff: int = 0  #: the version of docs/metering.md that counted
 
     @classmethod
-    def from_counts(cls, flops: int, weighted: int, bytes: int, stored_values: int, memory_bound_bytes: int,
-                    steps: int = 1) -> Quote:
-        """A quote without prices, from the counts of one step."""
-        step = weighted + FLOPS_PER_BYTE * bytes + FLOPS_PER_STORED_VALUE * stored_values
-        return cls(flops * steps, weighted * steps, bytes * steps, stored_values * steps, step * steps + FLOPS_PER_JOB,
-                   memory_bound_bytes, steps)
+    def counted(cls, count: Mapping[str, int], steps: int) -> Quote:
+        """A quote without prices, from Graph.count() of a job of these steps."""
+        return cls(count["flops"] * steps, count["weighted"] * steps, count["bytes"] * steps,
+                   count["stored_values"] * steps, count["job_metered"], count["memory_bound_bytes"], steps,
+                   segments=count["segments"], tariff=count["tariff"])
 
     def repeated(self, steps: int) -> Quote:
-        """The counts of a job of `steps` times as many steps, without prices."""
-        return Quote.from_counts(self.flops, self.weighted, self.bytes, self.stored_values, self.memory_bound_bytes,
-                                 steps)
+        """The counts of a job of `steps` such steps in one segment, without prices; of one step's counts."""
+        metered = (self.metered_flops - FLOPS_PER_JOB) * steps + FLOPS_PER_JOB
+        return Quote(self.flops * steps, self.weighted * steps, self.bytes * steps, self.stored_values * steps, metered,
+                     self.memory_bound_bytes, steps, tariff=self.tariff)
 
     @classmethod
     def of(cls, document: Any) -> Quote:
@@ -163,7 +165,8 @@ class Quote(Shown):
         return cls(step.count("flops") * steps, step.count("weighted") * steps, step.count("bytes") * steps,
                    step.count("stored_values") * steps, work.count("metered_flops"), quote.count("memory_bound_bytes"),
                    steps, quote.amount("total"), quote.amount("limit"), tuple(map(Line.of, quote.list("lines"))),
-                   quote.count("segments"), quote.text("id"), quote.text("token"), quote.text("expires_at"))
+                   quote.count("segments"), quote.text("id"), quote.text("token"), quote.text("expires_at"),
+                   work.count("tariff"))
 
     def _title(self) -> str:
         if self.price is None:
@@ -175,7 +178,8 @@ class Quote(Shown):
     def _rows(self) -> list[tuple[str, ...]]:
         rows: list[tuple[str, ...]] = [
             ("work", f"{human_flops(self.flops)} in {self.steps:,} step{'s' if self.steps != 1 else ''}"),
-            ("metered", human_flops(self.metered_flops)), ("memory", human_bytes(self.memory_bound_bytes))]
+            ("metered", f"{human_flops(self.metered_flops)}, tariff {self.tariff}"),
+            ("memory", human_bytes(self.memory_bound_bytes))]
         for line in self.lines:
             price = f"{human_money(line.unit_price)}/{line.per_text()}"
             rows.append((line.item, line.quantity_text(), price, human_money(line.amount)))

@@ -11,7 +11,7 @@ import numpy as np
 from _quarry import TensorError
 
 from ..work import array_for
-from .answers import Fields, Quote
+from .answers import FLOPS_PER_JOB, Fields, Quote
 from .tensor_file import value_text
 
 Value = tuple[str, tuple[int, ...]]  # dtype and shape
@@ -37,8 +37,9 @@ class StoredGraph:
     def of(cls, document: Any) -> StoredGraph:
         graph = Fields(document, "graph")
         step = graph.at("step")
-        counts = Quote.from_counts(step.count("flops"), step.count("weighted"), step.count("bytes"),
-                                   step.count("stored_values"), step.count("memory_bound_bytes"))
+        counts = Quote(step.count("flops"), step.count("weighted"), step.count("bytes"), step.count("stored_values"),
+                       step.count("metered_flops") + FLOPS_PER_JOB, step.count("memory_bound_bytes"),
+                       tariff=step.count("tariff"))
         return cls(graph.text("id"), cls.values(graph, "inputs"), cls.values(graph, "outputs"), counts)
 
     @staticmethod

@@ -26,13 +26,14 @@ def bytes_of(value: tuple[str, tuple[int, ...]]) -> int:
     return NUMPY_OF[dtype].itemsize * math.prod(shape)
 
 
-def step_of(graph: object, spec: JobSpec, stored: StoredGraph) -> Quote:
-    """The counts of one step; of a quarry.Graph as `spec` runs it, for carries and feeds change them."""
+def counts_of(graph: object, spec: JobSpec, stored: StoredGraph) -> Quote:
+    """The counts of the job; of a quarry.Graph as `spec` runs it, for carries, feeds and what is kept change them."""
     if not isinstance(graph, Graph):
-        return stored.step
-    count = graph.count(carry=spec.carry, feed=list(spec.feed))
-    return Quote.from_counts(count["flops"], count["weighted"], count["bytes"], count["stored_values"],
-                             count["memory_bound_bytes"])
+        return stored.step.repeated(spec.steps)
+    each = [name for name, mode in spec.kept(stored).items() if mode == "each"]
+    count = graph.count(carry=spec.carry, feed=list(spec.feed), keep_each=each, steps=spec.steps,
+                        checkpoint_every=spec.checkpoint_every)
+    return Quote.counted(count, spec.steps)
 
 
 def bytes_in(spec: JobSpec, graph: StoredGraph) -> int:

@@ -19,7 +19,7 @@ from .config import Config
 from .document import JobSpec, StoredGraph
 from .errors import ServiceError
 from .job import HELD_SECONDS, UNWATCHED_SECONDS, Job
-from .pricing import PRICED_GRAPH, bytes_in, bytes_out, priced, step_of
+from .pricing import PRICED_GRAPH, bytes_in, bytes_out, counts_of, priced
 from .progress import Progress, is_watched
 from .transport import Transport
 from .uploads import Uploads
@@ -117,7 +117,7 @@ class Service:
         uploaded, and the prices of now are not held: the quote has no token."""
         spec, stored = JobSpec(inputs, **options), self.put_graph(graph)
         if spec.missing(stored):
-            counted = step_of(graph, spec, stored).repeated(spec.steps)
+            counted = counts_of(graph, spec, stored)
             return priced(counted, bytes_in(spec, stored), bytes_out(spec, stored), self.quote(PRICED_GRAPH))
         return Quote.of(self.post(self.transport.call, "/v1/quotes", graph, spec, progress, {}))
 
