@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "engine/meter/index_work.h"
-#include "tests/meter/graphs.h"
+#include "tests/meter/hostile.h"
 
 namespace quarry::testing {
 namespace {
@@ -219,6 +219,26 @@ TEST_CASE("a kernel of too many divisions is refused by name") {
   REQUIRE_FALSE(refused.ok());
   CHECK(refused.problem().code == "kernel_too_large");
   CHECK(refused.problem().detail.find("REDUCE_SUM") != std::string::npos);
+}
+
+TEST_CASE("no hostile job of the search is cheaper by tariff 2, and each is counted or refused by name") {
+  std::mt19937_64 random(20'261'130);
+  for (const std::string& family : hostile_families()) {
+    for (int i = 0; i < 25; ++i) {
+      const HostileJob job = hostile_job(random_words(random, 200), 1 << 16, family);
+      const graph::NormalGraph normal = graph::normalise(job.graph);
+      const auto first = meter::count(normal, job.usage, Tariff::One), second = meter::count(normal, job.usage);
+      INFO(family << " " << i);
+      REQUIRE(first.ok());
+      if (!second.ok()) {
+        CHECK(second.problem().code == "kernel_too_large");
+        continue;
+      }
+      CHECK(second->metered() >= first->metered());
+      CHECK(second->memory_bound_bytes == first->memory_bound_bytes);
+      CHECK(second->stored_values == first->stored_values);
+    }
+  }
 }
 
 }  // namespace
