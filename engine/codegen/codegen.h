@@ -54,9 +54,9 @@ std::string check(const lower::LoopNest& nest, const Schedule& schedule, const T
 Schedule choose_schedule(const lower::LoopNest& nest, const Target& target);
 
 /// One launch of a program. Buffers begin at multiples of 16 bytes, offset included. Arguments, in order: the result's
-/// buffer and its offset in elements (i64); for each read the same; the step (i32) if reads_step; the seed (u64) if
-/// reads_seed; in CUDA and HIP, where a launch has no offset, the number of the first group (u32), so that a long
-/// launch can be cut.
+/// buffer and its offset in elements (i64); for each read the same; if reads_step or reads_seed the address of the
+/// step's counters {i32 step, i32, u64 seed}; in CUDA and HIP, where a launch has no offset, the number of the first
+/// group (u32), so that a long launch can be cut.
 struct Entry {
   std::string name;
   uint64_t work_items = 0;  ///< in all, a multiple of local

@@ -70,6 +70,8 @@ class Emitter {
     const int64_t items = grouped ? total_ * scheduled_.local : (total_ + scheduled_.chunk - 1) / scheduled_.chunk;
     entry.local = scheduled_.local;
     entry.work_items = static_cast<uint64_t>((items + entry.local - 1) / entry.local * entry.local);
+    if (entry.reads_step) values_.line("const int step = counters[0];");
+    if (entry.reads_seed) values_.line("const ulong seed = ((GLOBAL const ulong*)counters)[1];");
     values_.line("result += result_offset;");
     for (size_t i = 0; i < nest_.reads.size(); ++i) {
       const std::string read = "read" + std::to_string(i);
@@ -97,8 +99,7 @@ class Emitter {
       text += ",\n    GLOBAL const " + std::string(storage_type(nest_.reads[i].dtype)) + "* RESTRICT " + read +
               ", long " + read + "_offset";
     }
-    if (entry.reads_step) text += ", int step";
-    if (entry.reads_seed) text += ", ulong seed";
+    if (entry.reads_step || entry.reads_seed) text += ", GLOBAL const int* counters";
     if (text_of(kernel_.target.dialect).has_first_group) text += ", uint first_group";
     return text + ")";
   }

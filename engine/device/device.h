@@ -30,8 +30,51 @@ class Executable {
   virtual uint64_t scratch_bytes() const { return 0; }
 };
 
+/// What a single launch reads of a step.
 struct LaunchScalars {
   int32_t step = 0;
+  uint64_t seed = 0;
+};
+
+/// A launch with its buffers. They must live as long as what it is recorded in.
+struct BoundLaunch {
+  std::shared_ptr<Executable> executable;
+  BufferRange result;
+  std::vector<BufferRange> reads;
+};
+
+/// A copy on the device whose places may depend on the step: row `step mod rows` of the source, and row `slot` of the
+/// target. Strides are multiples of 4 bytes.
+struct BoundCopy {
+  BufferRange to, from;  ///< row 0 of each, as many bytes
+  uint64_t to_stride = 0, from_stride = 0;
+  int64_t rows = 1;
+};
+
+/// All that a step does.
+struct BoundStep {
+  std::vector<BoundCopy> before;
+  std::vector<BoundLaunch> launches;
+  BufferRange scratch;  ///< of all of them
+  std::vector<BoundCopy> after;
+};
+
+/// A step that a device can repeat without being told its parts again. Cut into parts of about a tenth of a second at
+/// most, between which a run can be stopped.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  /// How many of the step's launches are done with the end of each part; at least one part.
+  const std::vector<int64_t>& parts() const { return parts_; }
+
+ protected:
+  std::vector<int64_t> parts_;
+};
+
+/// What a recorded step reads of its number: the same recording serves every step.
+struct StepCounters {
+  int32_t step = 0;
+  int32_t slot = 0;  ///< of the rings in which kept values are gathered
   uint64_t seed = 0;
 };
 
@@ -54,6 +97,16 @@ class Device {
   virtual Status launch(Executable& kernel, BufferRange result, std::span<const BufferRange> reads, BufferRange scratch,
                         const LaunchScalars& scalars) = 0;
   virtual Status wait() = 0;
+
+  /// The counters of the next replay. Each replay of a last part counts step and slot on; a launch() leaves them open.
+  virtual Status set_counters(const StepCounters& counters);
+  /// By default a recording is a list, and replay launches it one by one.
+  virtual Result<std::shared_ptr<Recording>> record(BoundStep step);
+  /// Queues one part; the parts of a step must be replayed in order.
+  virtual Status replay(Recording& recording, size_t part);
+
+ private:
+  StepCounters counters_;
 };
 
 /// A device of this machine. `selector`: "interpreter", "opencl:0", "cuda:0".

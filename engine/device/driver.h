@@ -26,6 +26,7 @@ struct Capabilities {
   Properties properties;
   codegen::Target target;
   std::string compiler;             ///< compiler and flags: with the properties and the text a binary's cache key
+  bool records = false;             ///< record() and replay() are to be had
   const char* text_suffix = ".cl";  ///< of the files in which texts are kept beside their binaries
   bool runs_tile_programs = false;  ///< takes the texts of tile::print_cuda, and describes views in boxes
 };
@@ -48,10 +49,10 @@ class Module {
 /// One argument of a launch: the address of a buffer, or a number.
 struct Argument {
   Buffer* buffer = nullptr;  ///< if not null, the argument is its address
-  uint64_t bits = 0;
+  uint64_t bits = 0;         ///< the number; of an address the bytes past the buffer's beginning, 0 for OpenCL
   uint32_t bytes = 8;
 
-  static Argument address(Buffer* buffer) { return {buffer, 0, 8}; }
+  static Argument address(Buffer* buffer, uint64_t offset = 0) { return {buffer, offset, 8}; }
   template <class T>
   static Argument number(T value) {
     static_assert(sizeof value <= sizeof(uint64_t));
@@ -80,6 +81,20 @@ struct BoxView {
 };
 using BoxDescription = std::array<std::byte, 128>;  ///< what kernels find in memory
 
+/// A launch of a recording.
+struct BoundCall {
+  std::shared_ptr<Entry> entry;
+  Groups groups;
+  std::vector<Argument> arguments;  ///< their buffers must outlive the recording
+  std::vector<size_t> after;        ///< earlier calls of the recording that must have ended before it begins
+};
+
+/// Launches that the driver can repeat with one call.
+class RecordedCalls {
+ public:
+  virtual ~RecordedCalls() = default;
+};
+
 class Driver {
  public:
   virtual ~Driver() = default;
@@ -99,6 +114,11 @@ class Driver {
   virtual Result<BoxDescription> describe(const BoxView&) {
     return Problem{"device_error", "this driver does not describe views in boxes", "", ""};
   }
+  virtual Result<std::shared_ptr<RecordedCalls>> record(std::span<const BoundCall>) { return records_nothing(); }
+  virtual Status replay(RecordedCalls&) { return records_nothing(); }
+
+ private:
+  static Problem records_nothing() { return {"device_error", "this driver records nothing", "", ""}; }
 };
 
 }  // namespace quarry::device

@@ -22,15 +22,16 @@ Result<KeptOutputs> KeptOutputs::make(device::Device& device, const std::map<std
   outputs.device_ = &device;
   const uint64_t room = std::min(spare_bytes, device.properties().max_allocation_bytes);
   const uint64_t share = value_bytes.empty() ? 0 : std::min(kMaxRingBytes, room / value_bytes.size());
+  outputs.slots_ = value_bytes.empty() ? 0 : kMaxSlots;
+  for (const auto& [name, bytes] : value_bytes)
+    if (bytes > 0) outputs.slots_ = std::min(outputs.slots_, share / meter::aligned(bytes));
   for (const auto& [name, bytes] : value_bytes) {
     Kept& kept = outputs.kept_[name];
     kept.bytes = bytes;
     kept.slot_bytes = meter::aligned(bytes);
-    if (bytes == 0) continue;
-    kept.slots = std::min(kMaxSlots, share / kept.slot_bytes);
     kept.offset = outputs.ring_bytes_;
-    outputs.ring_bytes_ += kept.slots * kept.slot_bytes;
-    outputs.staging_.resize(std::max<size_t>(outputs.staging_.size(), kept.slots * kept.slot_bytes));
+    outputs.ring_bytes_ += outputs.slots_ * kept.slot_bytes;
+    outputs.staging_.resize(std::max<size_t>(outputs.staging_.size(), outputs.slots_ * kept.slot_bytes));
   }
   if (outputs.ring_bytes_ > 0) {
     QUARRY_ASSIGN(outputs.rings_, device.allocate(outputs.ring_bytes_));
@@ -54,32 +55,34 @@ Status KeptOutputs::reserve(int64_t steps) {
   return {};
 }
 
-Status KeptOutputs::collect(const std::string& output, device::BufferRange from) {
+std::optional<device::BoundCopy> KeptOutputs::copy(const std::string& output, device::BufferRange from) const {
+  const Kept& kept = kept_.at(output);
+  if (slots_ == 0 || kept.bytes == 0) return std::nullopt;
+  return device::BoundCopy{.to = {rings_.get(), kept.offset, kept.bytes}, .from = from, .to_stride = kept.slot_bytes};
+}
+
+Status KeptOutputs::fetch(const std::string& output, device::BufferRange from) {
   Kept& kept = kept_.at(output);
-  if (kept.bytes == 0) return {};
-  if (kept.slots == 0) {
-    const size_t end = kept.values.size();
-    kept.values.resize(end + kept.bytes);
-    return device_->copy_out(std::span(kept.values).subspan(end), from);
-  }
-  if (kept.used == kept.slots) QUARRY_TRY(flush(kept));
-  return device_->copy({rings_.get(), kept.offset + kept.used++ * kept.slot_bytes, kept.bytes}, from);
+  if (kept.bytes == 0 || slots_ > 0) return {};
+  const size_t end = kept.values.size();
+  kept.values.resize(end + kept.bytes);
+  return device_->copy_out(std::span(kept.values).subspan(end), from);
 }
 
 Status KeptOutputs::flush() {
   for (auto& [name, kept] : kept_) QUARRY_TRY(flush(kept));
+  used_ = 0;
   return {};
 }
 
 Status KeptOutputs::flush(Kept& kept) {
-  if (kept.used == 0) return {};
-  const std::span<std::byte> fetched = std::span(staging_).first(kept.used * kept.slot_bytes);
+  if (used_ == 0 || kept.bytes == 0) return {};
+  const std::span<std::byte> fetched = std::span(staging_).first(used_ * kept.slot_bytes);
   QUARRY_TRY(device_->copy_out(fetched, {rings_.get(), kept.offset, fetched.size()}));
-  for (uint64_t i = 0; i < kept.used; ++i) {
+  for (uint64_t i = 0; i < used_; ++i) {
     const auto value = fetched.subspan(i * kept.slot_bytes, kept.bytes);
     kept.values.insert(kept.values.end(), value.begin(), value.end());
   }
-  kept.used = 0;
   return {};
 }
 
@@ -89,10 +92,8 @@ const std::vector<std::byte>* KeptOutputs::values(const std::string& output) con
 }
 
 Status KeptOutputs::clear() {
-  for (auto& [name, kept] : kept_) {
-    kept.values.clear();
-    kept.used = 0;
-  }
+  for (auto& [name, kept] : kept_) kept.values.clear();
+  used_ = 0;
   return rings_ ? device_->zero({rings_.get(), 0, ring_bytes_}) : Status();
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,9 +24,14 @@ class KeptOutputs {
 
   /// Makes room for the values of this many more steps, so that nothing is allocated while they run. "out_of_memory".
   Status reserve(int64_t steps);
-  /// Keeps the value that lies in `from` once everything queued before has run.
-  Status collect(const std::string& output, device::BufferRange from);
-  /// Fetches what is still on the device. Blocks.
+  /// What a step does to keep an output that lies in `from`: a copy to the slot of its counters. None where there is no
+  /// room for rings.
+  std::optional<device::BoundCopy> copy(const std::string& output, device::BufferRange from) const;
+  /// Fetches an output that no step copies, once everything queued before has run.
+  Status fetch(const std::string& output, device::BufferRange from);
+  /// A step has been queued, which has filled a slot. True when the rings are full: then flush().
+  bool step_ends() { return slots_ > 0 && ++used_ == slots_; }
+  /// Fetches what is still on the device; the next slot is then 0. Blocks.
   Status flush();
   /// All values kept so far, one after the other; nullptr for an output that is not kept so. After flush().
   const std::vector<std::byte>* values(const std::string& output) const;
@@ -37,8 +43,7 @@ class KeptOutputs {
   struct Kept {
     uint64_t bytes = 0;       // of one value
     uint64_t slot_bytes = 0;  // the same, aligned
-    uint64_t slots = 0, used = 0;
-    uint64_t offset = 0;  // of the ring
+    uint64_t offset = 0;      // of the ring
     std::vector<std::byte> values;
   };
   Status flush(Kept& kept);
@@ -48,6 +53,7 @@ class KeptOutputs {
   std::map<std::string, Kept> kept_;
   std::vector<std::byte> staging_;
   uint64_t ring_bytes_ = 0;
+  uint64_t slots_ = 0, used_ = 0;  // of each ring
 };
 
 }  // namespace quarry::run

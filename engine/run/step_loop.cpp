@@ -1,11 +1,12 @@
 // Loads a planned program onto a device and runs its steps. Everything is bound before the first step; in the loop only
-// feed slices are copied, kernels launched and kept values gathered.
+// large feeds are copied in, recorded steps replayed and full rings of kept values fetched.
 #include <algorithm>
 #include <map>
 #include <utility>
 
 #include "common/text.h"
 #include "engine/run/arena.h"
+#include "engine/run/feeds.h"
 #include "engine/run/kept_outputs.h"
 #include "engine/run/memory_plan.h"
 #include "engine/run/pacer.h"
@@ -21,41 +22,19 @@ using graph::NodeId;
 constexpr uint64_t kLoadPieceBytes = 4 << 20;
 static_assert(kLoadPieceBytes % device::kBufferAlignment == 0);
 
-// A stranger's bool may be any byte; the engine's is 0 or 1.
-void normalise(graph::DType dtype, std::span<std::byte> bytes) {
-  if (dtype != graph::DType::Bool) return;
-  for (std::byte& byte : bytes) byte = static_cast<std::byte>(byte != std::byte{0});
-}
-
 Problem stopped() {
   return {"run_stopped", "the run was stopped or failed inside a step; its values are not of one step", "",
           "Reset it and set its inputs again."};
 }
 
-struct BoundLaunch {
-  std::shared_ptr<device::Executable> executable;
-  BufferRange result;
-  std::vector<BufferRange> reads;
-};
-struct BoundCopy {
-  BufferRange to, from;
-};
-struct BoundFeed {
-  NodeId input;
-  int64_t count;
-  bool wrap;
-  BufferRange slice;
-  std::shared_ptr<ByteSource> source;
-};
 struct BoundKeep {
   std::string output;
   BufferRange value;
 };
 
-/// All of a step, for one parity.
-struct BoundStep {
-  std::vector<BoundLaunch> launches;
-  std::vector<BoundCopy> copies;
+/// A step of one parity.
+struct Step {
+  std::shared_ptr<device::Recording> recording;
   std::vector<BoundKeep> keeps;
 };
 
@@ -78,11 +57,12 @@ class StepLoop final : public Run {
   Result<Executables> compile(const std::vector<lower::Kernel>& kernels, uint64_t most_scratch_bytes,
                               const CompileObserver& observer);
   Status allocate(const Executables& executables, uint64_t memory_limit_bytes);
-  void bind(const std::vector<lower::Kernel>& kernels, const Executables& executables);
+  Status record(const std::vector<lower::Kernel>& kernels, const Executables& executables);
+  device::BoundStep bind(const std::vector<lower::Kernel>& kernels, const Executables& executables, int parity);
   Status check_advance(int64_t from, int64_t count) const;
   Status load_value(NodeId input, BufferRange to, ByteSource& source);
-  Status feed_slices(int64_t step);
   Result<bool> run_step(int64_t step, Pacer& pacer, const Observer& observer);
+  Status flush_kept();
   Result<bool> catch_up(Pacer& pacer, const Observer& observer, int64_t launches_done);
   Status check_values() const;
   Result<std::vector<std::byte>> fetch(BufferRange range);
@@ -94,8 +74,8 @@ class StepLoop final : public Run {
   MemoryPlan plan_;
   Arena arena_;
   KeptOutputs kept_each_;
-  BoundStep steps_[2];               // by parity
-  std::vector<BoundFeed> feeds_[2];  // by parity, in the program's order
+  Feeds feeds_;
+  Step steps_[2];  // by parity
   std::map<NodeId, bool> input_is_set_;
   std::vector<std::byte> staging_;
   int parity_ = 0;                            // of the next step
@@ -116,7 +96,7 @@ Status StepLoop::load(const std::vector<lower::Kernel>& kernels, uint64_t memory
       std::min({plan_.layout.workspace_bytes() / 2, spare_bytes / 2, device_.properties().max_allocation_bytes});
   QUARRY_ASSIGN(const Executables executables, compile(kernels, half - half % device::kBufferAlignment, observer));
   QUARRY_TRY(allocate(executables, memory_limit_bytes));
-  bind(kernels, executables);
+  QUARRY_TRY(record(kernels, executables));
   return reset(program_.seed);
 }
 
@@ -147,31 +127,43 @@ Status StepLoop::allocate(const Executables& executables, uint64_t memory_limit_
       kept_bytes[keep.output] = meter::value_bytes(graph_, graph_.find_output(keep.output));
   const uint64_t spare_bytes = memory_limit_bytes - std::min(arena_.bytes(), memory_limit_bytes);
   QUARRY_ASSIGN(kept_each_, KeptOutputs::make(device_, kept_bytes, spare_bytes));
-  timings_.arena_bytes = arena_.bytes() + kept_each_.ring_bytes();
+  QUARRY_ASSIGN(feeds_, Feeds::make(device_, graph_, program_, spare_bytes - kept_each_.ring_bytes()));
+  timings_.arena_bytes = arena_.bytes() + kept_each_.ring_bytes() + feeds_.bytes();
   return {};
 }
 
-void StepLoop::bind(const std::vector<lower::Kernel>& kernels, const Executables& executables) {
+Status StepLoop::record(const std::vector<lower::Kernel>& kernels, const Executables& executables) {
   for (const int parity : {0, 1}) {
-    BoundStep& bound = steps_[parity];
-    for (size_t i = 0; i < kernels.size(); ++i) {
-      BoundLaunch launch{executables[i], range(kernels[i].result, parity), {}};
-      if (launch.result.bytes == 0) continue;
-      for (const NodeId read : kernels[i].reads) launch.reads.push_back(range(read, parity));
-      bound.launches.push_back(std::move(launch));
-    }
-    for (const meter::MemoryLayout::Copy& copy : plan_.layout.copies()) {
-      const BufferRange to = range(copy.input, 1 - parity);
-      if (to.bytes > 0) bound.copies.push_back({to, range(copy.from, parity)});
-    }
-    for (const Feed& feed : program_.feed) {
-      const NodeId input = graph_.find_input(feed.input);
-      feeds_[parity].push_back({input, feed.count, feed.wrap, range(input, parity), nullptr});
-    }
+    Step& step = steps_[parity];
     for (const Keep& keep : program_.keep)
       if (keep.mode == KeepMode::Each)
-        bound.keeps.push_back({keep.output, range(graph_.find_output(keep.output), parity)});
+        step.keeps.push_back({keep.output, range(graph_.find_output(keep.output), parity)});
+    QUARRY_ASSIGN(step.recording, device_.record(bind(kernels, executables, parity)));
   }
+  return {};
+}
+
+device::BoundStep StepLoop::bind(const std::vector<lower::Kernel>& kernels, const Executables& executables,
+                                 int parity) {
+  device::BoundStep bound;
+  bound.scratch = arena_.scratch();
+  for (const Feed& feed : program_.feed) {
+    const NodeId input = graph_.find_input(feed.input);
+    feeds_.bind(input, parity, range(input, parity), bound.before);
+  }
+  for (size_t i = 0; i < kernels.size(); ++i) {
+    device::BoundLaunch launch{executables[i], range(kernels[i].result, parity), {}};
+    if (launch.result.bytes == 0) continue;
+    for (const NodeId read : kernels[i].reads) launch.reads.push_back(range(read, parity));
+    bound.launches.push_back(std::move(launch));
+  }
+  for (const meter::MemoryLayout::Copy& copy : plan_.layout.copies()) {
+    const BufferRange to = range(copy.input, 1 - parity);
+    if (to.bytes > 0) bound.after.push_back({.to = to, .from = range(copy.from, parity)});
+  }
+  for (const BoundKeep& keep : steps_[parity].keeps)
+    if (const auto copy = kept_each_.copy(keep.output, keep.value)) bound.after.push_back(*copy);
+  return bound;
 }
 
 Status StepLoop::reset(uint64_t seed) {
@@ -180,11 +172,10 @@ Status StepLoop::reset(uint64_t seed) {
   next_step_ = -1;
   spent_ = false;
   for (const NodeId input : graph_.inputs()) input_is_set_[input] = false;
-  for (auto& feeds : feeds_)
-    for (BoundFeed& feed : feeds) feed.source.reset();
   timings_.load = timings_.steps = {};
   if (is_blank_) return {};
   QUARRY_TRY(kept_each_.clear());
+  QUARRY_TRY(feeds_.clear());
   QUARRY_TRY(arena_.zero(device_));
   is_blank_ = true;
   return {};
@@ -196,21 +187,14 @@ Status StepLoop::set_input(const std::string& name, std::shared_ptr<ByteSource> 
   if (input == graph::kNoNode)
     return Problem{"unknown_input", quote(name) + " is no input of the graph", json_pointer("/inputs", name), ""};
   const uint64_t each = meter::value_bytes(graph_, input);
-  const auto fed = std::ranges::find(feeds_[0], input, &BoundFeed::input);
-  const uint64_t slices = fed == feeds_[0].end() ? 1 : static_cast<uint64_t>(fed->count);
+  const bool fed = feeds_.feeds(input);
+  const uint64_t slices = fed ? static_cast<uint64_t>(feeds_.count(input)) : 1;
   if (!source || (each == 0 ? source->size() != 0 : source->size() % each != 0 || source->size() / each != slices))
     return Problem{"shape_mismatch",
                    "input " + quote(name) + " needs " + std::to_string(slices) + " x " + std::to_string(each) +
                        " bytes but " + (source ? std::to_string(source->size()) : "none") + " were given",
                    json_pointer("/inputs", name), "Give a tensor of the input's shape and dtype."};
-  if (fed == feeds_[0].end()) {
-    QUARRY_TRY(load_value(input, range(input, parity_), *source));
-    input_is_set_[input] = true;
-    return {};
-  }
-  const auto place = static_cast<size_t>(fed - feeds_[0].begin());
-  for (auto& feeds : feeds_) feeds[place].source = source;
-  staging_.resize(std::max<size_t>(staging_.size(), each));
+  QUARRY_TRY(fed ? feeds_.set_source(input, std::move(source)) : load_value(input, range(input, parity_), *source));
   input_is_set_[input] = true;
   return {};
 }
@@ -261,6 +245,7 @@ Result<bool> StepLoop::advance(int64_t from, int64_t count, const Observer& obse
   steps_done_ = 0;
   steps_total_ = count;
   spent_ = true;  // until the last step has ended well
+  QUARRY_TRY(device_.set_counters({static_cast<int32_t>(from), 0, program_.seed}));
   for (int64_t step = from; step < from + count; ++step) {
     QUARRY_ASSIGN(const bool goes_on, run_step(step, pacer, observer));
     if (!goes_on) return false;
@@ -273,36 +258,29 @@ Result<bool> StepLoop::advance(int64_t from, int64_t count, const Observer& obse
 }
 
 Result<bool> StepLoop::run_step(int64_t step, Pacer& pacer, const Observer& observer) {
-  BoundStep& bound = steps_[parity_];
-  const device::LaunchScalars scalars{static_cast<int32_t>(step), program_.seed};
-  QUARRY_TRY(feed_slices(step));
-  for (const BoundLaunch& launch : bound.launches) {
-    QUARRY_TRY(device_.launch(*launch.executable, launch.result, launch.reads, arena_.scratch(), scalars));
-    const bool is_last = steps_done_ + 1 == steps_total_ && &launch == &bound.launches.back();
+  Step& bound = steps_[parity_];
+  QUARRY_TRY(feeds_.copy_in(step, parity_));
+  const std::vector<int64_t>& parts = bound.recording->parts();
+  for (size_t part = 0; part < parts.size(); ++part) {
+    QUARRY_TRY(device_.replay(*bound.recording, part));
+    const bool is_last = steps_done_ + 1 == steps_total_ && part + 1 == parts.size();
     // What ends the last step is waited for once, by advance().
     if (pacer.launched(Pacer::Clock::now()) && !is_last) {
-      QUARRY_ASSIGN(const bool goes_on, catch_up(pacer, observer, &launch - bound.launches.data() + 1));
+      QUARRY_ASSIGN(const bool goes_on, catch_up(pacer, observer, parts[part]));
       if (!goes_on) return false;
     }
   }
-  for (const BoundCopy& copy : bound.copies) QUARRY_TRY(device_.copy(copy.to, copy.from));
-  for (const BoundKeep& keep : bound.keeps) QUARRY_TRY(kept_each_.collect(keep.output, keep.value));
+  for (const BoundKeep& keep : bound.keeps) QUARRY_TRY(kept_each_.fetch(keep.output, keep.value));
   parity_ = 1 - parity_;
   next_step_ = step + 1;
   ++steps_done_;
+  if (kept_each_.step_ends()) QUARRY_TRY(flush_kept());
   return true;
 }
 
-Status StepLoop::feed_slices(int64_t step) {
-  for (const BoundFeed& feed : feeds_[parity_]) {
-    const std::span<std::byte> slice = std::span(staging_).first(feed.slice.bytes);
-    if (slice.empty()) continue;
-    const auto number = static_cast<uint64_t>(feed.wrap ? step % feed.count : step);
-    QUARRY_TRY(feed.source->read(number * slice.size(), slice));
-    normalise(graph_[feed.input].dtype, slice);
-    QUARRY_TRY(device_.copy_in(feed.slice, slice));
-  }
-  return {};
+Status StepLoop::flush_kept() {
+  QUARRY_TRY(kept_each_.flush());
+  return device_.set_counters({static_cast<int32_t>(next_step_), 0, program_.seed});
 }
 
 Result<bool> StepLoop::catch_up(Pacer& pacer, const Observer& observer, int64_t launches_done) {

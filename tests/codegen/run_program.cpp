@@ -1,5 +1,7 @@
 #include "tests/codegen/run_program.h"
 
+#include "engine/device/device.h"
+
 #include <stdexcept>
 
 namespace quarry::test {
@@ -29,6 +31,9 @@ Bytes run_program(device::Driver& driver, const codegen::Program& program, const
     inputs.push_back(require(driver.allocate(read.size()), program));
     require(driver.copy_in({inputs.back().get(), 0, read.size()}, read), program);
   }
+  const device::StepCounters step{.step = 3, .slot = 0, .seed = 17};
+  const auto counters = require(driver.allocate(sizeof step), program);
+  require(driver.copy_in({counters.get(), 0, sizeof step}, std::as_bytes(std::span(&step, 1))), program);
   for (const codegen::Entry& shape : program.entries) {
     const auto entry = require(built->entry(shape.name), program);
     std::vector<Argument> arguments;
@@ -41,8 +46,7 @@ Bytes run_program(device::Driver& driver, const codegen::Program& program, const
     for (const auto& input : inputs) {
       if (!shape.reads_scratch) add(input);
     }
-    if (shape.reads_step) arguments.push_back(Argument::number(int32_t{3}));
-    if (shape.reads_seed) arguments.push_back(Argument::number(uint64_t{17}));
+    if (shape.reads_step || shape.reads_seed) arguments.push_back(Argument::address(counters.get()));
     require(driver.launch(*entry, {0, shape.work_items / shape.local, shape.local}, arguments), program);
   }
   Bytes bytes(result_bytes);

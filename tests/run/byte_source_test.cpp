@@ -71,10 +71,13 @@ TEST_CASE("a fed file that ends early ends the run, whose values are then refuse
   Program program = doubling(2);
   program.steps = 3;
   program.feed = {{"x", 3, false}};
-  auto run = prepare(*device, program, kPlenty).value();
+  auto run = prepare(*device, program, 768).value();  // no room for the whole feed: its slices are read step by step
   REQUIRE(run->set_input("x", file_source(fileno(file.get()), 0, 24, file)).ok());
   CHECK(run->advance(0, 3, {}).problem().code == "input_truncated");
   CHECK(run->kept("y").problem().code == "run_stopped");
+  auto roomy = prepare(*device, program, kPlenty).value();  // the whole feed is read at once
+  CHECK(roomy->set_input("x", file_source(fileno(file.get()), 0, 24, file)).problem().code == "input_truncated");
+  CHECK(roomy->advance(0, 3, {}).problem().code == "missing_input");
 }
 
 TEST_CASE("reading past the end of a source is refused, not wrapped") {

@@ -4,27 +4,9 @@
 #include <cassert>
 
 #include "engine/device/compiled/pieces.h"
-#include "engine/device/compiled/tile_launch.h"
 #include "engine/lower/lower.h"
 
 namespace quarry::device {
-
-/// The launches that compute one stored value.
-class CompiledExecutable : public Executable {
- public:
-  struct Launch {
-    codegen::Entry shape;
-    std::shared_ptr<Entry> entry;
-  };
-  uint64_t scratch_bytes() const override { return scratch; }
-
-  std::string name;  ///< for messages: what it computes, and where its text is kept
-  std::vector<Launch> launches;
-  std::optional<TileLaunch> tile;  ///< if set, instead of the launches
-  uint64_t scratch = 0;            ///< the parts of a split reduction
-  int64_t result_element_bytes = 1, scratch_element_bytes = 1;
-  std::vector<int64_t> read_element_bytes;
-};
 
 namespace {
 
@@ -48,31 +30,29 @@ Problem naming(Problem problem, const std::string& kernel) {
   return problem;
 }
 
-// In the order of codegen::Entry: each buffer with its offset in elements, then the scalars that the entry reads.
-std::vector<Argument> arguments_of(const CompiledExecutable& executable, const codegen::Entry& shape,
-                                   const BufferRange& result, std::span<const BufferRange> reads,
-                                   const BufferRange& scratch, const LaunchScalars& scalars) {
+}  // namespace
+
+std::vector<Argument> CompiledExecutable::arguments(const codegen::Entry& shape, const BufferRange& result,
+                                                    std::span<const BufferRange> reads,
+                                                    const BufferRange& scratch_range, Buffer* counters) const {
   std::vector<Argument> arguments;
   const auto add = [&](const BufferRange& range, int64_t element_bytes) {
     arguments.push_back(Argument::address(range.buffer));
     arguments.push_back(Argument::number(static_cast<int64_t>(range.offset / static_cast<uint64_t>(element_bytes))));
   };
   if (shape.writes_scratch) {
-    add(scratch, executable.scratch_element_bytes);
+    add(scratch_range, scratch_element_bytes);
   } else {
-    add(result, executable.result_element_bytes);
+    add(result, result_element_bytes);
   }
   if (shape.reads_scratch) {
-    add(scratch, executable.scratch_element_bytes);
+    add(scratch_range, scratch_element_bytes);
   } else {
-    for (size_t i = 0; i < reads.size(); ++i) add(reads[i], executable.read_element_bytes[i]);
+    for (size_t i = 0; i < reads.size(); ++i) add(reads[i], read_element_bytes[i]);
   }
-  if (shape.reads_step) arguments.push_back(Argument::number(scalars.step));
-  if (shape.reads_seed) arguments.push_back(Argument::number(scalars.seed));
+  if (reads_counters(shape)) arguments.push_back(Argument::address(counters));
   return arguments;
 }
-
-}  // namespace
 
 CompiledDevice::CompiledDevice(std::unique_ptr<Driver> driver, std::string cache_directory)
     : driver_(std::move(driver)), modules_(*driver_, std::move(cache_directory)) {}
@@ -156,17 +136,51 @@ Status CompiledDevice::launch(Executable& kernel, BufferRange result, std::span<
   auto& executable = static_cast<CompiledExecutable&>(kernel);
   assert(reads.size() == executable.read_element_bytes.size());
   for (const CompiledExecutable::Launch& launch : executable.launches) {
-    const std::vector<Argument> arguments = arguments_of(executable, launch.shape, result, reads, scratch, scalars);
+    if (reads_counters(launch.shape)) QUARRY_TRY(write_counters({scalars.step, 0, scalars.seed}));
+    const std::vector<Argument> arguments = executable.arguments(launch.shape, result, reads, scratch, counters_.get());
     for (const Groups& groups : pieces_of(launch.shape, properties()))
       if (Status status = driver_->launch(*launch.entry, groups, arguments); !status.ok())
         return naming(status.problem(), executable.name);
   }
   if (executable.tile) {
-    if (Status status = executable.tile->launch(*driver_, result, reads, scratch); !status.ok())
-      return naming(status.problem(), executable.name);
+    auto bound = executable.tile->bind(*driver_, result, reads, scratch);
+    if (!bound.ok()) return naming(bound.problem(), executable.name);
+    for (const BoundCall& call : bound->calls)
+      if (Status status = driver_->launch(*call.entry, call.groups, call.arguments); !status.ok())
+        return naming(status.problem(), executable.name);
   }
   last_launched_ = executable.name;
   return {};
+}
+
+Status CompiledDevice::write_counters(const StepCounters& counters) {
+  if (!counters_) {
+    QUARRY_ASSIGN(counters_, driver_->allocate(sizeof counters));
+  }
+  if (written_ && written_->step == counters.step && written_->slot == counters.slot && written_->seed == counters.seed)
+    return {};
+  written_ = counters;
+  return driver_->copy_in({counters_.get(), 0, sizeof counters}, std::as_bytes(std::span(&counters, 1)));
+}
+
+Status CompiledDevice::set_counters(const StepCounters& counters) {
+  return driver_->capabilities().records ? write_counters(counters) : Device::set_counters(counters);
+}
+
+Result<std::shared_ptr<Recording>> CompiledDevice::record(BoundStep step) {
+  if (!driver_->capabilities().records) return Device::record(std::move(step));
+  if (!recorder_) {
+    QUARRY_TRY(write_counters({}));
+    QUARRY_ASSIGN(recorder_, Recorder::make(*driver_, modules_, counters_));
+  }
+  return recorder_->record(step);
+}
+
+Status CompiledDevice::replay(Recording& recording, size_t part) {
+  if (!driver_->capabilities().records) return Device::replay(recording, part);
+  written_.reset();
+  last_launched_ = "a recorded step";
+  return recorder_->replay(recording, part);
 }
 
 // A fault shows when the device is waited for: then it is known only which kernel was launched last.

@@ -4,17 +4,18 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
 
+#include "engine/device/compiled/executable.h"
 #include "engine/device/compiled/module_cache.h"
+#include "engine/device/compiled/recorder.h"
 #include "engine/device/device.h"
 #include "engine/device/driver.h"
 
 namespace quarry::device {
-
-class CompiledExecutable;
 
 class CompiledDevice final : public Device {
  public:
@@ -33,6 +34,9 @@ class CompiledDevice final : public Device {
   Status launch(Executable& kernel, BufferRange result, std::span<const BufferRange> reads, BufferRange scratch,
                 const LaunchScalars& scalars) override;
   Status wait() override;
+  Status set_counters(const StepCounters& counters) override;
+  Result<std::shared_ptr<Recording>> record(BoundStep step) override;
+  Status replay(Recording& recording, size_t part) override;
 
  private:
   using CompiledKey =
@@ -41,9 +45,13 @@ class CompiledDevice final : public Device {
   /// Fill the executable with its launches. On failure its name tells where the text is kept.
   Status by_template(CompiledExecutable& executable);
   Status by_loops(const lower::LoopNest& nest, uint64_t most_scratch_bytes, CompiledExecutable& executable);
+  Status write_counters(const StepCounters& counters);
 
   std::unique_ptr<Driver> driver_;
   ModuleCache modules_;
+  std::shared_ptr<Buffer> counters_;     // a StepCounters; made when it is needed first
+  std::optional<StepCounters> written_;  // what it holds; none: a replay counts it on
+  std::unique_ptr<Recorder> recorder_;   // of a driver that records
   std::map<CompiledKey, std::shared_ptr<CompiledExecutable>> compiled_;
   std::string last_launched_;  ///< its name
 };

@@ -11,4 +11,7 @@ namespace quarry::device {
 /// Pieces that each take less than 250 ms, by the estimate of codegen::Entry::flops; together all groups of the entry.
 std::vector<Groups> pieces_of(const codegen::Entry& entry, const Properties& properties);
 
+/// How much of those 250 ms the whole entry takes.
+double share_of_one_launch(const codegen::Entry& entry, const Properties& properties);
+
 }  // namespace quarry::device

@@ -40,6 +40,7 @@ std::optional<TileLaunch> TileLaunch::choose(const lower::LoopNest& nest, const 
   launch.maps_ = program->maps;
   for (const tile::Argument& argument : program->arguments) launch.dtypes_.push_back(argument.dtype);
   launch.blocks_ = static_cast<uint64_t>(choice->blocks);
+  launch.microseconds_ = choice->microseconds;
   launch.pieces_ = static_cast<uint64_t>(std::ceil(std::max(1.0, choice->microseconds / kMostLaunchUs)));
   return launch;
 }
@@ -52,27 +53,29 @@ Status TileLaunch::load(Driver& driver, Module& module) {
   return driver.zero({counters_.get(), 0, bytes});
 }
 
-Result<Buffer*> TileLaunch::views(Driver& driver, const BufferRange& result, std::span<const BufferRange> reads) {
+Result<std::shared_ptr<Buffer>> TileLaunch::views(Driver& driver, const BufferRange& result,
+                                                  std::span<const BufferRange> reads) {
   std::vector<std::byte> bytes;
   for (const tile::TensorMap& map : maps_) {
     const BufferRange& array = map.argument == 0 ? result : reads[static_cast<size_t>(map.argument) - 1];
     QUARRY_ASSIGN(const BoxDescription description, driver.describe(view_of(map, array)));
     bytes.insert(bytes.end(), description.begin(), description.end());
   }
-  if (const auto known = views_.find(bytes); known != views_.end()) return known->second.get();
+  if (const auto known = views_.find(bytes); known != views_.end()) return known->second;
   if (views_.size() >= kMostViews) {
     QUARRY_TRY(driver.wait());  // launches may still read them
     views_.clear();
   }
   QUARRY_ASSIGN(std::shared_ptr<Buffer> buffer, driver.allocate(bytes.size()));
   QUARRY_TRY(driver.copy_in({buffer.get(), 0, bytes.size()}, bytes));
-  return views_.emplace(std::move(bytes), std::move(buffer)).first->second.get();
+  return views_.emplace(std::move(bytes), std::move(buffer)).first->second;
 }
 
-Status TileLaunch::launch(Driver& driver, const BufferRange& result, std::span<const BufferRange> reads,
-                          const BufferRange& scratch) {
-  QUARRY_ASSIGN(Buffer * maps, views(driver, result, reads));
-  std::vector<Argument> arguments{Argument::address(maps)};
+Result<TileLaunch::Bound> TileLaunch::bind(Driver& driver, const BufferRange& result,
+                                           std::span<const BufferRange> reads, const BufferRange& scratch) {
+  Bound bound{{}, nullptr, counters_, microseconds_};
+  QUARRY_ASSIGN(bound.views, views(driver, result, reads));
+  std::vector<Argument> arguments{Argument::address(bound.views.get())};
   for (int number : kernel_.buffers) {
     const auto at = static_cast<size_t>(number);
     const BufferRange& range = number == 0 ? result : reads[at - 1];
@@ -93,9 +96,9 @@ Status TileLaunch::launch(Driver& driver, const BufferRange& result, std::span<c
     arguments[range_at] = Argument::number(static_cast<int32_t>(first));
     arguments[range_at + 1] = Argument::number(static_cast<int32_t>(end));
     const Groups groups{0, std::min(blocks_, end - first), kernel_.threads, kernel_.shared_bytes};
-    QUARRY_TRY(driver.launch(*entry_, groups, arguments));
+    bound.calls.push_back({entry_, groups, arguments, {}});
   }
-  return {};
+  return bound;
 }
 
 }  // namespace quarry::device

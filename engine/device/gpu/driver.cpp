@@ -5,6 +5,7 @@
 #include <cstring>
 #include <vector>
 
+#include "engine/device/gpu/graph.h"
 #include "engine/device/gpu/memory.h"
 #include "engine/device/gpu/module.h"
 
@@ -13,7 +14,6 @@ namespace quarry::device::gpu {
 namespace {
 
 // From 1 MiB on pinned memory copies at full speed; 4 MiB is how engine/run loads.
-constexpr int kMostDynamicShared = 8;  // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 constexpr size_t kStagingBytes = size_t{4} << 20;
 
 }  // namespace
@@ -56,7 +56,8 @@ Result<std::unique_ptr<Driver>> GpuDriver::open(std::shared_ptr<const Library> l
   const bool is_hopper = vendor.maker == Maker::Nvidia && attribute(vendor.attributes.capability_major) == 9 &&
                          attribute(vendor.attributes.capability_minor) == 0;
   const bool tiles = is_hopper && call.set_function != nullptr && call.describe_boxes != nullptr;
-  driver.capabilities_ = {std::move(properties), target, driver.compiler_->identity(), ".cu", tiles};
+  driver.capabilities_ = {std::move(properties),        target, driver.compiler_->identity(),
+                          can_record(*driver.library_), ".cu",  tiles};
   return std::unique_ptr<Driver>(std::move(opened));
 }
 
@@ -138,20 +139,11 @@ Status GpuDriver::launch(Entry& entry, const Groups& groups, std::span<const Arg
     return Problem{"device_error", "a launch of " + std::to_string(groups.count) + " groups is too large", "", ""};
   QUARRY_TRY(use_context());
   const Function function = static_cast<const GpuEntry&>(entry).function();
-  if (groups.shared_bytes > 0) {
-    QUARRY_TRY(check("asking for shared memory",
-                     library_->call.set_function(function, kMostDynamicShared, static_cast<int>(groups.shared_bytes))));
-  }
-  std::vector<uint64_t> values;
-  values.reserve(arguments.size() + 1);
-  for (const Argument& argument : arguments)
-    values.push_back(argument.buffer != nullptr ? address_of({argument.buffer, 0, 0}) : argument.bits);
-  values.push_back(groups.first);  // as u32: the last argument of every text in this dialect
-  std::vector<void*> pointers;
-  for (uint64_t& value : values) pointers.push_back(&value);
+  QUARRY_TRY(allow_shared(*library_, function, groups.shared_bytes));
+  LaunchValues values(arguments, groups);
   return check("launching a kernel",
                library_->call.launch(function, static_cast<unsigned>(groups.count), 1, 1, groups.items, 1, 1,
-                                     groups.shared_bytes, stream_, pointers.data(), nullptr));
+                                     groups.shared_bytes, stream_, values.pointers(), nullptr));
 }
 
 Result<BoxDescription> GpuDriver::describe(const BoxView& view) {
@@ -169,6 +161,16 @@ Result<BoxDescription> GpuDriver::describe(const BoxView& view) {
                                                  view.strides.data(), view.box.data(), ones.data(), kNoInterleave,
                                                  swizzle, kPromoteTo256Bytes, kZerosOutside)));
   return description;
+}
+
+Result<std::shared_ptr<RecordedCalls>> GpuDriver::record(std::span<const BoundCall> calls) {
+  QUARRY_TRY(use_context());
+  return make_graph(library_, context_, stream_, calls);
+}
+
+Status GpuDriver::replay(RecordedCalls& calls) {
+  QUARRY_TRY(use_context());
+  return check("launching a recorded step", library_->call.launch_graph(graph_of(calls), stream_));
 }
 
 Status GpuDriver::wait() {

@@ -29,6 +29,8 @@ class GpuDriver final : public Driver {
   Status launch(Entry& entry, const Groups& groups, std::span<const Argument> arguments) override;
   Status wait() override;
   Result<BoxDescription> describe(const BoxView& view) override;
+  Result<std::shared_ptr<RecordedCalls>> record(std::span<const BoundCall> calls) override;
+  Status replay(RecordedCalls& calls) override;
 
  private:
   /// Pinned host memory: pieces of what copy_in() got are on their way from here.

@@ -19,11 +19,27 @@ struct StreamObject;
 struct EventObject;
 struct ModuleObject;
 struct FunctionObject;
+struct GraphObject;
+struct NodeObject;
+struct FinishedGraphObject;
 using Context = ContextObject*;
 using Stream = StreamObject*;
 using Event = EventObject*;
 using ModuleHandle = ModuleObject*;
 using Function = FunctionObject*;
+using Graph = GraphObject*;
+using Node = NodeObject*;
+using FinishedGraph = FinishedGraphObject*;
+
+/// CUDA_KERNEL_NODE_PARAMS_v2.
+struct KernelNode {
+  Function function;
+  unsigned groups[3], items[3], shared_bytes;
+  void** arguments;
+  void** extra;
+  void* kernel;
+  Context context;
+};
 
 inline constexpr Error kOutOfMemory = 2, kNoDevice = 100;
 inline constexpr unsigned kStreamNonBlocking = 1, kEventDisableTiming = 2;
@@ -69,7 +85,16 @@ enum class Need : uint8_t { Required, Optional };
       Error(void*, int, unsigned, void*, const uint64_t*, const uint64_t*, const unsigned*, const unsigned*, int, int, \
             int, int))                                                                                                 \
   ROW(launch, Required, cuLaunchKernel, hipModuleLaunchKernel,                                                         \
-      Error(Function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, Stream, void**, void**))
+      Error(Function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, Stream, void**, void**))   \
+  ROW(create_graph, Optional, cuGraphCreate, none, Error(Graph*, unsigned))                                            \
+  ROW(add_kernel, Optional, cuGraphAddKernelNode_v2, none,                                                             \
+      Error(Node*, Graph, const Node*, size_t, const KernelNode*))                                                     \
+  ROW(add_nothing, Optional, cuGraphAddEmptyNode, none, Error(Node*, Graph, const Node*, size_t))                      \
+  ROW(finish_graph, Optional, cuGraphInstantiateWithFlags, none, Error(FinishedGraph*, Graph, unsigned long long))     \
+  ROW(upload_graph, Optional, cuGraphUpload, none, Error(FinishedGraph, Stream))                                       \
+  ROW(launch_graph, Optional, cuGraphLaunch, none, Error(FinishedGraph, Stream))                                       \
+  ROW(destroy_finished, Optional, cuGraphExecDestroy, none, Error(FinishedGraph))                                      \
+  ROW(destroy_graph, Optional, cuGraphDestroy, none, Error(Graph))
 
 struct EntryPoints {
 #define QUARRY_ROW(name, need, cuda, hip, ...) std::add_pointer_t<__VA_ARGS__> name = nullptr;

@@ -69,7 +69,7 @@ Result<std::unique_ptr<Driver>> OpenClDriver::open(cl_device_id whole, Propertie
   opened->queue_ = Queue(clCreateCommandQueue(opened->context_.get(), device, 0, &error));
   QUARRY_TRY(check("clCreateCommandQueue", error));
   opened->compiler_ = std::make_unique<Compiler>(opened->context_.get(), device, keep);
-  opened->capabilities_ = {properties, target_of(device, properties), opened->compiler_->flags(), ".cl"};
+  opened->capabilities_ = {properties, target_of(device, properties), opened->compiler_->flags(), false, ".cl"};
   return std::unique_ptr<Driver>(std::move(opened));
 }
 
