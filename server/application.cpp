@@ -89,7 +89,7 @@ struct Application::State {
     metrics.connections_refused = [this] { return http->connections().refused(); };
     metrics.job_watchers = [this] { return hub.watchers(); };
     metrics_listener.emplace(options.metrics_listen.host, options.metrics_listen.port, metrics);
-    housekeeping.emplace(blobs, *pool, options.times.housekeeping);
+    housekeeping.emplace(blobs, *pool, options.times);
   }
 
   /// Sources of work first, then the threads that finish it; the objects themselves go last, because a late answer may

@@ -1,5 +1,5 @@
-// Removes what would pile up in years: unfinished uploads, and the answers kept for Idempotency-Keys. Any number of
-// servers may do it over one database and blob directory.
+// Removes what would pile up: unfinished uploads, the answers kept for Idempotency-Keys, expired tensors and results.
+// Any number of servers may do it over one database and blob directory.
 #pragma once
 
 #include <chrono>
@@ -8,20 +8,21 @@
 #include <thread>
 
 #include "server/blobs/blob_store.h"
+#include "server/limits.h"
 #include "sql/group_commit.h"
 
 namespace quarry::server {
 
 class Housekeeping {
  public:
-  /// Works on a thread of its own, at once and then each `interval`. What fails is tried again the next time.
-  Housekeeping(const BlobStore& blobs, sql::DatabasePool& pool, std::chrono::milliseconds interval);
+  /// Works on a thread of its own, at once and then each `times.housekeeping`. What fails is tried again the next time.
+  Housekeeping(const BlobStore& blobs, sql::DatabasePool& pool, const TimeLimits& times);
   ~Housekeeping();
   Housekeeping(const Housekeeping&) = delete;
   Housekeeping& operator=(const Housekeeping&) = delete;
 
  private:
-  void run(std::chrono::milliseconds interval);
+  void run(const TimeLimits& times);
 
   const BlobStore& blobs_;
   sql::DatabasePool& pool_;

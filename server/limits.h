@@ -26,21 +26,24 @@ inline constexpr size_t kMaxInlineResultBytes = 64 << 10;  ///< in one answer to
 // --- stored bytes ---
 inline constexpr uint64_t kMaxTensorBytes = uint64_t{256} << 30;
 inline constexpr uint64_t kMaxResultBytes = uint64_t{64} << 30;  ///< kept outputs of one job
-inline constexpr uint64_t kKeepFreeBytes = uint64_t{1}
-                                           << 30;  ///< of the blob directory's disk: below it uploads get 507
+/// Of the blob directory's disk: below it uploads get 507.
+inline constexpr uint64_t kKeepFreeBytes = uint64_t{1} << 30;
 /// Between two readings of what the open jobs will store, and before a refusal reads it again (blobs/result_room.h).
 inline constexpr std::chrono::seconds kRoomMeasuredEvery{60}, kRoomMeasuredAgain{1};
 inline constexpr int kNoSpaceRetrySeconds = 30;
-inline constexpr size_t kMaxUploadsPerAccount = 64;       ///< unfinished ones; the oldest that rests gives way
-inline constexpr std::chrono::hours kUploadLifetime{24};  ///< of an unfinished upload after its last byte
-inline constexpr size_t kFileChunkBytes = 256 << 10;      ///< what is held in memory of a tensor under way
-inline constexpr size_t kBufferedBodyBytes = 512 << 20;   ///< request bodies in memory at once, of all connections
+/// Tensors of one account. Results are paid for until they expire and do not count.
+inline constexpr uint64_t kTensorQuotaBytes = uint64_t{2} << 40;
+/// A tensor that a job or quote names, or that is put again, is kept for its full time again when a day of it is over.
+inline constexpr std::chrono::hours kRenewTensorAfter{24};
+inline constexpr std::chrono::seconds kTensorCacheTime{1};  ///< how long a deleted tensor may still be seen here
+inline constexpr size_t kMaxUploadsPerAccount = 64;         ///< unfinished ones; the oldest that rests gives way
+inline constexpr std::chrono::hours kUploadLifetime{24};    ///< of an unfinished upload after its last byte
+inline constexpr size_t kFileChunkBytes = 256 << 10;        ///< what is held in memory of a tensor under way
+inline constexpr size_t kBufferedBodyBytes = 512 << 20;     ///< request bodies in memory at once, of all connections
 inline constexpr size_t kBufferedBodyBytesPerAccount = 192 << 20;  ///< of them: one of the largest graphs and others
 
 // --- jobs ---
 inline constexpr int64_t kMaxSegments = 1'000'000;
-inline constexpr uint64_t kRetentionHours =
-    24 * 30;  ///< results are kept for 30 days: billed as byte-hours on the quote
 
 // --- time (a test may shorten it) ---
 struct TimeLimits {
@@ -51,6 +54,8 @@ struct TimeLimits {
   std::chrono::milliseconds rate_grace{30'000};    ///< a body may be slower than kMinBodyBytesPerSecond for this long
   std::chrono::milliseconds drain{10'000};         ///< for requests in flight at a graceful stop
   std::chrono::milliseconds housekeeping{60'000};  ///< between two looks for what is to be removed
+  /// A file stays so long after the last row that named it went: what was planned meanwhile still finds it.
+  std::chrono::milliseconds blob_grace{3'600'000};
 };
 inline constexpr uint64_t kMinBodyBytesPerSecond = 1'000;
 /// The rest of a refused body that is read and dropped so that the connection can be kept.

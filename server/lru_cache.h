@@ -29,6 +29,10 @@ class LruCache {
     total_ += cost;
     while (total_ > limit_ && entries_.size() > 1) drop(std::prev(entries_.end()));
   }
+  void erase(const Key& key) {
+    std::lock_guard lock(mutex_);
+    if (const auto found = index_.find(key); found != index_.end()) drop(found->second);
+  }
 
  private:
   struct Entry {

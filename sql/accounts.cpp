@@ -20,15 +20,6 @@ constexpr Statement kRevokeKey =
 constexpr Statement kFindKey = "select " QUARRY_KEY_COLUMNS " from api_key where id = $1";
 constexpr Statement kListKeys = "select " QUARRY_KEY_COLUMNS " from api_key where account = $1 order by created_at, id";
 
-constexpr Statement kPutGraph = "insert into graph (id, bytes) values ($1, $2) on conflict do nothing";
-constexpr Statement kOwnGraph = "insert into graph_owner (account, graph) values ($1, $2) on conflict do nothing";
-constexpr Statement kOwnsGraph = "select 1 from graph_owner where account = $1 and graph = $2";
-constexpr Statement kPutTensor = "insert into tensor (sha256, bytes) values ($1, $2) on conflict do nothing";
-constexpr Statement kOwnTensor = "insert into tensor_owner (account, sha256) values ($1, $2) on conflict do nothing";
-constexpr Statement kTensorBytes =
-    "select t.bytes from tensor_owner o join tensor t on t.sha256 = o.sha256 where o.account = $1 and o.sha256 = $2";
-constexpr Statement kSmallBlob = "select bytes from small_blob where sha256 = $1";
-
 ApiKey key_from(const Rows& rows, size_t row) {
   ApiKey key{
       rows.get<std::string>(row, 0), rows.get<AccountId>(row, 1), rows.get<Digest>(row, 2), {}, rows.get<bool>(row, 4)};
@@ -109,40 +100,6 @@ std::vector<ApiKey> PgStore::api_keys(AccountId account) {
     std::vector<ApiKey> keys;
     for (size_t row = 0; row < rows.size(); ++row) keys.push_back(key_from(rows, row));
     return keys;
-  });
-}
-
-void PgStore::put_graph(AccountId account, const Digest& graph, uint64_t bytes) {
-  transact([&](Transaction& tx) {
-    tx.queue(kPutGraph, graph, bytes);
-    tx.queue(kOwnGraph, account, graph);
-  });
-}
-
-bool PgStore::owns_graph(AccountId account, const Digest& graph) {
-  return transact([&](Transaction& tx) { return !tx.query(kOwnsGraph, account, graph).empty(); });
-}
-
-void PgStore::put_tensor(AccountId account, const Digest& file, uint64_t bytes) {
-  transact([&](Transaction& tx) {
-    tx.queue(kPutTensor, file, bytes);
-    tx.queue(kOwnTensor, account, file);
-  });
-}
-
-std::optional<uint64_t> PgStore::tensor_bytes(AccountId account, const Digest& file) {
-  return transact([&](Transaction& tx) -> std::optional<uint64_t> {
-    const Rows rows = tx.query(kTensorBytes, account, file);
-    if (rows.empty()) return std::nullopt;
-    return rows.get<uint64_t>(0, 0);
-  });
-}
-
-std::optional<std::vector<std::byte>> PgStore::small_blob(const Digest& blob) {
-  return transact([&](Transaction& tx) -> std::optional<std::vector<std::byte>> {
-    const Rows rows = tx.query(kSmallBlob, blob);
-    if (rows.empty()) return std::nullopt;
-    return rows.get<std::vector<std::byte>>(0, 0);
   });
 }
 

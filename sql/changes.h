@@ -2,7 +2,11 @@
 // the batch. The one place that moves money, ends attempts and jobs, and numbers events.
 #pragma once
 
+#include <set>
+#include <tuple>
+
 #include "sql/stored_job.h"
+#include "sql/stored_json.h"
 
 namespace quarry::sql {
 
@@ -66,8 +70,10 @@ class JobChanges {
  public:
   void lease(StoredJob& job, const wire::Fence& fence, SessionId session, SliceId slice, AccountId owner);
   void end_attempt(const StoredAttempt& attempt, const AttemptEnd& end);
-  /// Meters and charges the job's current segment, stores its outcome, and readies the next or ends the job.
-  void accept_segment(StoredJob& job, const StoredAttempt& attempt, const wire::Completion& completion);
+  /// Meters and charges the job's current segment, stores its outcome, and readies the next or ends the job. What the
+  /// segment started from, `carried_before`, is needed no more once its own end is durable, and goes.
+  void accept_segment(StoredJob& job, const StoredAttempt& attempt, const wire::Completion& completion,
+                      const Values& carried_before);
   /// Back to the queue, for another attempt of the same segment.
   void requeue(StoredJob& job, EndReason why);
   /// Ends the job as the market's end_terms() say: charges the minimum to the credit of `ran`, the owner of the box
@@ -84,18 +90,22 @@ class JobChanges {
     wire::Fence fence;
     std::string outputs, carried;
   };
+  enum class Role : int16_t { Output, Carried };  // of small_blob and blob_use
+  using NamedBlob = std::tuple<Digest, JobId, Role>;
   void touch(const StoredJob& job) { jobs_.insert_or_assign(job.id, job); }
   void charge(StoredJob& job, int32_t segment, AccountId payee);
   void queue_jobs(Connection::Transaction& tx) const;
   void queue_attempts(Connection::Transaction& tx) const;
   void queue_segments(Connection::Transaction& tx) const;
+  void queue_values(Connection::Transaction& tx) const;
   void queue_meter(Connection::Transaction& tx) const;
 
   std::map<JobId, StoredJob> jobs_;
   std::vector<StoredAttempt> leases_;
   std::vector<Ended> ended_;
   std::vector<Accepted> accepted_;
-  std::map<Digest, std::vector<std::byte>> blobs_;
+  std::map<NamedBlob, std::vector<std::byte>> blobs_;  ///< small ones
+  std::set<NamedBlob> files_, dropped_;
   std::vector<MeterRow> metered_;
   LedgerChanges ledger_;
   EventChanges events_;

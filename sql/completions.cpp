@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "sql/pg_store.h"
+#include "sql/stored_json.h"
 
 namespace quarry::sql {
 namespace {
@@ -11,6 +12,9 @@ constexpr auto kReadAttempts =
            ", u.n, (select incarnation from cluster) "
            "from unnest($1::uuid[], $2::int4[], $3::int4[]) with ordinality u(job, segment, attempt, n) "
            "join attempt a on a.job = u.job and a.segment = u.segment and a.attempt = u.attempt");
+constexpr Statement kCarriedBefore =
+    "select p.job, p.segment, p.carried from unnest($1::uuid[], $2::int4[]) u(job, segment) join segment p on p.job = "
+    "u.job and p.segment = u.segment - 1 and p.revision = 0";
 constexpr Statement kFailedElsewhere =
     "select u.n from unnest($1::uuid[], $2::int4[], $3::int4[], $4::text[]) with ordinality u(job, segment, attempt, "
     "code, n) "
@@ -92,7 +96,11 @@ bool inline_values_match(const std::vector<wire::Produced>& values) {
   });
 }
 
-CompletionOutcome complete_one(Named& named, size_t n, const wire::Completion& completion, JobChanges& changes) {
+/// Where each segment that is completed started from.
+using CarriedBefore = std::map<std::pair<JobId, int32_t>, Values>;
+
+CompletionOutcome complete_one(Named& named, size_t n, const wire::Completion& completion, const CarriedBefore& carried,
+                               JobChanges& changes) {
   CompletionOutcome outcome{};
   outcome.result.fence = completion.fence;
   outcome.result.code = "stale_fence";
@@ -104,7 +112,8 @@ CompletionOutcome complete_one(Named& named, size_t n, const wire::Completion& c
   if (attempt != nullptr && (!inline_values_match(completion.kept) || !inline_values_match(completion.carried))) {
     outcome.result.code = "blob_missing";
   } else if (attempt != nullptr) {
-    changes.accept_segment(job, *attempt, completion);
+    const auto before = carried.find({job.id, job.segment - 1});
+    changes.accept_segment(job, *attempt, completion, before == carried.end() ? Values() : before->second);
     mark(named, completion.fence, AttemptState::Accepted);
     outcome.result.accepted = true;
     outcome.result.code = "accepted";
@@ -197,10 +206,16 @@ std::vector<CompletionOutcome> PgStore::complete(const std::vector<wire::Complet
     FenceColumns columns;
     for (const auto& completion : batch) columns.add(completion.fence);
     const NamedReads reads = queue_named(tx, columns);
-    Named named = read_named(tx.flush(), reads);
+    const auto before = tx.queue(kCarriedBefore, columns.jobs, columns.segments);
+    const Answers answers = tx.flush();
+    Named named = read_named(answers, reads);
+    CarriedBefore carried;
+    const Rows& rows = answers[before];
+    for (size_t row = 0; row < rows.size(); ++row)
+      carried[{rows.get<JobId>(row, 0), rows.get<int32_t>(row, 1)}] = values_from_json(rows.text(row, 2));
     JobChanges changes;
     std::vector<CompletionOutcome> outcomes;
-    for (size_t n = 0; n < batch.size(); ++n) outcomes.push_back(complete_one(named, n, batch[n], changes));
+    for (size_t n = 0; n < batch.size(); ++n) outcomes.push_back(complete_one(named, n, batch[n], carried, changes));
     changes.write(tx, clock_.wall(), random_);
     return outcomes;
   });

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "sql/changes.h"
 #include "sql/stored_json.h"
 
@@ -31,8 +33,20 @@ constexpr Statement kInsertSegments =
     "select u.*, t.now from unnest($1::uuid[], $2::int4[], $3::int4[], $4::int8[], $5::text[], $6::text[]) u, "
     "(select business_now() as now) t";
 constexpr Statement kInsertBlobs =
-    "insert into small_blob (sha256, bytes, created_at) select u.*, t.now from unnest($1::bytea[], $2::bytea[]) u, "
-    "(select business_now() as now) t on conflict do nothing";
+    "insert into small_blob (sha256, job, role, bytes, created_at) select u.*, t.now from unnest($1::bytea[], "
+    "$2::uuid[], $3::int2[], $4::bytea[]) u, (select business_now() as now) t on conflict do nothing";
+constexpr Statement kInsertUses =
+    "insert into blob_use (sha256, job, role) select * from unnest($1::bytea[], $2::uuid[], $3::int2[]) on conflict do "
+    "nothing";
+constexpr Statement kDropCarried =
+    "with u as (select * from unnest($1::bytea[], $2::uuid[], $3::int2[]) u(sha256, job, role)), small as (delete from "
+    "small_blob b using u where b.sha256 = u.sha256 and b.job = u.job and b.role = u.role), files as (delete from "
+    "blob_use b using u where b.sha256 = u.sha256 and b.job = u.job and b.role = u.role returning b.sha256) insert "
+    "into "
+    "blob_garbage (kind, sha256) select distinct 2, sha256 from files on conflict do nothing";
+constexpr Statement kClearCarried =
+    "update segment p set carried = '{}' from unnest($1::uuid[], $2::int4[]) u(job, segment) where p.job = u.job and "
+    "p.segment = u.segment - 1 and p.revision = 0 and p.carried <> '{}'";
 constexpr auto kInsertMeter =
     joined("insert into meter (", column_names<MeterRow, inserted>(), ", at) select u.*, t.now from unnest(",
            column_parameters<MeterRow, inserted>(), ") u, (select business_now() as now) t");
@@ -89,7 +103,8 @@ void JobChanges::charge(StoredJob& job, int32_t segment, AccountId payee) {
               job.id, segment);
 }
 
-void JobChanges::accept_segment(StoredJob& job, const StoredAttempt& attempt, const wire::Completion& completion) {
+void JobChanges::accept_segment(StoredJob& job, const StoredAttempt& attempt, const wire::Completion& completion,
+                                const Values& carried_before) {
   AttemptEnd end{AttemptState::Accepted,
                  EndReason::Succeeded,
                  std::nullopt,
@@ -102,9 +117,20 @@ void JobChanges::accept_segment(StoredJob& job, const StoredAttempt& attempt, co
   const bool last = job.last_segment();
   accepted_.push_back(
       {completion.fence, values_to_json(completion.kept), last ? "{}" : values_to_json(completion.carried)});
-  for (const auto* values : {&completion.kept, &completion.carried})
-    for (const auto& value : *values)
-      if (value.inline_bytes) blobs_.try_emplace(value.blob, *value.inline_bytes);
+  const auto name = [&](const std::vector<wire::Produced>& values, Role role) {
+    for (const auto& value : values) {
+      if (value.inline_bytes)
+        blobs_.try_emplace({value.blob, job.id, role}, *value.inline_bytes);
+      else
+        files_.insert({value.blob, job.id, role});
+    }
+  };
+  name(completion.kept, Role::Output);
+  if (!last) name(completion.carried, Role::Carried);
+  for (const auto& [_, value] : carried_before) {
+    const NamedBlob was{value.blob, job.id, Role::Carried};
+    if (!files_.contains(was) && !blobs_.contains(was)) dropped_.insert(was);
+  }
 
   const Money before = job.spent;
   charge(job, job.segment, attempt.owner);
@@ -211,11 +237,30 @@ void JobChanges::queue_segments(Connection::Transaction& tx) const {
         carried.push_back(accepted.carried);
   }
   tx.queue(kInsertSegments, jobs, segments, attempts, epochs, outputs, carried);
-  if (blobs_.empty()) return;
-  std::vector<Digest> digests;
+  if (std::any_of(segments.begin(), segments.end(), [](int32_t segment) { return segment > 0; }))
+    tx.queue(kClearCarried, jobs, segments);
+  queue_values(tx);
+}
+
+void JobChanges::queue_values(Connection::Transaction& tx) const {
+  struct Columns {
+    std::vector<Digest> digests;
+    std::vector<JobId> jobs;
+    std::vector<Role> roles;
+    void add(const NamedBlob& blob) {
+      digests.push_back(std::get<0>(blob));
+      jobs.push_back(std::get<1>(blob));
+      roles.push_back(std::get<2>(blob));
+    }
+  };
+  Columns small, files, dropped;
   std::vector<std::span<const std::byte>> bytes;
-  for (const auto& [digest, content] : blobs_) digests.push_back(digest), bytes.push_back(content);
-  tx.queue(kInsertBlobs, digests, bytes);
+  for (const auto& [blob, content] : blobs_) small.add(blob), bytes.push_back(content);
+  for (const auto& blob : files_) files.add(blob);
+  for (const auto& blob : dropped_) dropped.add(blob);
+  if (!dropped.jobs.empty()) tx.queue(kDropCarried, dropped.digests, dropped.jobs, dropped.roles);
+  if (!small.jobs.empty()) tx.queue(kInsertBlobs, small.digests, small.jobs, small.roles, bytes);
+  if (!files.jobs.empty()) tx.queue(kInsertUses, files.digests, files.jobs, files.roles);
 }
 
 void JobChanges::queue_meter(Connection::Transaction& tx) const {

@@ -46,6 +46,7 @@ struct OutputRow {
 };
 struct JobRow : StoredJob {
   Flops metered;                   ///< of the whole job
+  bool results_expired = false;    ///< filled by job()
   std::string document;            ///< filled by job(), not by jobs(): a page of them could be gigabytes
   std::vector<OutputRow> outputs;  ///< of accepted segments; filled by job(), not by jobs()
 };

@@ -45,9 +45,10 @@ constexpr auto kInsertJobs = written([](TextWriter& out) {
       << ") u, (select business_now() as now) t";
 });
 
-constexpr auto kJob = joined("select ", kJobColumns,
-                             ", s.document from job j join job_spec s on s.job = j.id where j.account = $1 and j.id = "
-                             "$2");
+constexpr auto kJob =
+    joined("select ", kJobColumns,
+           ", coalesce(s.document, ''), coalesce(j.ended_at + $3::int4 * interval '1 hour' <= business_now(), false) "
+           "from job j left join job_spec s on s.job = j.id where j.account = $1 and j.id = $2");
 constexpr auto kJobs =
     joined("select ", kJobColumns, " from job j where j.account = $1 and j.id < $2 order by j.id desc limit $3");
 constexpr Statement kOutputs = "select outputs from segment s where s.job = $1 and s.revision = 0 order by s.segment";
@@ -294,14 +295,15 @@ std::vector<SubmitOutcome> PgStore::submit(const std::vector<Submission>& batch)
 
 std::optional<JobRow> PgStore::job(AccountId account, JobId job) {
   return transact([&](Transaction& tx) -> std::optional<JobRow> {
-    const auto read = tx.queue(kJob, account, job);
+    const auto read = tx.queue(kJob, account, job, kRetentionHours);
     const auto outputs = tx.queue(kOutputs, job);
     const Answers answers = tx.flush_and_commit();
     const Rows& rows = answers[read];
     if (rows.empty()) return std::nullopt;
     JobRow found = row_from(rows, 0);
     found.document = rows.get<std::string>(0, kJobColumnCount);
-    found.outputs = outputs_from(answers[outputs], found.document);
+    found.results_expired = rows.get<bool>(0, kJobColumnCount + 1);
+    if (!found.results_expired) found.outputs = outputs_from(answers[outputs], found.document);
     return found;
   });
 }

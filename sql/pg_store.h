@@ -39,9 +39,16 @@ class PgStore final : public Store {
 
   void put_graph(AccountId account, const Digest& graph, uint64_t bytes) override;
   bool owns_graph(AccountId account, const Digest& graph) override;
-  void put_tensor(AccountId account, const Digest& file, uint64_t bytes) override;
-  std::optional<uint64_t> tensor_bytes(AccountId account, const Digest& file) override;
+  std::optional<QuotaReached> put_tensor(AccountId account, const Digest& file, uint64_t bytes,
+                                         uint64_t quota_bytes) override;
+  std::optional<TensorRow> tensor(AccountId account, const Digest& file) override;
+  bool delete_tensor(AccountId account, const Digest& file) override;
+  uint64_t stored_bytes(AccountId account) override;
   std::optional<std::vector<std::byte>> small_blob(const Digest& blob) override;
+  int64_t expire_tensors(int32_t limit) override;
+  int64_t expire_jobs(int32_t limit) override;
+  std::vector<GarbageFile> sweep_garbage(std::chrono::seconds grace, int32_t limit) override;
+  void forget_garbage(const std::vector<GarbageFile>& removed) override;
 
   std::vector<SubmitOutcome> submit(const std::vector<Submission>& batch) override;
   std::optional<JobRow> job(AccountId account, JobId job) override;

@@ -53,7 +53,8 @@ constexpr Statement kChecks[] = {
     "(select job, sum(amount) as refunded from transfer_line where kind = 5 group by job) l on l.job = j.id "
     "where coalesce(l.refunded, 0) <> case when j.state >= 4 and j.end_reason = 7 then j.spent else 0 end",
     "select 'job ' || m.job || ' paid a minimum, but no box ran it in vain' from meter m where m.segment = -1 and "
-    "m.payee is not null and not exists (select from attempt a where a.job = m.job and a.segment = 0 and a.owner = "
+    "m.payee is not null and exists (select from job_spec s where s.job = m.job) and not exists (select from attempt a "
+    "where a.job = m.job and a.segment = 0 and a.owner = "
     "m.payee)",
     "select 'job ' || j.id || ' accepted ' || j.steps_accepted || ' steps, its meter records hold ' || "
     "coalesce(m.steps, 0) from job j "
@@ -79,6 +80,23 @@ constexpr Statement kChecks[] = {
     "union select 'transfer_line', job from transfer_line union select 'segment', job from segment union select "
     "'meter', job from meter "
     "union select 'attempt', job from attempt) x left join job j on j.id = x.job where j.id is null",
+    // What is stored, and what names it.
+    "select 'account ' || coalesce(s.account, t.account) || ' stores ' || coalesce(s.bytes, 0) || ' bytes, its tensors "
+    "come to ' || coalesce(t.bytes, 0) from account_storage s full join (select o.account, sum(t.bytes) as bytes from "
+    "tensor_owner o join tensor t on t.sha256 = o.sha256 group by o.account) t on t.account = s.account where "
+    "coalesce(s.bytes, 0) <> coalesce(t.bytes, 0)",
+    "select 'tensor ' || encode(t.sha256, 'hex') || ' has no owner' from tensor t where not exists (select from "
+    "tensor_owner o where o.sha256 = t.sha256)",
+    "select 'segment ' || s.segment || ' of job ' || s.job || ' names the blob ' || (v.value->>0) || ', which nothing "
+    "keeps' from segment s cross join lateral (values (0, s.outputs), (1, s.carried)) x(role, kept) cross join lateral "
+    "jsonb_each(x.kept::jsonb) v where not exists (select from small_blob b where b.sha256 = decode(v.value->>0, "
+    "'hex')) and not exists (select from blob_use u where u.sha256 = decode(v.value->>0, 'hex') and u.job = s.job and "
+    "u.role = x.role)",
+    "select 'job ' || u.job || ' has expired, but blobs are kept for it' from (select job from small_blob union select "
+    "job from blob_use) u where u.job <> '00000000-0000-0000-0000-000000000000' and not exists (select from job_spec s "
+    "where s.job = u.job)",
+    "select 'job ' || j.id || ' is open without its document' from job j where j.state < 4 and not exists (select from "
+    "job_spec s where s.job = j.id)",
     // The audit log's chain.
     "select 'audit row ' || sequence || ' does not fit the row before it' from (select *, "
     "coalesce(lag(hash) over (order by sequence), '\\x') as previous, coalesce(lag(sequence) over (order by sequence), "

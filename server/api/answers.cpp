@@ -56,6 +56,7 @@ void write_job(JsonWriter& json, const sql::JobRow& job, const std::vector<Outpu
   json.field("submitted_at", job.submitted_at.rfc3339());
   write_time(json, "started_at", job.started_at);
   write_time(json, "ended_at", job.ended_at);
+  write_time(json, "expires_at", job.ended_at ? std::optional(sql::after_retention(*job.ended_at)) : std::nullopt);
   json.field("limit", job.limit.to_string()).field("spent", paid(job).to_string());
   json.field("tariff", job.tariff).field("metered_flops", job.metered.to_string());
   json.field("segments", segment_count(job.steps, std::max<int64_t>(job.steps_per_segment, 1)));

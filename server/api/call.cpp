@@ -30,6 +30,8 @@ constexpr CodeStatus kStatuses[] = {
     {"job_not_found", 404},
     {"output_not_found", 404},
     {"claim_code", 404},
+    {"storage_quota", 403},
+    {"results_expired", 410},
     {"method_not_allowed", 405},
     {"idempotency_key_reused", 409},
     {"upload_busy", 409},

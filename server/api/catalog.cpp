@@ -119,12 +119,14 @@ Awaitable<bool> Catalog::has_graph(AccountId account, Digest id) {
   co_return owns;
 }
 
-Awaitable<std::optional<uint64_t>> Catalog::tensor_bytes(AccountId account, Digest file) {
-  if (const auto known = tensor_owners_.find({account, file})) co_return *known;
-  const auto bytes =
-      co_await database_.run([account, file](sql::ObjectStore& store) { return store.tensor_bytes(account, file); });
-  if (bytes) tensor_owners_.put({account, file}, std::make_shared<const uint64_t>(*bytes), 1);
-  co_return bytes;
+Awaitable<std::optional<sql::TensorRow>> Catalog::tensor(AccountId account, Digest file) {
+  const auto now = std::chrono::steady_clock::now();
+  if (const auto known = tensor_owners_.find({account, file}); known && now - known->read < kTensorCacheTime)
+    co_return known->row;
+  const auto row =
+      co_await database_.run([account, file](sql::ObjectStore& store) { return store.tensor(account, file); });
+  if (row) tensor_owners_.put({account, file}, std::make_shared<const KnownTensor>(*row, now), 1);
+  co_return row;
 }
 
 }  // namespace quarry::server

@@ -1,8 +1,9 @@
 // What the server knows of stored graphs and tensors, cached: who may see them, parsed graphs with their counts,
-// safetensors headers. Nothing here expires: a graph or tensor never changes under its hash, and visibility is never
-// taken back.
+// safetensors headers. A graph or tensor never changes under its hash; that an account has a tensor is asked again
+// after kTensorCacheTime, because tensors expire and are deleted.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -17,6 +18,7 @@
 #include "server/async.h"
 #include "server/blobs/blob_store.h"
 #include "server/lru_cache.h"
+#include "sql/object_store.h"
 
 namespace quarry::server {
 
@@ -54,7 +56,9 @@ class Catalog {
   Awaitable<std::shared_ptr<const TensorFile>> tensor_file(Digest file);
 
   Awaitable<bool> has_graph(AccountId account, Digest id);
-  Awaitable<std::optional<uint64_t>> tensor_bytes(AccountId account, Digest file);
+  Awaitable<std::optional<sql::TensorRow>> tensor(AccountId account, Digest file);
+  /// Its row has changed: the next tensor() reads it.
+  void forget_tensor(AccountId account, Digest file) { tensor_owners_.erase({account, file}); }
 
  private:
   using Owned = std::pair<AccountId, Digest>;
@@ -63,7 +67,12 @@ class Catalog {
   Database& database_;
   LruCache<Digest, LoadedGraph> graphs_;
   LruCache<Digest, TensorFile> tensors_;
-  LruCache<Owned, uint64_t> graph_owners_, tensor_owners_;
+  struct KnownTensor {
+    sql::TensorRow row;
+    std::chrono::steady_clock::time_point read;
+  };
+  LruCache<Owned, uint64_t> graph_owners_;
+  LruCache<Owned, KnownTensor> tensor_owners_;
 };
 
 }  // namespace quarry::server

@@ -9,6 +9,7 @@ namespace quarry::server {
 Awaitable<http::Response> put_tensor(Service& service, Call& call);
 Awaitable<http::Response> head_tensor(Service& service, Call& call);
 Awaitable<http::Response> get_tensor(Service& service, Call& call);
+Awaitable<http::Response> delete_tensor(Service& service, Call& call);
 // graphs.cpp
 Awaitable<http::Response> post_graph(Service& service, Call& call);
 Awaitable<http::Response> get_graph(Service& service, Call& call);

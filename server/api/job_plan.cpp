@@ -31,7 +31,16 @@ Awaitable<Result<Resolved>> resolve_tensor(Service& service, AccountId account, 
                                            std::string pointer) {
   const Problem missing{"tensor_not_found", "there is no tensor file " + to_hex(source.file), pointer + "/file",
                         "PUT it to /v1/tensors/" + to_hex(source.file) + " first"};
-  if (!co_await service.catalog.tensor_bytes(account, source.file)) co_return missing;
+  const auto row = co_await service.catalog.tensor(account, source.file);
+  if (!row) co_return missing;
+  const std::chrono::microseconds renewed_at(sql::after_retention(service.clock.wall()).micros);
+  if (std::chrono::microseconds(row->expires_at.micros) < renewed_at - kRenewTensorAfter) {
+    const auto renew = [account, digest = source.file, bytes = row->bytes](sql::ObjectStore& store) {
+      store.put_tensor(account, digest, bytes, UINT64_MAX);  // the account's already: its quota does not grow
+    };
+    co_await service.database.run(renew);
+    service.catalog.forget_tensor(account, source.file);
+  }
   const auto file = co_await service.catalog.tensor_file(source.file);
   if (!file) co_return missing;
   const auto found = file->tensors.find(source.tensor);
@@ -53,6 +62,9 @@ Awaitable<Result<Resolved>> resolve_output(Service& service, AccountId account, 
   if (!is_terminal(job->state))
     co_return Problem{"job_not_finished", "job " + id.to_string() + " is still " + std::string(name(job->state)),
                       pointer + "/job", "wait until it has ended"};
+  if (job->results_expired)
+    co_return Problem{"results_expired", "the results of job " + id.to_string() + " have expired", pointer + "/job",
+                      "run the job again"};
   const auto row = std::find_if(job->outputs.begin(), job->outputs.end(),
                                 [&](const sql::OutputRow& output) { return output.name == source.output; });
   const auto graph = co_await service.catalog.graph(job->graph);
@@ -153,7 +165,7 @@ Status count_and_price(const Service& service, JobPlan& plan, const meter::StepC
         "keep fewer outputs, or \"last\" instead of \"each\"; the limit is " + std::to_string(kMaxResultBytes)};
   for (const auto& [input, extents] : row.inputs)
     for (const wire::Extent& extent : extents) row.bytes_in += extent.bytes;
-  row.byte_hours = row.bytes_out * kRetentionHours;
+  row.byte_hours = row.bytes_out * sql::kRetentionHours;
   plan.work.bytes_in = row.bytes_in;
   plan.work.bytes_out = row.bytes_out;
   plan.work.byte_hours = row.byte_hours;

@@ -68,7 +68,8 @@ Awaitable<http::Response> post_quote(Service& service, Call& call) {
              std::min(plan.quote.limit, market::charge({.metered = {meter::kFlopsPerJob}}, plan.row.prices)->renter)
                  .to_string());
   write_work(json, plan);
-  json.field("segments", plan.segments)
+  json.field("results_kept_hours", sql::kRetentionHours)
+      .field("segments", plan.segments)
       .field("memory_bound_bytes", plan.row.memory_bound_bytes)
       .field("expires_at", terms.expires_at.rfc3339())
       .end_object();

@@ -26,6 +26,8 @@ Awaitable<Result<std::vector<Available>>> available_results(Service& service, Ac
   const auto job = co_await service.database.run(
       [account, job_id = *id](sql::JobStore& store) { return store.job(account, job_id); });
   if (!job) co_return job_missing(id_text);
+  if (job->results_expired)
+    co_return Problem{"results_expired", "the results of job " + id_text + " have expired", "", "run the job again"};
   const auto graph = co_await service.catalog.graph(job->graph);
   const auto document = graph::parse_job(job->document);
   std::vector<Available> results;

@@ -15,6 +15,7 @@ constexpr std::array kRoutes{
     Route{Put, "/v1/tensors/{sha256}", key("tensors:write"), Body::Streamed, false, put_tensor},
     Route{Head, "/v1/tensors/{sha256}", key("tensors:read"), Body::None, false, head_tensor},
     Route{Get, "/v1/tensors/{sha256}", key("tensors:read"), Body::None, false, get_tensor},
+    Route{Delete, "/v1/tensors/{sha256}", key("tensors:write"), Body::None, false, delete_tensor},
     Route{Post, "/v1/graphs", key("jobs:write"), Body::Graph, true, post_graph},
     Route{Get, "/v1/graphs/{id}", key("jobs:read"), Body::None, false, get_graph},
     Route{Post, "/v1/quotes", key("jobs:write"), Body::Json, true, post_quote},

@@ -43,9 +43,12 @@ Result<Part> part_of(const http::Request& request) {
   return part;
 }
 
-http::Response stored(int status, const Digest& digest, uint64_t bytes) {
+/// An unfinished upload has no expiry of its own yet.
+http::Response stored(int status, const Digest& digest, uint64_t bytes, std::optional<WallTime> expires_at) {
   JsonWriter json;
-  json.begin_object().field("sha256", to_hex(digest)).field("bytes", bytes).end_object();
+  json.begin_object().field("sha256", to_hex(digest)).field("bytes", bytes).key("expires_at");
+  expires_at ? json.string(expires_at->rfc3339()) : json.null();
+  json.end_object();
   return http::Response::json(status, json.take());
 }
 
@@ -112,8 +115,27 @@ Status check_safetensors(const Upload& upload) {
   return {};
 }
 
+Problem quota_reached(uint64_t stored, uint64_t asked) {
+  return {"storage_quota",
+          "the account's tensors come to " + std::to_string(stored) + " bytes of at most " +
+              std::to_string(kTensorQuotaBytes) + "; " + std::to_string(asked) + " more do not fit",
+          "", "DELETE tensors that are not needed; one that no job uses goes by itself after 30 days"};
+}
+
+/// Makes the file the account's, for another while.
+Awaitable<Result<sql::TensorRow>> keep_tensor(Service& service, AccountId account, Digest digest, uint64_t bytes) {
+  const auto keep = [account, digest, bytes](sql::ObjectStore& store) {
+    const auto reached = store.put_tensor(account, digest, bytes, kTensorQuotaBytes);
+    return std::pair(reached, reached ? std::nullopt : store.tensor(account, digest));
+  };
+  const auto [reached, row] = co_await service.database.run(keep);
+  service.catalog.forget_tensor(account, digest);
+  if (reached) co_return quota_reached(reached->stored_bytes, bytes);
+  co_return row.value_or(sql::TensorRow{bytes, {}});
+}
+
 /// The account has the file: the body is read and dropped, unless the client waits to be told to send it.
-Awaitable<http::Response> already_there(Call& call, const Digest& digest, uint64_t bytes) {
+Awaitable<http::Response> already_there(Service& service, Call& call, Digest digest, uint64_t bytes) {
   const std::string* expect = call.request.field("expect");
   if (expect == nullptr)
     for (;;) {
@@ -121,7 +143,8 @@ Awaitable<http::Response> already_there(Call& call, const Digest& digest, uint64
       if (chunk->failure) throw *chunk->failure;
       if (chunk->bytes.empty()) break;
     }
-  co_return stored(200, digest, bytes);
+  QUARRY_ANSWER_ASSIGN(const sql::TensorRow row, co_await keep_tensor(service, call.account, digest, bytes));
+  co_return stored(200, digest, bytes, row.expires_at);
 }
 
 Awaitable<http::Response> finish_upload(Service& service, AccountId account, Digest digest,
@@ -130,9 +153,8 @@ Awaitable<http::Response> finish_upload(Service& service, AccountId account, Dig
   const auto commit = [upload] { return upload->commit(check_safetensors); };
   const Status committed = co_await service.work.run(commit);
   if (!committed) co_return refusal(committed.problem());
-  co_await service.database.run(
-      [account, digest, bytes](sql::ObjectStore& store) { store.put_tensor(account, digest, bytes); });
-  co_return stored(201, digest, bytes);
+  QUARRY_ANSWER_ASSIGN(const sql::TensorRow row, co_await keep_tensor(service, account, digest, bytes));
+  co_return stored(201, digest, bytes, row.expires_at);
 }
 
 }  // namespace
@@ -141,8 +163,11 @@ Awaitable<http::Response> put_tensor(Service& service, Call& call) {
   QUARRY_ANSWER_ASSIGN(const Digest digest, digest_of(call.arguments.at(0)));
   QUARRY_ANSWER_ASSIGN(const Part part, part_of(call.request));
   if (part.total.value_or(0) > kMaxTensorBytes) co_return refusal(too_large());
-  if (const auto bytes = co_await service.catalog.tensor_bytes(call.account, digest))
-    co_return co_await already_there(call, digest, *bytes);
+  if (const auto row = co_await service.catalog.tensor(call.account, digest))
+    co_return co_await already_there(service, call, digest, row->bytes);
+  const auto sum = [account = call.account](sql::ObjectStore& store) { return store.stored_bytes(account); };
+  const uint64_t kept = co_await service.database.run(sum);
+  if (kept + part.total.value_or(1) > kTensorQuotaBytes) co_return refusal(quota_reached(kept, part.total.value_or(1)));
   const std::string owner = call.account.uuid();
   const auto begin = [&blobs = service.blobs, owner, digest, part] {
     return blobs.begin(BlobKind::Tensor, owner, digest, part.begin, part.total.value_or(0));
@@ -167,16 +192,16 @@ Awaitable<http::Response> put_tensor(Service& service, Call& call) {
   if (part.end && upload->offset() < *part.total) {
     const auto sync = [upload] { return upload->sync(); };
     QUARRY_ANSWER_TRY(co_await service.work.run(sync));
-    co_return with_offset(stored(202, digest, upload->offset()), upload->offset());
+    co_return with_offset(stored(202, digest, upload->offset(), std::nullopt), upload->offset());
   }
   co_return co_await finish_upload(service, call.account, digest, upload);
 }
 
 Awaitable<http::Response> head_tensor(Service& service, Call& call) {
   QUARRY_ANSWER_ASSIGN(const Digest digest, digest_of(call.arguments.at(0)));
-  if (const auto bytes = co_await service.catalog.tensor_bytes(call.account, digest)) {
+  if (const auto row = co_await service.catalog.tensor(call.account, digest)) {
     http::Response response;
-    response.head_length = *bytes;
+    response.head_length = row->bytes;
     response.fields.emplace_back("Content-Type", "application/octet-stream");
     response.fields.emplace_back("Accept-Ranges", "bytes");
     co_return response;
@@ -191,11 +216,24 @@ Awaitable<http::Response> head_tensor(Service& service, Call& call) {
 
 Awaitable<http::Response> get_tensor(Service& service, Call& call) {
   QUARRY_ANSWER_ASSIGN(const Digest digest, digest_of(call.arguments.at(0)));
-  const auto bytes = co_await service.catalog.tensor_bytes(call.account, digest);
-  if (!bytes) co_return refusal(tensor_missing(call.arguments.at(0)));
+  const auto row = co_await service.catalog.tensor(call.account, digest);
+  if (!row) co_return refusal(tensor_missing(call.arguments.at(0)));
   std::vector<DownloadPart> parts;
-  parts.emplace_back(wire::Extent{digest, 0, *bytes});
+  parts.emplace_back(wire::Extent{digest, 0, row->bytes});
   co_return download(service, call.request, std::move(parts));
+}
+
+Awaitable<http::Response> delete_tensor(Service& service, Call& call) {
+  QUARRY_ANSWER_ASSIGN(const Digest digest, digest_of(call.arguments.at(0)));
+  const auto remove = [account = call.account, digest](sql::ObjectStore& store) {
+    return store.delete_tensor(account, digest);
+  };
+  const bool removed = co_await service.database.run(remove);
+  service.catalog.forget_tensor(call.account, digest);
+  if (!removed) co_return refusal(tensor_missing(call.arguments.at(0)));
+  http::Response response;
+  response.status = 204;
+  co_return response;
 }
 
 }  // namespace quarry::server

@@ -161,8 +161,17 @@ struct BlobStore::State {
     return free_now && *free_now > kept && *free_now - kept >= bytes;
   }
 
+  /// Publishing shares this lock and removing holds it alone: nothing is published between a look at a file's age and
+  /// its removal. It holds among all processes on the directory.
+  FileHandle locked(int how) const {
+    FileHandle file(::open((root / "publish.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!file.open() || ::flock(file.get(), how) != 0) throw std::runtime_error("cannot lock the blob folder");
+    return file;
+  }
+
   /// Gives a synced temporary file its final name, durably.
   Status publish(const fs::path& from, BlobKind kind, const Digest& digest) const {
+    const FileHandle lock = locked(LOCK_SH);
     const fs::path to = path(kind, digest);
     std::error_code error;
     if (fs::create_directory(to.parent_path(), error) && !sync_folder(to.parent_path().parent_path()))
@@ -363,6 +372,19 @@ std::optional<uint64_t> BlobStore::upload_offset(BlobKind kind, const std::strin
   std::error_code error;
   const uint64_t bytes = fs::file_size(state_->upload_path(kind, owner, digest), error);
   return error ? std::nullopt : std::optional(bytes);
+}
+
+bool BlobStore::remove(BlobKind kind, const Digest& digest, std::chrono::milliseconds grace) const {
+  const FileHandle lock = state_->locked(LOCK_EX);
+  const fs::path path = state_->path(kind, digest);
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return errno == ENOENT;
+  // The time of the last rename, which no upload can set.
+  const std::chrono::system_clock::time_point published =
+      std::chrono::system_clock::from_time_t(info.st_ctim.tv_sec) +
+      std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(info.st_ctim.tv_nsec));
+  if (published > std::chrono::system_clock::now() - grace) return false;
+  return ::unlink(path.c_str()) == 0 && sync_folder(path.parent_path());
 }
 
 void BlobStore::drop_old_uploads() const {

@@ -5,6 +5,7 @@
 //   ROOT/tensors/ab/abcd...   graphs/   results/   uploads/<owner>.<kind>.<sha256>
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -84,6 +85,9 @@ class BlobStore {
   bool has_space(uint64_t bytes) const;
   /// From now on only results may take these bytes.
   void keep_for_results(uint64_t bytes);
+  /// Removes a blob that no row names. False, and it stays, when it was published less than `grace` ago: a row may be
+  /// about to name it. True as well when there is none. Durable when it returns.
+  bool remove(BlobKind kind, const Digest& digest, std::chrono::milliseconds grace) const;
   /// Removes the uploads that nobody continued for kUploadLifetime.
   void drop_old_uploads() const;
 

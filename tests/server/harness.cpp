@@ -17,6 +17,7 @@
 #include "common/api_key.h"
 #include "common/log.h"
 #include "server/application.h"
+#include "sql/connection.h"
 #include "sql/store.h"
 #include "tests/support/postgres.h"
 #include "wire/certificates.h"
@@ -119,10 +120,30 @@ server::Options options_for(const fs::path& directory, const std::string& databa
   options.prices.per_pflop = *Money::parse("0.0025");
   options.times.drain = std::chrono::milliseconds(3'000);
   options.times.housekeeping = std::chrono::milliseconds(200);
+  options.times.blob_grace = std::chrono::milliseconds(0);
   return options;
 }
 
-json obey(const std::string& line, sql::Store& store, const json& facts) {
+/// Moves business time. The server's connections end, so that those made anew see it.
+void move_clock(const std::string& database, const std::string& offset) {
+  sql::Connection connection(database);
+  connection.script(
+      "do $$ begin execute format('alter database %I set quarry.clock_offset = %L', current_database(), '" + offset +
+      "'); end $$");
+  connection.script(
+      "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> "
+      "pg_backend_pid()");
+}
+
+json obey(const std::string& line, std::unique_ptr<sql::Store>& own, const json& facts) {
+  if (line.starts_with("at ")) {
+    move_clock(facts.at("database").get<std::string>(), line.substr(3));
+    static SystemClock clock;
+    static SystemRandom random;
+    own = sql::Store::open(facts.at("database").get<std::string>(), clock, random);
+    return {{"at", line.substr(3)}};
+  }
+  sql::Store& store = *own;
   const auto account = [&](const char* name) { return *AccountId::parse(facts.at(name).get<std::string>()); };
   if (line.starts_with("revoke ")) {
     const auto key = parse_api_key(line.substr(7));
@@ -143,7 +164,7 @@ void run(const fs::path& directory, const std::vector<std::string>& arguments) {
   SystemClock clock;
   SystemRandom random;
   const std::string database = test::Postgres::shared().fresh_database();
-  const auto store = sql::Store::open(database, clock, random);
+  auto store = sql::Store::open(database, clock, random);
   make_certificates(directory, clock);
   write_file(directory / "quote.key", std::string(32, 'q'));
   json facts = make_accounts(*store, random);
@@ -156,7 +177,7 @@ void run(const fs::path& directory, const std::vector<std::string>& arguments) {
                 {"database", database},
                 {"directory", directory.string()}});
   std::cout << facts.dump() << std::endl;
-  for (std::string line; std::getline(std::cin, line);) std::cout << obey(line, *store, facts).dump() << std::endl;
+  for (std::string line; std::getline(std::cin, line);) std::cout << obey(line, store, facts).dump() << std::endl;
 }
 
 }  // namespace

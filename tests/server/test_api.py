@@ -2,6 +2,7 @@
 nothing charged. Every answer is checked against the served OpenAPI document on the way (server_under_test.Contract)."""
 
 import concurrent.futures
+import datetime
 import hashlib
 import hmac
 import json
@@ -164,7 +165,8 @@ class Api(unittest.TestCase):
     def test_a_tensor_is_stored_under_its_hash_and_comes_back_whole_and_by_range(self):
         raw = safetensors({"a": ("F32", [300_000], bytes(range(256)) * 4687 + bytes(128))})
         path = f"/v1/tensors/{digest_of(raw)}"
-        self.assertEqual(self.call("PUT", path, raw, 201).json, {"sha256": digest_of(raw), "bytes": len(raw)})
+        stored = self.call("PUT", path, raw, 201).json
+        self.assertEqual((stored["sha256"], stored["bytes"]), (digest_of(raw), len(raw)))
         self.call("PUT", path, raw, 200)
         self.assertEqual(self.call("HEAD", path).headers["Content-Length"], str(len(raw)))
         self.assertEqual(self.call("GET", path).body, raw)
@@ -247,6 +249,57 @@ class Api(unittest.TestCase):
             with self.subTest(name):
                 code = ("safetensors_header", "safetensors_overlap", "safetensors_truncated", "unsupported_dtype")
                 self.refused("PUT", f"/v1/tensors/{digest_of(raw)}", raw, status=422, code=code)
+
+    def test_a_deleted_tensor_is_gone_for_its_account_alone_and_its_file_when_nobody_needs_it(self):
+        def stored(digest):
+            return f"tensors/{digest[:2]}/{digest}" in self.server.stored_files()
+
+        digest = self.server.put_tensors({"shared": ("U8", [4], b"both")})
+        self.server.put_tensors({"shared": ("U8", [4], b"both")}, key="stranger")
+        needed = self.server.put_tensors({"x": ("I32", [4], struct.pack("<4i", 9, 8, 7, 6))})
+        document = self.server.job()
+        document["inputs"]["x"]["file"] = needed
+        job = self.call("POST", "/v1/jobs", {"job": document}, status=201).json["id"]
+        for file in (digest, needed):
+            self.call("DELETE", f"/v1/tensors/{file}", status=204)
+            self.refused("DELETE", f"/v1/tensors/{file}", status=404, code="tensor_not_found")
+            self.call("HEAD", f"/v1/tensors/{file}", status=404)
+        self.refused("POST", "/v1/quotes", {"job": document}, status=404, code="tensor_not_found")
+        self.call("GET", f"/v1/tensors/{digest}", status=200, key="stranger")
+        other = self.server.put_tensors({"other": ("U8", [5], b"other")})
+        self.call("DELETE", f"/v1/tensors/{other}", status=204)
+        self.server.eventually(lambda: not stored(other), "the file of a deleted tensor stays")
+        self.assertTrue(stored(digest) and stored(needed))
+        self.call("DELETE", f"/v1/jobs/{job}", status=200)
+        self.server.eventually(lambda: not stored(needed), "the file stays after the job that needed it")
+        self.assertTrue(stored(digest))
+
+    def test_what_is_stored_says_when_it_expires_and_is_gone_then(self):
+        server = Server()
+        try:
+            day = datetime.timedelta(days=1)
+            document = server.job()
+            file = document["inputs"]["x"]["file"]
+            put = server.request("PUT", f"/v1/tensors/{file}", server.request("GET", f"/v1/tensors/{file}").body)
+            kept = datetime.datetime.fromisoformat(put.json["expires_at"]) - datetime.datetime.now(datetime.timezone.utc)
+            self.assertTrue(29 * day < kept <= 30 * day, kept)
+            self.assertEqual(server.request("POST", "/v1/quotes", {"job": document}).json["results_kept_hours"], 720)
+            job = server.request("POST", "/v1/jobs", {"job": document}).json
+            self.assertIsNone(job["expires_at"])
+            ended = server.request("DELETE", f"/v1/jobs/{job['id']}").json
+            self.assertEqual(datetime.datetime.fromisoformat(ended["expires_at"]),
+                             datetime.datetime.fromisoformat(ended["ended_at"]) + 30 * day)
+            self.assertEqual(server.request("GET", f"/v1/jobs/{job['id']}/results").status, 200)
+            server.command("at 31 days")
+            server.eventually(lambda: not [f for f in server.stored_files() if f.startswith("tensors/")], "tensors stay for ever")
+            answer = server.request("GET", f"/v1/jobs/{job['id']}/results")
+            self.assertEqual((answer.status, answer.json["code"]), (410, "results_expired"))
+            server.eventually(lambda: server.request("HEAD", f"/v1/tensors/{file}").status == 404, "an expired tensor can be read")
+            self.assertEqual(server.request("GET", f"/v1/jobs/{job['id']}").json["state"], "cancelled")
+            self.assertEqual(server.request("GET", f"/v1/jobs/{job['id']}/bill").status, 200)
+            self.assertEqual(server.command("balances")["wrong"], [])
+        finally:
+            server.stop()
 
     def test_to_a_stranger_a_tensor_does_not_exist(self):
         digest = self.server.put_tensors({"secret": ("U8", [3], b"abc")})

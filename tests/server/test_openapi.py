@@ -65,6 +65,7 @@ class OpenApi(unittest.TestCase):
                     ("DELETE", f"/v1/jobs/{job}", None), ("GET", f"/v1/jobs/{job}/events", None), ("GET", f"/v1/jobs/{job}/bill", None),
                     ("GET", "/v1/usage", None), ("GET", "/v1/account", None), ("GET", "/v1/account/ledger", None),
                     ("POST", "/v1/boxes", {"name": "a"}), ("GET", "/v1/boxes", None), ("POST", "/v1/boxes:claim", {}),
+                    ("DELETE", f"/v1/tensors/{digest}", None),
                     ("GET", "/v1/openapi.json", None), ("GET", "/healthz", None), ("GET", "/readyz", None)]
         return requests
 

@@ -100,9 +100,9 @@ TEST_CASE("A graph or tensor belongs to those who put it and does not exist for 
   world.store->put_graph(world.renter, digest("g"), 10);
   CHECK(world.store->owns_graph(world.renter, digest("g")));
   CHECK_FALSE(world.store->owns_graph(world.first.owner, digest("g")));
-  world.store->put_tensor(world.renter, digest("t"), 123);
-  CHECK(world.store->tensor_bytes(world.renter, digest("t")) == 123);
-  CHECK_FALSE(world.store->tensor_bytes(world.first.owner, digest("t")));
+  world.store->put_tensor(world.renter, digest("t"), 123, 1 << 20);
+  CHECK(world.store->tensor(world.renter, digest("t"))->bytes == 123);
+  CHECK_FALSE(world.store->tensor(world.first.owner, digest("t")));
 }
 
 TEST_CASE("The ledger is paged from the newest line, and its lines name the segments") {
