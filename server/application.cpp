@@ -78,8 +78,8 @@ struct Application::State {
         keys(database, clock),
         room(database, blobs),
         gate(gate_options(options, random), database, *work, blobs, hub, metrics),
-        service{settings, clock, random,  database, *work,           blobs, catalog,
-                hub,      gate,  metrics, rates,    key_connections, keys,  room},
+        service{settings, clock,   random, database,        *work,         blobs, catalog, hub,
+                gate,     metrics, rates,  key_connections, event_streams, keys,  room},
         api(service) {
     // What requests read is complete before the threads start that read it.
     settings.gate_port = gate.port();
@@ -107,7 +107,7 @@ struct Application::State {
   Hub hub;
   BlobStore blobs;
   RateLimiter rates;
-  KeyConnections key_connections;
+  HeldCounts key_connections{kMaxConnectionsPerKey}, event_streams{kMaxEventStreamsPerAccount};
   std::unique_ptr<WorkPool> work;
   std::unique_ptr<sql::DatabasePool> pool;
   Database database;

@@ -78,6 +78,7 @@ struct ConnectionLimits {
 inline constexpr size_t kOtherDescriptors = 1'024;
 inline constexpr size_t kMaxConnectionsPerKey = 256;
 inline constexpr size_t kMaxEventStreams = 1'000;
+inline constexpr size_t kMaxEventStreamsPerAccount = 200;
 inline constexpr size_t kMaxGateUploadsPerLink = 64;
 
 /// A token bucket's refill per second and its size.

@@ -37,15 +37,15 @@ void RateLimiter::forget_full_ones(Instant now) {
   if (buckets_.size() >= kMaxBuckets) buckets_.clear();  // an attack from more addresses than are remembered
 }
 
-std::shared_ptr<void> KeyConnections::hold(const std::string& key_id) {
+std::shared_ptr<void> HeldCounts::hold(const std::string& name) {
   std::lock_guard lock(counts_->mutex);
-  size_t& count = counts_->by_key[key_id];
-  if (count >= kMaxConnectionsPerKey) return nullptr;
+  size_t& count = counts_->by_name[name];
+  if (count >= limit_) return nullptr;
   ++count;
-  return std::shared_ptr<void>(static_cast<void*>(&count), [counts = counts_, key_id](void*) {
+  return std::shared_ptr<void>(static_cast<void*>(&count), [counts = counts_, name](void*) {
     std::lock_guard release(counts->mutex);
-    const auto found = counts->by_key.find(key_id);
-    if (--found->second == 0) counts->by_key.erase(found);
+    const auto found = counts->by_name.find(name);
+    if (--found->second == 0) counts->by_name.erase(found);
   });
 }
 

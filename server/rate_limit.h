@@ -33,17 +33,20 @@ class RateLimiter {
   std::unordered_map<std::string, Bucket> buckets_;
 };
 
-/// Counts connections by API key; a count is released when its holder is dropped.
-class KeyConnections {
+/// Counts what is held by name: the connections of a key, the event streams of an account. A count is released when its
+/// holder is dropped.
+class HeldCounts {
  public:
-  /// nullptr when the key has kMaxConnectionsPerKey already.
-  std::shared_ptr<void> hold(const std::string& key_id);
+  explicit HeldCounts(size_t limit) : limit_(limit) {}
+  /// nullptr when the name has as many as it may.
+  std::shared_ptr<void> hold(const std::string& name);
 
  private:
   struct Counts {
     std::mutex mutex;
-    std::unordered_map<std::string, size_t> by_key;
+    std::unordered_map<std::string, size_t> by_name;
   };
+  const size_t limit_;
   std::shared_ptr<Counts> counts_ = std::make_shared<Counts>();
 };
 

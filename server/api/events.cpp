@@ -48,6 +48,7 @@ struct EventStream {
   bool job_is_over;  ///< when the stream began: its last event is there
   int64_t sequence;  ///< of the last event sent
   std::unique_ptr<Hub::Subscription> changes;
+  std::shared_ptr<void> share;  ///< of what the account may have
   std::shared_ptr<StreamCount> count;
 
   /// Sends what the outbox has beyond `sequence`; true once the job's last event is out.
@@ -116,6 +117,10 @@ Awaitable<http::Response> get_job_events(Service& service, Call& call) {
     after = parse_number<int64_t>(*last).value_or(-1);
     if (after < 0) co_return refusal(unknown_event());
   }
+  auto share = service.event_streams.hold(call.account.uuid());
+  if (!share)
+    co_return refusal(
+        {"too_many_streams", "this account has too many event streams open", "", "close some, or use GET ?wait="});
   auto count = std::make_shared<StreamCount>(service.metrics.event_streams);
   if (!count->allowed())
     co_return refusal(
@@ -132,8 +137,8 @@ Awaitable<http::Response> get_job_events(Service& service, Call& call) {
     const bool past = co_await service.database.run(is_past_the_newest);
     if (past) co_return refusal(unknown_event());
   }
-  auto stream = std::make_shared<EventStream>(
-      EventStream{service, call.account, call.key_id, *id, over, after, std::move(changes), std::move(count)});
+  auto stream = std::make_shared<EventStream>(EventStream{service, call.account, call.key_id, *id, over, after,
+                                                          std::move(changes), std::move(share), std::move(count)});
   http::Response response;
   response.fields.emplace_back("Content-Type", "text/event-stream");
   response.close = true;

@@ -39,7 +39,8 @@ struct Service {
   Dispatch& dispatch;
   Metrics& metrics;
   RateLimiter& rates;
-  KeyConnections& key_connections;
+  HeldCounts& key_connections;  ///< by key id
+  HeldCounts& event_streams;    ///< by account
   Keys& keys;
   ResultRoom& room;
 };

@@ -597,6 +597,23 @@ class Api(unittest.TestCase):
         for wrong in ("x", "-1", "", str(2**63), str(2**63 - 1)):
             self.refused("GET", f"/v1/jobs/{waiting}/events", headers={"Last-Event-ID": wrong}, status=400, code="bad_header")
 
+    def test_one_accounts_event_streams_leave_room_for_others(self):
+        server = Server()
+        self.addCleanup(server.stop)
+        job = server.request("POST", "/v1/jobs", {"job": server.job()}).json["id"]
+        path, streams = f"/v1/jobs/{job}/events", []
+        for _ in range(200):
+            streams.append(server.connect())
+            streams[-1].request("GET", path, headers={"Authorization": f"Bearer {server.keys['renter']}"})
+            self.assertEqual(streams[-1].getresponse().status, 200)
+        refused = server.request("GET", path, key="spare")
+        self.assertEqual((refused.status, refused.json["code"]), (429, "too_many_streams"))
+        self.assertEqual(server.request("GET", path, key="stranger").status, 404)  # not 429
+        server.request("DELETE", f"/v1/jobs/{job}")
+        for connection in streams:
+            connection.close()
+        server.eventually(lambda: server.request("GET", path, key="spare").status == 200, "streams that ended are counted")
+
     def test_nobody_is_remembered_who_has_waited_for_a_job_that_nothing_happens_to(self):
         job = self.call("POST", "/v1/jobs", {"job": self.server.job()}, 201).json["id"]
         streams = [self.server.raw() for _ in range(5)]
