@@ -55,7 +55,8 @@ struct Leader::Receiver {
   PeerId peer;
 
   void operator()(wire::ServerHello& hello) const {
-    if (hello.oldest_version > wire::kVersion || hello.newest_version < wire::kOldestVersion) {
+    const auto version = wire::agreed_version(hello.oldest_version, hello.newest_version);
+    if (!version) {
       leader.send_.push_back(
           {peer, wire::Refusal{"version", "This scheduler speaks other versions; release them in order."}});
       leader.close_.push_back(peer);
@@ -63,7 +64,7 @@ struct Leader::Receiver {
     }
     leader.peers_.insert(peer);
     leader.link_changed();
-    leader.send_.push_back({peer, wire::SchedulerHello{std::min(hello.newest_version, wire::kVersion), leader.epoch_}});
+    leader.send_.push_back({peer, wire::SchedulerHello{*version, leader.epoch_}});
   }
   void operator()(wire::JobsReady& ready) const {
     for (auto& job : ready.jobs) leader.events_.push_back(JobReady{job});

@@ -117,8 +117,12 @@ void Process::turn() {
   turn_posted_ = false;
   if (!leader_) return;
   Turn turn = leader_->turn(clock_.now());
-  for (auto& outgoing : turn.send)
-    if (const auto at = links_.find(outgoing.peer); at != links_.end()) at->second->send_in_turn(outgoing.message);
+  for (auto& outgoing : turn.send) {
+    const auto at = links_.find(outgoing.peer);
+    if (at == links_.end()) continue;
+    if (const auto* hello = std::get_if<wire::SchedulerHello>(&outgoing.message)) at->second->agree(hello->version);
+    at->second->send_in_turn(outgoing.message);
+  }
   for (const PeerId peer : turn.close)
     if (const auto at = links_.find(peer); at != links_.end()) at->second->close();
   if (turn.work) {

@@ -138,7 +138,7 @@ wire::ReadyJob ready_job(const StoredJob& job) {
   ready.submitted_at_us = job.submitted_at.micros;
   ready.memory_bound_bytes = job.memory_bound_bytes;
   ready.dtypes = job.dtypes;
-  ready.metered_pflop_micros = static_cast<uint64_t>(std::min<UInt128>(size, UINT64_MAX));
+  ready.metered_gflop = static_cast<uint64_t>(std::min<UInt128>(size, UINT64_MAX));
   return ready;
 }
 

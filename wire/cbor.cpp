@@ -80,8 +80,12 @@ size_t CborWriter::begin_map() {
   return out_.size() - 1;
 }
 
-void CborWriter::end_map(size_t at, unsigned count) {
-  out_[at] = static_cast<std::byte>(0xa0 | (count & 0x1f));
+// One byte was left for the head, which holds a count up to 23. A longer head moves the entries back.
+void CborWriter::end_map(size_t at, uint64_t count) {
+  CborWriter longer;
+  longer.head(CborKind::Map, count);
+  out_[at] = longer.out_.front();
+  out_.insert(out_.begin() + static_cast<std::ptrdiff_t>(at) + 1, longer.out_.begin() + 1, longer.out_.end());
 }
 
 std::optional<uint64_t> CborReader::head(CborKind kind) {

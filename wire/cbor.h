@@ -36,9 +36,9 @@ class CborWriter {
   void bytes(std::span<const std::byte> value);
   void array(uint64_t count) { head(CborKind::Array, count); }
   void map(uint64_t count) { head(CborKind::Map, count); }
-  /// A map whose number of entries (at most 23) is known only after they are written.
+  /// A map whose number of entries is known only after they are written.
   size_t begin_map();
-  void end_map(size_t at, unsigned count);
+  void end_map(size_t at, uint64_t count);
 
   std::vector<std::byte> take() { return std::move(out_); }
 

@@ -1,6 +1,9 @@
 // The one table of what each message holds: its fields in their order on the wire, and the bound of each. Encoding,
-// decoding and the tests all walk it. `io` is an encoder or a decoder (messages.cpp); a new field goes at the end of
-// its struct, with a new kVersion.
+// decoding and the tests all walk it. `io` is an encoder or a decoder (messages.cpp).
+//
+// A field that a release adds stands behind `if (io.since(n))`, n being the kVersion of that release: a link of an older
+// version carries it neither way, and the struct's default holds. A message that a release adds names its version in
+// kMessages. What kOldestVersion has is never asked for.
 #pragma once
 
 #include <array>
@@ -17,24 +20,54 @@ namespace quarry::wire {
 template <class T, class Of>
 concept Is = std::same_as<std::remove_const_t<T>, Of>;
 
-inline constexpr size_t kMaxCodeBytes = 64;     // failure codes, backend names, device keys
-inline constexpr size_t kMaxLabelBytes = 256;   // names of devices, drivers, software
 inline constexpr size_t kMaxDevices = 64;       // of one box
 inline constexpr size_t kMaxSlices = 256;       // of one device, or of one session
 inline constexpr size_t kMaxRates = 64;         // entries of a rate card
 inline constexpr size_t kMaxValues = 16'384;    // inputs or outputs of one job
 inline constexpr size_t kMaxExtents = 131'072;  // of one input: one per segment that made it
 inline constexpr int64_t kMaxStepsOnWire = (int64_t{1} << 31) - 1;
-inline constexpr int32_t kMaxSlots = 1'024;  // leases in flight per slice
 inline constexpr int64_t kMaxI64 = std::numeric_limits<int64_t>::max();
 inline constexpr int64_t kMaxI32 = std::numeric_limits<int32_t>::max();
 
-/// Names of the alternatives of Message, in its order.
-inline constexpr std::array<std::string_view, std::variant_size_v<Message>> kMessageNames{
-    "hello",         "welcome",      "refusal",        "heartbeat",        "leases",          "cancels",
-    "progress",      "completions",  "results",        "failures",         "blob_get",        "blob_data",
-    "blob_put",      "blob_ack",     "server_hello",   "scheduler_hello",  "jobs_ready",      "session_up",
-    "sessions_seen", "session_down", "attempts_ended", "cancel_requested", "sessions_expired"};
+struct MessageEntry {
+  std::string_view name;
+  uint32_t since = kOldestVersion;
+};
+/// The alternatives of Message, in its order.
+inline constexpr std::array<MessageEntry, std::variant_size_v<Message>> kMessages{{
+    {"hello"},
+    {"welcome"},
+    {"refusal"},
+    {"heartbeat"},
+    {"leases"},
+    {"cancels"},
+    {"progress"},
+    {"completions"},
+    {"results"},
+    {"failures"},
+    {"blob_get"},
+    {"blob_data"},
+    {"blob_put"},
+    {"blob_ack"},
+    {"server_hello"},
+    {"scheduler_hello"},
+    {"jobs_ready"},
+    {"session_up"},
+    {"sessions_seen"},
+    {"session_down"},
+    {"attempts_ended"},
+    {"cancel_requested"},
+    {"sessions_expired"},
+    {"compiled", 2},
+    {"rates", 2},
+    {"session_compiled", 2},
+    {"why_waiting", 2},
+    {"waiting", 2},
+}};
+
+template <class M>
+concept Handshake = std::same_as<M, Hello> || std::same_as<M, Welcome> || std::same_as<M, Refusal> ||
+                    std::same_as<M, ServerHello> || std::same_as<M, SchedulerHello>;
 
 template <class Io>
 void fields(Io& io, Is<Fence> auto& v) {
@@ -109,6 +142,12 @@ void fields(Io& io, Is<Heartbeat> auto& v) {
 }
 
 template <class Io>
+void fields(Io& io, Is<ExpectedOutput> auto& v) {
+  io.text("name", v.name, kMaxLabelBytes);
+  io.number("bytes", v.bytes, kMaxI64);
+  io.flag("carried", v.carried);
+}
+template <class Io>
 void fields(Io& io, Is<Lease> auto& v) {
   io.object("fence", v.fence);
   io.id("session", v.session);
@@ -121,6 +160,10 @@ void fields(Io& io, Is<Lease> auto& v) {
   io.inputs("inputs", v.inputs, kMaxValues, kMaxExtents);
   io.number("memory_bound_bytes", v.memory_bound_bytes, kMaxI64);
   io.number("time_limit_ms", v.time_limit_ms);
+  if (io.since(2)) {
+    io.number("tenant", v.tenant);
+    io.optional_list("outputs", v.outputs, 2 * kMaxValues);
+  }
 }
 template <class Io>
 void fields(Io& io, Is<Leases> auto& v) {
@@ -136,6 +179,11 @@ void fields(Io& io, Is<AttemptProgress> auto& v) {
   io.object("fence", v.fence);
   io.number("steps_done", v.steps_done, kMaxStepsOnWire);
   io.number("steps_total", v.steps_total, kMaxStepsOnWire);
+  if (io.since(2)) {
+    io.choice("phase", v.phase, Phase::Running);
+    io.number("phase_done", v.phase_done, kMaxI64);
+    io.number("phase_total", v.phase_total, kMaxI64);
+  }
 }
 template <class Io>
 void fields(Io& io, Is<Progress> auto& v) {
@@ -232,7 +280,8 @@ void fields(Io& io, Is<ReadyJob> auto& v) {
   io.number("submitted_at_us", v.submitted_at_us, kMaxI64);
   io.number("memory_bound_bytes", v.memory_bound_bytes, kMaxI64);
   io.number("dtypes", v.dtypes);
-  io.number("metered_pflop_micros", v.metered_pflop_micros);
+  io.number("metered_pflop_micros", v.metered_gflop);  // the name that version 1 gave it
+  if (io.since(2)) io.number("graph", v.graph);
 }
 template <class Io>
 void fields(Io& io, Is<JobsReady> auto& v) {
@@ -244,6 +293,7 @@ void fields(Io& io, Is<SessionSlice> auto& v) {
   io.number("memory_bytes", v.memory_bytes, kMaxI64);
   io.number("dtypes", v.dtypes);
   io.number("slots", v.slots, kMaxSlots);
+  if (io.since(2)) io.real("flops_per_s", v.flops_per_s);
 }
 template <class Io>
 void fields(Io& io, Is<SessionUp> auto& v) {
@@ -267,6 +317,7 @@ void fields(Io& io, Is<AttemptEnded> auto& v) {
   io.flag("accepted", v.accepted);
   io.text("code", v.code, kMaxCodeBytes);
   io.optional("next", v.next);
+  if (io.since(2)) io.number("compile_ms", v.compile_ms);
 }
 template <class Io>
 void fields(Io& io, Is<AttemptsEnded> auto& v) {
@@ -279,6 +330,32 @@ void fields(Io& io, Is<CancelRequested> auto& v) {
 template <class Io>
 void fields(Io& io, Is<SessionsExpired> auto& v) {
   io.list("sessions", v.sessions, kMaxBatch);
+}
+
+template <class Io>
+void fields(Io& io, Is<Compiled> auto& v) {
+  io.digests("graphs", v.graphs, kMaxCompiledGraphs);
+}
+template <class Io>
+void fields(Io& io, Is<Rates> auto& v) {
+  io.text("device_key", v.device_key, kMaxCodeBytes);
+  io.rates("rate_card", v.rate_card, kMaxRates);
+}
+template <class Io>
+void fields(Io& io, Is<SessionCompiled> auto& v) {
+  io.object("session", v.session);
+  io.numbers("graphs", v.graphs, kMaxCompiledGraphs);
+}
+template <class Io>
+void fields(Io& io, Is<WhyWaiting> auto& v) {
+  io.number("request", v.request);
+  io.id("job", v.job);
+}
+template <class Io>
+void fields(Io& io, Is<Waiting> auto& v) {
+  io.number("request", v.request);
+  io.text("code", v.code, kMaxCodeBytes);
+  io.detail("detail", v.detail);
 }
 
 /// The list of a message that is a batch, and so may be sent as several frames.

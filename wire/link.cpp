@@ -64,6 +64,8 @@ class TlsLink final : public Link {
   }
   void send(const Message& message) override;
   void send_in_turn(const Message& message) override;
+  void agree(uint32_t version) override { version_ = version; }
+  uint32_t version() const override { return version_; }
   void close() override;
   size_t queued_bytes() const override { return queued_bytes_; }
   const std::string& peer_name() const override { return peer_.name; }
@@ -92,6 +94,7 @@ class TlsLink final : public Link {
   bool started_ = false, finished_ = false;
   std::string end_reason_;
 
+  std::atomic<uint32_t> version_ = kOldestVersion;
   std::atomic<bool> closing_ = false;
   std::atomic<size_t> queued_bytes_ = 0;
   std::mutex mutex_;  // guards what follows
@@ -110,7 +113,7 @@ void TlsLink::started(Handlers handlers) {
 }
 
 void TlsLink::send(const Message& message) {
-  auto frames = encode_frames(message);
+  auto frames = encode_frames(message, version_);
   const std::lock_guard lock(mutex_);
   if (closing_) return;
   for (auto& frame : frames) queue(std::move(frame));
@@ -118,7 +121,7 @@ void TlsLink::send(const Message& message) {
 }
 
 void TlsLink::send_in_turn(const Message& message) {
-  auto frames = encode_frames(message);
+  auto frames = encode_frames(message, version_);
   const std::lock_guard lock(mutex_);
   if (closing_) return;
   for (auto& frame : frames) waiting_.push_back(std::move(frame));
@@ -187,7 +190,7 @@ bool TlsLink::deliver_frames() {
       return false;
     }
     if (unread.size() - kFramePrefixBytes < length) return true;
-    auto message = decode(unread.subspan(kFramePrefixBytes, length));
+    auto message = decode(unread.subspan(kFramePrefixBytes, length), version_);
     if (!message) {
       finish("the peer sent a malformed message: " + message.problem().detail);
       return false;

@@ -34,6 +34,10 @@ class Link : public std::enable_shared_from_this<Link> {
   /// The same for what may be much at once: it waits here, in order, until the peer has read what came before. Of what
   /// is sent this way, kMaxWaitingFrames may wait.
   virtual void send_in_turn(const Message& message) = 0;
+  /// The version that both sides have agreed on: from now on messages are sent and read in its form. Until then only
+  /// the messages that agree on it are meant to be sent; they have one form (wire/messages.h).
+  virtual void agree(uint32_t version) = 0;
+  virtual uint32_t version() const = 0;
   virtual void close() = 0;
   virtual size_t queued_bytes() const = 0;
   /// From the peer's certificate, e.g. "box_..." or "server" (subject common name).

@@ -13,11 +13,12 @@ namespace {
 // Writes the fields of one map. Bounds are checked here too, so that a bug shows at its source and not at the peer.
 class Encoder {
  public:
-  explicit Encoder(CborWriter& out) : out_(out) {}
+  Encoder(CborWriter& out, uint32_t version) : out_(out), version_(version) {}
+  bool since(uint32_t version) const { return version_ >= version; }
 
   template <class T>
   void write_map(const T& value) {
-    const unsigned outer = std::exchange(count_, 0);
+    const uint64_t outer = std::exchange(count_, 0);
     const size_t at = out_.begin_map();
     fields(*this, value);
     out_.end_map(at, std::exchange(count_, outer));
@@ -26,7 +27,7 @@ class Encoder {
     key("t");
     out_.text(name);
   }
-  unsigned count() const { return count_; }
+  uint64_t count() const { return count_; }
 
   template <class T>
   void number(std::string_view name, const T& value, uint64_t max = std::numeric_limits<T>::max()) {
@@ -85,12 +86,32 @@ class Encoder {
     out_.array(values.size());
     for (const T& value : values) write_map(value);
   }
+  template <class T>
+  void optional_list(std::string_view name, const std::optional<std::vector<T>>& values, size_t max) {
+    if (values) list(name, *values, max);
+  }
+  template <class Choice>
+  void choice(std::string_view name, const Choice& value, Choice last) {
+    number(name, static_cast<uint64_t>(value), static_cast<uint64_t>(last));
+  }
   template <class Kind>
   void ids(std::string_view name, const std::vector<Id<Kind>>& values, size_t max) {
     require(values.size() <= max, name);
     key(name);
     out_.array(values.size());
     for (const auto& value : values) out_.bytes(std::as_bytes(std::span(value.bytes)));
+  }
+  void digests(std::string_view name, const std::vector<Digest>& values, size_t max) {
+    require(values.size() <= max, name);
+    key(name);
+    out_.array(values.size());
+    for (const auto& value : values) out_.bytes(std::as_bytes(std::span(value)));
+  }
+  void numbers(std::string_view name, const std::vector<uint64_t>& values, size_t max) {
+    require(values.size() <= max, name);
+    key(name);
+    out_.array(values.size());
+    for (const uint64_t value : values) out_.number(value);
   }
   void rates(std::string_view name, const std::map<std::string, double>& values, size_t max) {
     require(values.size() <= max, name);
@@ -126,14 +147,17 @@ class Encoder {
   }
 
   CborWriter& out_;
-  unsigned count_ = 0;  // fields of the open map
+  const uint32_t version_;
+  uint64_t count_ = 0;  // fields of the open map
 };
 
 // Reads the fields of one map in the table's order. The first thing that is wrong is kept, with its path; then nothing
 // more is read.
 class Decoder {
  public:
-  explicit Decoder(CborReader& in) : in_(in) {}
+  Decoder(CborReader& in, uint32_t version) : in_(in), version_(version) {}
+  bool since(uint32_t version) const { return version_ >= version; }
+  void set_version(uint32_t version) { version_ = version; }
 
   template <class T>
   void read_map(T& value) {
@@ -227,14 +251,26 @@ class Decoder {
     items(out, max);
     path_.pop_back();
   }
+  template <class T>
+  void optional_list(std::string_view name, std::optional<std::vector<T>>& out, size_t max) {
+    if (peek(name)) list(name, out.emplace(), max);
+  }
+  template <class Choice>
+  void choice(std::string_view name, Choice& out, Choice last) {
+    uint64_t number_of_it = 0;
+    number(name, number_of_it, static_cast<uint64_t>(last));
+    out = static_cast<Choice>(number_of_it);
+  }
   template <class Kind>
   void ids(std::string_view name, std::vector<Id<Kind>>& out, size_t max) {
-    if (!next(name)) return;
-    const auto count = value(name, in_.array(sizeof(IdBytes)), "is not an array, or is cut short");
-    if (!count) return;
-    if (*count > max) return fail(name, "has too many items");
-    out.resize(*count);
-    for (auto& item : out) exact(name, item.bytes);
+    array_of(name, out, max, sizeof(IdBytes), [&](Id<Kind>& item) { exact(name, item.bytes); });
+  }
+  void digests(std::string_view name, std::vector<Digest>& out, size_t max) {
+    array_of(name, out, max, sizeof(Digest), [&](Digest& item) { exact(name, item); });
+  }
+  void numbers(std::string_view name, std::vector<uint64_t>& out, size_t max) {
+    array_of(name, out, max, 1,
+             [&](uint64_t& item) { item = value(name, in_.number(), "is not an unsigned integer").value_or(0); });
   }
   void rates(std::string_view name, std::map<std::string, double>& out, size_t max) {
     if (!next(name)) return;
@@ -307,6 +343,16 @@ class Decoder {
     if (count && *count > max) fail(name, "has too many entries");
     return problem_ ? 0 : *count;
   }
+  template <class T, class Read>
+  void array_of(std::string_view name, std::vector<T>& out, size_t max, size_t least_bytes, Read read) {
+    if (!next(name)) return;
+    const auto count = value(name, in_.array(least_bytes), "is not an array, or is cut short");
+    if (!count) return;
+    if (*count > max) return fail(name, "has too many items");
+    out.resize(*count);
+    for (T& item : out)
+      if (!problem_) read(item);
+  }
   template <class T>
   void items(std::vector<T>& out, size_t max) {
     const auto count = in_.array();
@@ -320,6 +366,7 @@ class Decoder {
   }
 
   CborReader& in_;
+  uint32_t version_;
   uint64_t left_ = 0;                         // entries of the open map not yet read
   std::optional<std::string_view> next_key_;  // read ahead
   std::vector<std::string> path_;
@@ -327,9 +374,11 @@ class Decoder {
 };
 
 template <size_t... I>
-std::optional<Message> make_message(std::string_view name, std::index_sequence<I...>) {
+std::optional<Message> make_message(std::string_view name, uint32_t version, std::index_sequence<I...>) {
   std::optional<Message> message;
-  ((name == kMessageNames[I] ? void(message.emplace(std::in_place_index<I>)) : void()), ...);
+  ((name == kMessages[I].name && version >= kMessages[I].since ? void(message.emplace(std::in_place_index<I>))
+                                                               : void()),
+   ...);
   return message;
 }
 
@@ -337,22 +386,30 @@ template <class M, size_t... I>
 constexpr size_t index_of(std::index_sequence<I...>) {
   return ((std::same_as<M, std::variant_alternative_t<I, Message>> ? I : 0) + ...);
 }
+template <class M>
+constexpr MessageEntry kEntry = kMessages[index_of<M>(std::make_index_sequence<kMessages.size()>())];
+
+/// What agrees on a version cannot depend on it.
+template <class M>
+constexpr uint32_t form_of(uint32_t version) {
+  return Handshake<M> ? kOldestVersion : version;
+}
 
 template <class M>
-void write_message(CborWriter& out, const M& message) {
-  Encoder encoder(out);
+void write_message(CborWriter& out, const M& message, uint32_t version) {
+  Encoder encoder(out, form_of<M>(version));
   const size_t at = out.begin_map();
-  encoder.type(kMessageNames[index_of<M>(std::make_index_sequence<kMessageNames.size()>())]);
+  encoder.type(kEntry<M>.name);
   fields(encoder, message);
   out.end_map(at, encoder.count());
 }
 
 template <class M>
-void append_frames(const M& message, std::vector<std::vector<std::byte>>& frames);
+void append_frames(const M& message, uint32_t version, std::vector<std::vector<std::byte>>& frames);
 
 // Two halves of a batch, each with everything else of the message.
 template <Batch M>
-void append_halves(const M& message, std::vector<std::vector<std::byte>>& frames) {
+void append_halves(const M& message, uint32_t version, std::vector<std::vector<std::byte>>& frames) {
   for (const bool first : {true, false}) {
     M half = message;
     auto& items = batch_of(half);
@@ -362,20 +419,20 @@ void append_halves(const M& message, std::vector<std::vector<std::byte>>& frames
     } else {
       items.erase(items.begin(), middle);
     }
-    append_frames(half, frames);
+    append_frames(half, version, frames);
   }
 }
 
 template <class M>
-void append_frames(const M& message, std::vector<std::vector<std::byte>>& frames) {
+void append_frames(const M& message, uint32_t version, std::vector<std::vector<std::byte>>& frames) {
   if constexpr (Batch<M>)
-    if (batch_of(message).size() > kMaxBatch) return append_halves(message, frames);
+    if (batch_of(message).size() > kMaxBatch) return append_halves(message, version, frames);
   CborWriter out(kFramePrefixBytes);
-  write_message(out, message);
+  write_message(out, message, version);
   auto frame = out.take();
   const size_t size = frame.size() - kFramePrefixBytes;
   if constexpr (Batch<M>)
-    if (size > kMaxFrameBytes && batch_of(message).size() > 1) return append_halves(message, frames);
+    if (size > kMaxFrameBytes && batch_of(message).size() > 1) return append_halves(message, version, frames);
   if (size > kMaxFrameBytes) throw std::length_error("a message to send does not fit into one frame");
   for (size_t i = 0; i < kFramePrefixBytes; ++i)
     frame[i] = static_cast<std::byte>(size >> (8 * (kFramePrefixBytes - 1 - i)));
@@ -384,33 +441,54 @@ void append_frames(const M& message, std::vector<std::vector<std::byte>>& frames
 
 }  // namespace
 
-std::vector<std::byte> encode(const Message& message) {
+std::vector<std::byte> encode(const Message& message, uint32_t version) {
   CborWriter out;
-  std::visit([&](const auto& value) { write_message(out, value); }, message);
+  std::visit(
+      [&]<class M>(const M& value) {
+        if (version < kEntry<M>.since)
+          throw std::length_error("version " + std::to_string(version) + " has no message '" +
+                                  std::string(kEntry<M>.name) + "'");
+        write_message(out, value, version);
+      },
+      message);
   return out.take();
 }
 
-std::vector<std::vector<std::byte>> encode_frames(const Message& message) {
+std::vector<std::vector<std::byte>> encode_frames(const Message& message, uint32_t version) {
   std::vector<std::vector<std::byte>> frames;
-  std::visit([&](const auto& value) { append_frames(value, frames); }, message);
+  std::visit(
+      [&]<class M>(const M& value) {
+        if (version >= kEntry<M>.since) append_frames(value, version, frames);
+      },
+      message);
   return frames;
 }
 
-Result<Message> decode(std::span<const std::byte> frame) {
+Result<Message> decode(std::span<const std::byte> frame, uint32_t version) {
   if (frame.size() > kMaxFrameBytes) return Problem{"malformed_message", "The frame is over 8 MiB.", "", ""};
   CborReader in(frame);
-  Decoder decoder(in);
+  Decoder decoder(in, version);
   decoder.begin_message();
   const std::string_view type = decoder.type();
-  auto message = make_message(type, std::make_index_sequence<kMessageNames.size()>());
+  auto message = make_message(type, version, std::make_index_sequence<kMessages.size()>());
   if (!message)
     decoder.fail("t", "names no message of this version");
   else
-    std::visit([&](auto& value) { fields(decoder, value); }, *message);
+    std::visit(
+        [&]<class M>(M& value) {
+          decoder.set_version(form_of<M>(version));
+          fields(decoder, value);
+        },
+        *message);
   decoder.end_map();
   decoder.end_message();
   if (decoder.problem()) return *decoder.problem();
   return std::move(*message);
+}
+
+std::optional<uint32_t> agreed_version(uint32_t peer_oldest, uint32_t peer_newest) {
+  if (peer_oldest > kVersion || peer_newest < kOldestVersion || peer_oldest > peer_newest) return std::nullopt;
+  return std::min(peer_newest, kVersion);
 }
 
 }  // namespace quarry::wire

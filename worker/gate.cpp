@@ -121,9 +121,10 @@ void Gate::received(wire::Message message) {
 
 void Gate::welcomed(const wire::Welcome& welcome) {
   if (up_) return dial_later("the server sent Welcome twice");
-  if (welcome.version < wire::kOldestVersion || welcome.version > wire::kVersion)
+  if (!wire::agreed_version(welcome.version, welcome.version))
     return dial_later("the server speaks version " + std::to_string(welcome.version) +
                       ", which this worker does not: update it");
+  link_->agree(welcome.version);
   welcome_limit_.cancel();
   failures_ = 0;
   up_ = true;

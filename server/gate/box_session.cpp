@@ -94,7 +94,8 @@ void BoxSession::received(wire::Message message) {
 
 Awaitable<void> BoxSession::open(wire::Hello hello) {
   const auto self = shared_from_this();
-  if (hello.oldest_version > wire::kVersion || hello.newest_version < wire::kOldestVersion)
+  const auto version = wire::agreed_version(hello.oldest_version, hello.newest_version);
+  if (!version)
     co_return refuse("version", "this server speaks versions " + std::to_string(wire::kOldestVersion) + " to " +
                                     std::to_string(wire::kVersion) + ": update the worker");
   const auto box = BoxId::parse(link_->peer_name());
@@ -122,12 +123,13 @@ Awaitable<void> BoxSession::open(wire::Hello hello) {
                                           host_.blobs(), host_.metrics());
   open_ = true;
   wire::Welcome welcome;
-  welcome.version = std::min(hello.newest_version, wire::kVersion);
+  welcome.version = *version;
   welcome.session = opened->session;
   welcome.incarnation = opened->incarnation;
   welcome.lease_ttl_ms = kLeaseTtlMs;
   welcome.heartbeat_ms = kHeartbeatMs;
   welcome.slices = opened->slices;
+  link_->agree(*version);
   link_->send(welcome);
   spdlog::info("box {} {} session {}", box->to_string(), opened->resumed ? "resumed" : "opened",
                up_.session.id.to_string());

@@ -103,7 +103,8 @@ Awaitable<void> SchedulerStream::connect(sql::Leader leader) {
 void SchedulerStream::received(const std::shared_ptr<wire::Link>& link, wire::Message message) {
   if (link != link_) return;
   if (const auto* hello = std::get_if<wire::SchedulerHello>(&message)) {
-    if (hello->version < wire::kOldestVersion || hello->version > wire::kVersion) return drop_link();
+    if (!wire::agreed_version(hello->version, hello->version)) return drop_link();
+    link->agree(hello->version);
     epoch_ = hello->leader_epoch;
     {
       std::lock_guard lock(mutex_);

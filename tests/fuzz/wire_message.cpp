@@ -5,13 +5,15 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace quarry::wire;
-  const auto message = decode(std::as_bytes(std::span(data, size)));
-  if (!message.ok()) {
-    FUZZ_REQUIRE(!message.problem().detail.empty());
-    return 0;
+  for (uint32_t version = kOldestVersion; version <= kVersion; ++version) {
+    const auto message = decode(std::as_bytes(std::span(data, size)), version);
+    if (!message.ok()) {
+      FUZZ_REQUIRE(!message.problem().detail.empty());
+      continue;
+    }
+    const auto bytes = encode(message.value(), version);
+    const auto again = decode(bytes, version);
+    FUZZ_REQUIRE(again.ok() && encode(again.value(), version) == bytes);
   }
-  const auto bytes = encode(message.value());
-  const auto again = decode(bytes);
-  FUZZ_REQUIRE(again.ok() && encode(again.value()) == bytes);
   return 0;
 }

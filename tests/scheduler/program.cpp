@@ -74,8 +74,10 @@ bool ServerEnd::connect(const std::string& address) {
   if (!link_) return false;
   left_ = false;
   link_->start({[this](const wire::Message& message) {
-                  if (const auto* hello = std::get_if<wire::SchedulerHello>(&message))
+                  if (const auto* hello = std::get_if<wire::SchedulerHello>(&message)) {
+                    link_->agree(hello->version);
                     leader_epoch = hello->leader_epoch;
+                  }
                   if (const auto* granted = std::get_if<wire::Leases>(&message)) add(granted->leases);
                   if (const auto* stop = std::get_if<wire::Cancels>(&message))
                     cancels.insert(cancels.end(), stop->fences.begin(), stop->fences.end());

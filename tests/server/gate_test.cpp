@@ -54,8 +54,15 @@ class Inbox {
   std::deque<wire::Message> messages_;
 };
 
-wire::Link::Handlers into(const std::shared_ptr<Inbox>& inbox) {
-  return {[inbox](wire::Message message) { inbox->add(std::move(message)); }, [](const std::string&) {}};
+/// The link takes the version that a Welcome names, as a worker's does.
+wire::Link::Handlers into(const std::shared_ptr<Inbox>& inbox, const std::shared_ptr<wire::Link>& link) {
+  return {[inbox, weak = std::weak_ptr(link)](wire::Message message) {
+            const auto alive = weak.lock();
+            if (const auto* welcome = std::get_if<wire::Welcome>(&message); welcome && alive)
+              alive->agree(welcome->version);
+            inbox->add(std::move(message));
+          },
+          [](const std::string&) {}};
 }
 
 struct Peer {
@@ -66,7 +73,7 @@ struct Peer {
 /// A server, a scheduler's listener that leads, and one enrolled box; everything in a directory that goes with it.
 class World {
  public:
-  World() {
+  explicit World(uint32_t scheduler_version = wire::kVersion) {
     std::string pattern = (fs::temp_directory_path() / "quarry-gate-test.XXXXXX").string();
     directory_ = mkdtemp(pattern.data());
     database_ = test::Postgres::shared().fresh_database();
@@ -81,7 +88,7 @@ class World {
     store->deposit(renter, *Money::parse("10"), "test");
     listener_ = wire::listen(io_, "127.0.0.1", 0, certify("scheduler"), [this](std::shared_ptr<wire::Link> link) {
       scheduler.link = std::move(link);
-      scheduler.link->start(into(scheduler.inbox));
+      scheduler.link->start(into(scheduler.inbox, scheduler.link));
     });
     thread_ = std::thread([this] { io_.run(); });
     leader = store->try_lead("test", "127.0.0.1:" + std::to_string(listener_->port()), 600s);
@@ -95,7 +102,8 @@ class World {
     options.quote_key_file = directory_ / "quote.key";
     application_ = std::make_unique<server::Application>(options, clock_, random_);
     REQUIRE(scheduler.inbox->wait<wire::ServerHello>());
-    scheduler.link->send(wire::SchedulerHello{wire::kVersion, leader.epoch});
+    scheduler.link->agree(scheduler_version);
+    scheduler.link->send(wire::SchedulerHello{scheduler_version, leader.epoch});
   }
   ~World() {
     application_.reset();
@@ -125,7 +133,7 @@ class World {
                   [&](Result<std::shared_ptr<wire::Link>> link) { promise.set_value(link.ok() ? *link : nullptr); });
     peer.link = promise.get_future().get();
     REQUIRE(peer.link);
-    peer.link->start(into(peer.inbox));
+    peer.link->start(into(peer.inbox, peer.link));
     return peer;
   }
   /// A worker that reads a message each two seconds until it may go on: one that read nothing at all would be taken for
@@ -138,9 +146,9 @@ class World {
     slow_thread_ = std::thread([this] { slow_io_.run(); });
     peer.link = promise.get_future().get();
     REQUIRE(peer.link);
-    auto handlers = into(peer.inbox);
-    handlers.on_message = [inbox = peer.inbox, wait = go_on.share()](wire::Message message) {
-      inbox->add(std::move(message));
+    auto handlers = into(peer.inbox, peer.link);
+    handlers.on_message = [take = handlers.on_message, wait = go_on.share()](wire::Message message) {
+      take(std::move(message));
       wait.wait_for(2s);
     };
     peer.link->start(std::move(handlers));
@@ -366,6 +374,31 @@ TEST_CASE(
     const auto back = world.scheduler.inbox->wait<wire::SessionUp>();
     REQUIRE(back);
     CHECK(back->session == welcome->session);
+  }
+}
+
+TEST_CASE("a server serves a worker and a scheduler of each version") {
+  for (uint32_t version = wire::kOldestVersion; version <= wire::kVersion; ++version) {
+    INFO("version " << version);
+    World world(version);
+    BoxId box;
+    const Peer worker = world.connect(world.enrol(box));
+    wire::Hello hello = World::hello();
+    hello.newest_version = version;
+    worker.link->send(hello);
+    const auto welcome = worker.inbox->wait<wire::Welcome>();
+    REQUIRE(welcome);
+    CHECK(welcome->version == version);
+    REQUIRE(world.scheduler.inbox->wait<wire::SessionUp>());
+    const wire::Lease lease = world.lease_a_job(*welcome);
+    REQUIRE(worker.inbox->wait<wire::Leases>());
+    worker.link->send(wire::Progress{{{lease.fence, 0, 1}}});
+    wire::Completion completion;
+    completion.fence = lease.fence;
+    completion.kept.push_back(inline_output("y", "result"));
+    worker.link->send(wire::Completions{{completion}});
+    CHECK(worker.inbox->wait<wire::CompletionResults>()->results.front().accepted);
+    CHECK(world.scheduler.inbox->wait<wire::AttemptsEnded>());
   }
 }
 

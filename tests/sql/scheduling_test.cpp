@@ -146,7 +146,7 @@ TEST_CASE("A new leader rebuilds its queue, its running attempts and its session
   const auto ready = world.store->load_ready();
   REQUIRE(ready.size() == 1);
   CHECK(ready[0].job == queued);
-  CHECK(ready[0].metered_pflop_micros == 10);
+  CHECK(ready[0].metered_gflop == 10);
   const auto attempts = world.store->load_running();
   REQUIRE(attempts.size() == 1);
   CHECK(attempts[0].fence == lease.fence);

@@ -161,6 +161,35 @@ TEST_CASE("messages arrive whole and in the order they were sent, both ways") {
   }
 }
 
+TEST_CASE("a link carries the version that its sides agreed on, and leaves out what is newer") {
+  Pair pair;
+  pair.start();
+  const Progress sent{{{{}, 1, 2, Phase::Compiling, 3, 4}}};
+  for (uint32_t version = kOldestVersion; version <= kVersion; ++version) {
+    pair.server->agree(version);
+    pair.client->agree(version);
+    const size_t before = pair.server_saw.messages().size();
+    pair.client->send(Compiled{{Digest{}}});  // of version 2
+    pair.client->send(sent);
+    const size_t expected = version >= 2 ? 2 : 1;
+    REQUIRE(pair.server_saw.wait_messages(before + expected));
+    const auto messages = pair.server_saw.messages();
+    REQUIRE(messages.size() == before + expected);
+    const auto& attempt = std::get<Progress>(messages.back()).attempts.at(0);
+    CHECK(attempt.steps_total == 2);
+    CHECK(attempt.phase == (version >= 2 ? Phase::Compiling : Phase::Running));
+    CHECK(attempt.phase_total == (version >= 2 ? 4 : 0));
+  }
+}
+
+TEST_CASE("a peer that speaks a version that was not agreed on is closed") {
+  Pair pair;
+  pair.start();
+  pair.client->agree(2);
+  pair.client->send(Progress{{{{}, 1, 2, Phase::Compiling, 3, 4}}});
+  CHECK_THAT(pair.server_saw.wait_close(), Catch::Contains("/attempts/0/phase"));
+}
+
 TEST_CASE("large frames arrive whole between small ones") {
   Pair pair;
   pair.start();

@@ -31,8 +31,8 @@ std::vector<std::byte> frame_of(std::string_view type, unsigned entries, const s
 
 TEST_CASE("every message comes back as it was sent") {
   for (uint64_t seed = 0; seed < 50; ++seed)
-    for (size_t type = 0; type < kMessageNames.size(); ++type) {
-      INFO("seed " << seed << ", message " << kMessageNames[type]);
+    for (size_t type = 0; type < kMessages.size(); ++type) {
+      INFO("seed " << seed << ", message " << kMessages[type].name);
       const Message message = Sampler(seed * 1000 + type).message(type);
       const auto bytes = encode(message);
       const auto back = decode(bytes);
@@ -40,6 +40,84 @@ TEST_CASE("every message comes back as it was sent") {
       REQUIRE(back.value().index() == type);
       REQUIRE(encode(back.value()) == bytes);
     }
+}
+
+TEST_CASE("in every version a message comes back with what that version has, and defaults for the rest") {
+  for (uint32_t version = kOldestVersion; version <= kVersion; ++version)
+    for (uint64_t seed = 0; seed < 20; ++seed)
+      for (size_t type = 0; type < kMessages.size(); ++type) {
+        INFO("version " << version << ", seed " << seed << ", message " << kMessages[type].name);
+        const Message sent = Sampler(seed * 1000 + type).message(type);  // with every field of the newest version
+        if (version < kMessages[type].since) {
+          CHECK(encode_frames(sent, version).empty());
+          CHECK(decode(encode(sent), version).problem().pointer == "/t");
+          continue;
+        }
+        const auto bytes = encode(sent, version);
+        const auto back = decode(bytes, version);
+        REQUIRE(back.ok());
+        REQUIRE(encode(*back, version) == bytes);
+        // Had the fields of newer versions not kept their defaults, the newest form would show it.
+        const Message plain = Sampler(seed * 1000 + type, version).message(type);
+        const auto plain_back = decode(encode(plain, version), version);
+        REQUIRE(plain_back.ok());
+        REQUIRE(encode(*plain_back) == encode(plain));
+      }
+}
+
+TEST_CASE("a field of another version is refused, whichever side is older") {
+  const Message progress = Progress{{{some_fence(1), 1, 2, Phase::Compiling, 212, 1'050}}};
+  CHECK(decode(encode(progress, 2), 1).problem().pointer == "/attempts/0/phase");
+  CHECK(decode(encode(progress, 1), 2).problem().pointer == "/attempts/0/phase");
+}
+
+TEST_CASE("what agrees on the version has one form for ever") {
+  for (size_t type = 0; type < kMessages.size(); ++type) {
+    const Message message = Sampler(type).message(type);
+    const bool handshake = std::visit([]<class M>(const M&) { return Handshake<M>; }, message);
+    for (uint32_t version = kOldestVersion; handshake && version <= kVersion; ++version)
+      CHECK(encode(message, version) == encode(message, kOldestVersion));
+  }
+}
+
+TEST_CASE("both sides use the newest version that both speak") {
+  CHECK(agreed_version(kOldestVersion, kVersion) == kVersion);
+  CHECK(agreed_version(kOldestVersion, kVersion + 5) == kVersion);
+  CHECK(agreed_version(kOldestVersion, kVersion - 1) == kVersion - 1);
+  CHECK_FALSE(agreed_version(kVersion + 1, kVersion + 2));
+  CHECK_FALSE(agreed_version(0, kOldestVersion - 1));
+  CHECK_FALSE(agreed_version(kVersion, kOldestVersion));
+}
+
+TEST_CASE("version 1 is on the wire as its first release wrote it") {
+  constexpr size_t kFirstMessages = 23;
+  Sha256 hash;
+  for (uint64_t seed = 0; seed < 50; ++seed)
+    for (size_t type = 0; type < kFirstMessages; ++type)
+      hash.update(encode(Sampler(seed * 1000 + type, 1).message(type), 1));
+  CHECK(to_hex(hash.finish()) == "7cc3268b5f46920578c6f93483690dc056afad07a5bf6b8141c39c2f82c65eaf");
+}
+
+TEST_CASE("a map's count is written in full, however many entries it has") {
+  for (const unsigned count : {0U, 1U, 23U, 24U, 25U, 255U, 256U, 300U, 70'000U}) {
+    CborWriter out;
+    const size_t outer = out.begin_map();
+    out.text("inner");
+    const size_t at = out.begin_map();
+    for (unsigned i = 0; i < count; ++i) {
+      out.number(i);
+      out.number(i);
+    }
+    out.end_map(at, count);
+    out.end_map(outer, 1);
+    const auto bytes = out.take();
+    CborReader in(bytes);
+    REQUIRE(in.map() == 1);
+    REQUIRE(in.text() == "inner");
+    REQUIRE(in.map() == count);
+    for (unsigned i = 0; i < 2 * count; ++i) REQUIRE(in.number() == i / 2);
+    CHECK(in.at_end());
+  }
 }
 
 TEST_CASE("a fence, an optional and bytes keep their values") {
@@ -55,7 +133,7 @@ TEST_CASE("a fence, an optional and bytes keep their values") {
 }
 
 TEST_CASE("a frame cut short anywhere is refused") {
-  for (size_t type = 0; type < kMessageNames.size(); ++type) {
+  for (size_t type = 0; type < kMessages.size(); ++type) {
     const auto bytes = encode(Sampler(type).message(type));
     const size_t step = std::max<size_t>(1, bytes.size() / 300);
     for (size_t size = 0; size < bytes.size(); size += step) REQUIRE_FALSE(decode(std::span(bytes).first(size)).ok());
@@ -63,7 +141,7 @@ TEST_CASE("a frame cut short anywhere is refused") {
 }
 
 TEST_CASE("a frame with any byte changed is refused or still within all bounds") {
-  for (size_t type = 0; type < kMessageNames.size(); ++type) {
+  for (size_t type = 0; type < kMessages.size(); ++type) {
     const auto bytes = encode(Sampler(type + 100).message(type));
     const size_t step = std::max<size_t>(1, bytes.size() / 200);
     for (size_t at = 0; at < bytes.size(); at += step)

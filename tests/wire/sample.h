@@ -9,7 +9,9 @@ namespace quarry::wire {
 
 class Sampler {
  public:
-  explicit Sampler(uint64_t seed) : random_(seed) {}
+  /// Fields that are newer than `version` keep their defaults.
+  explicit Sampler(uint64_t seed, uint32_t version = kVersion) : random_(seed), version_(version) {}
+  bool since(uint32_t version) const { return version_ >= version; }
 
   template <size_t... I>
   Message message(size_t index, std::index_sequence<I...>) {
@@ -17,7 +19,7 @@ class Sampler {
     ((I == index ? fill(out.emplace<I>()) : void()), ...);
     return out;
   }
-  Message message(size_t index) { return message(index, std::make_index_sequence<kMessageNames.size()>()); }
+  Message message(size_t index) { return message(index, std::make_index_sequence<kMessages.size()>()); }
 
   template <class T>
   void number(std::string_view, T& v, uint64_t max = std::numeric_limits<T>::max()) {
@@ -55,6 +57,22 @@ class Sampler {
     v.resize(random_() % 4);
     for (T& item : v) fill(item);
   }
+  template <class T>
+  void optional_list(std::string_view name, std::optional<std::vector<T>>& v, size_t max) {
+    if (random_() % 2) list(name, v.emplace(), max);
+  }
+  template <class Choice>
+  void choice(std::string_view, Choice& v, Choice last) {
+    v = static_cast<Choice>(random_() % (static_cast<uint64_t>(last) + 1));
+  }
+  void digests(std::string_view name, std::vector<Digest>& v, size_t) {
+    v.resize(random_() % 4);
+    for (auto& item : v) digest(name, item);
+  }
+  void numbers(std::string_view name, std::vector<uint64_t>& v, size_t) {
+    v.resize(random_() % 4);
+    for (auto& item : v) number(name, item);
+  }
   template <class Kind>
   void ids(std::string_view name, std::vector<Id<Kind>>& v, size_t) {
     v.resize(random_() % 4);
@@ -83,6 +101,7 @@ class Sampler {
   }
 
   std::mt19937_64 random_;
+  const uint32_t version_;
 };
 
 }  // namespace quarry::wire

@@ -92,6 +92,23 @@ TEST_CASE("a lease becomes a completion with its outputs inline and named by the
   CHECK(completion.carried.empty());
 }
 
+TEST_CASE("a worker serves a server of each version") {
+  for (uint32_t version = wire::kOldestVersion; version <= wire::kVersion; ++version) {
+    INFO("version " << version);
+    Box box;
+    box.gate_.version = version;
+    box.start();
+    const wire::Lease slow = box.slow(), lease = box.doubling(21);
+    box.gate_.send({slow});
+    REQUIRE(box.runs(slow));  // its progress has the form of that version
+    box.gate_.cancel(slow.fence);
+    box.gate_.send({lease});
+    REQUIRE(box.until([&] { return !box.gate_.completions.empty(); }));
+    CHECK(first_value(box.gate_.completions[0]) == 42);
+    CHECK(box.gate_.links == 1);
+  }
+}
+
 TEST_CASE("Hello tells the device, its slice and its measured rates") {
   Box box;
   box.start(5);

@@ -32,6 +32,7 @@ class FakeGate {
   /// The next link gets a new session: the old one's lease has run out.
   void expire_session();
 
+  uint32_t version = wire::kVersion;  ///< that its next Welcome names
   bool answer_completions = true;
   bool forget_first_upload = false;  ///< says "blob_missing" to the first completion
   int links = 0, hellos = 0, resumes = 0;
