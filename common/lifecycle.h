@@ -48,6 +48,7 @@ inline constexpr std::array kJobEdges{
 };
 inline constexpr std::array kAttemptEdges{
     Edge{AttemptState::Leased, AttemptState::Running},     Edge{AttemptState::Leased, AttemptState::Accepted},
+    Edge{AttemptState::Leased, AttemptState::Rejected},    Edge{AttemptState::Running, AttemptState::Rejected},
     Edge{AttemptState::Leased, AttemptState::Failed},      Edge{AttemptState::Leased, AttemptState::Lost},
     Edge{AttemptState::Leased, AttemptState::Cancelled},   Edge{AttemptState::Running, AttemptState::Delivered},
     Edge{AttemptState::Running, AttemptState::Accepted},   Edge{AttemptState::Running, AttemptState::Failed},

@@ -44,6 +44,8 @@ std::string Metrics::text() const {
   counter("quarry_jobs_submitted_total", "Jobs accepted by this server.", jobs_submitted);
   counter("quarry_segments_accepted_total", "Completions accepted through this server.", segments_accepted);
   counter("quarry_attempts_failed_total", "Attempts that workers reported as failed.", attempts_failed);
+  counter("quarry_attempts_rejected_total", "Completions that did not bring what their lease asked for.",
+          attempts_rejected);
   counter("quarry_stale_completions_total", "Completions refused for a stale fence.", stale_completions);
   counter("quarry_uploaded_bytes_total", "Tensor bytes received from renters.", bytes_uploaded);
   counter("quarry_downloaded_bytes_total", "Tensor and result bytes sent to renters.", bytes_downloaded);

@@ -19,7 +19,8 @@ class Metrics {
   /// One answered request. `route` is the route's pattern, never the path.
   void request(const std::string& method, const std::string& route, int status, std::chrono::nanoseconds took);
 
-  std::atomic<uint64_t> jobs_submitted{0}, segments_accepted{0}, attempts_failed{0}, stale_completions{0};
+  std::atomic<uint64_t> jobs_submitted{0}, segments_accepted{0}, attempts_failed{0}, attempts_rejected{0},
+      stale_completions{0};
   std::atomic<uint64_t> bytes_uploaded{0}, bytes_downloaded{0}, blob_bytes_to_workers{0}, blob_bytes_from_workers{0};
   std::atomic<int64_t> requests_in_flight{0}, event_streams{0}, worker_sessions{0}, scheduler_connected{0};
   /// Read when the text is made.

@@ -1,6 +1,8 @@
 // How attempts and jobs end: completions, failures, cancels.
 #include <algorithm>
+#include <functional>
 
+#include "sql/outputs.h"
 #include "sql/pg_store.h"
 #include "sql/stored_json.h"
 
@@ -15,6 +17,9 @@ constexpr auto kReadAttempts =
 constexpr Statement kCarriedBefore =
     "select p.job, p.segment, p.carried from unnest($1::uuid[], $2::int4[]) u(job, segment) join segment p on p.job = "
     "u.job and p.segment = u.segment - 1 and p.revision = 0";
+constexpr Statement kExpected =
+    "select u.n, s.outputs from unnest($1::uuid[]) with ordinality u(job, n) join job_spec s on s.job = u.job "
+    "where s.outputs is not null";
 constexpr Statement kFailedElsewhere =
     "select u.n from unnest($1::uuid[], $2::int4[], $3::int4[], $4::text[]) with ordinality u(job, segment, attempt, "
     "code, n) "
@@ -31,6 +36,9 @@ constexpr Statement kRanInVain =
     "select a.job, a.owner from unnest($1::uuid[]) u(job) cross join lateral (select * from attempt a where a.job = "
     "u.job and a.segment = 0 and (a.state in (0, 1, 2) or a.failure_code = any($2::text[])) order by a.state in (0, 1, "
     "2) desc, a.attempt desc limit 1) a";
+
+/// The code of an attempt whose completion was not what its lease asked for.
+constexpr std::string_view kRejected = "rejected";
 
 /// Jobs and attempts that a batch of fences names, the jobs locked.
 struct Named {
@@ -88,19 +96,40 @@ void mark(Named& named, const wire::Fence& fence, AttemptState state) {
     if (attempt.fence() == fence) attempt.state = state;
 }
 
-bool inline_values_match(const std::vector<wire::Produced>& values) {
-  return std::all_of(values.begin(), values.end(), [](const wire::Produced& value) {
-    if (!value.inline_bytes) return true;
-    return value.inline_bytes->size() <= wire::kMaxInlineOutputBytes && value.inline_bytes->size() == value.bytes &&
-           sha256(*value.inline_bytes) == value.blob;
-  });
+/// What the completions of a batch must bring, by position; absent for jobs of which that is not stored.
+using ExpectedTexts = std::map<size_t, std::string_view>;
+
+std::optional<std::string> reason_to_reject(const StoredJob& job, const ExpectedTexts& expected, size_t n,
+                                            const wire::Completion& completion) {
+  const auto text = expected.find(n);
+  if (text == expected.end()) return why_inline_rejected(completion);
+  const int64_t steps = segment_work(job, job.segment).steps;
+  return why_rejected(segment_outputs(outputs_from_json(text->second), steps, job.last_segment()), completion);
 }
 
 /// Where each segment that is completed started from.
 using CarriedBefore = std::map<std::pair<JobId, int32_t>, Values>;
 
-CompletionOutcome complete_one(Named& named, size_t n, const wire::Completion& completion, const CarriedBefore& carried,
-                               JobChanges& changes) {
+/// Asks PostgreSQL at its first call only: nearly every batch has nothing to reject.
+using CountAttempts = std::function<const AttemptCounts&()>;
+
+/// Pays nothing; the segment is queued again, or the job has had all its attempts.
+void reject(StoredJob& job, const StoredAttempt& attempt, const std::string& why, const AttemptCounts& counted,
+            JobChanges& changes) {
+  changes.end_attempt(attempt, {.state = AttemptState::Rejected,
+                                .reason = EndReason::Rejected,
+                                .code = std::string(kRejected),
+                                .detail = why,
+                                .schedules_hash = {}});
+  if (may_try_again(job, EndReason::Rejected, counted))
+    changes.requeue(job, EndReason::Rejected);
+  else
+    changes.end(job, JobState::Failed, EndReason::AttemptsExhausted, "no box delivered what was asked for", false, {});
+}
+
+CompletionOutcome complete_one(Named& named, size_t n, const wire::Completion& completion,
+                               const ExpectedTexts& expected, const CountAttempts& counted,
+                               const CarriedBefore& carried, JobChanges& changes) {
   CompletionOutcome outcome{};
   outcome.result.fence = completion.fence;
   outcome.result.code = "stale_fence";
@@ -109,8 +138,11 @@ CompletionOutcome complete_one(Named& named, size_t n, const wire::Completion& c
   StoredJob& job = found->second;
   const StoredAttempt* attempt = named.current(n, completion.fence);
   const StoredAttempt* known = named.known(n, completion.fence);
-  if (attempt != nullptr && (!inline_values_match(completion.kept) || !inline_values_match(completion.carried))) {
-    outcome.result.code = "blob_missing";
+  const auto wrong = attempt == nullptr ? std::nullopt : reason_to_reject(job, expected, n, completion);
+  if (wrong) {
+    reject(job, *attempt, *wrong, counted(), changes);
+    mark(named, completion.fence, AttemptState::Rejected);
+    outcome.result.code = kRejected;
   } else if (attempt != nullptr) {
     const auto before = carried.find({job.id, job.segment - 1});
     changes.accept_segment(job, *attempt, completion, before == carried.end() ? Values() : before->second);
@@ -120,13 +152,17 @@ CompletionOutcome complete_one(Named& named, size_t n, const wire::Completion& c
   } else if (known != nullptr && known->state == AttemptState::Accepted) {
     outcome.result.accepted = true;
     outcome.result.code = "already_accepted";
+  } else if (known != nullptr && known->state == AttemptState::Rejected) {
+    outcome.result.code = kRejected;
   }
   outcome.job_ended = is_terminal(job.state);
   outcome.state = job.state;
   outcome.account = job.account;
   // Also for a repeat: the answer that named the next segment may have been lost.
-  if (outcome.result.accepted && job.state == JobState::Queued && job.segment == completion.fence.segment + 1)
-    outcome.next = ready_job(job);
+  const bool goes_on = outcome.result.accepted && job.segment == completion.fence.segment + 1;
+  const bool again = outcome.result.code == kRejected && job.segment == completion.fence.segment &&
+                     job.attempt == completion.fence.attempt;
+  if (job.state == JobState::Queued && (goes_on || again)) outcome.next = ready_job(job);
   return outcome;
 }
 
@@ -137,6 +173,7 @@ bool blames_graph(const std::string& code) {
 }
 EndReason attempt_end_reason(const std::string& code) {
   if (code == "graph_error") return EndReason::GraphError;
+  if (code == kRejected) return EndReason::Rejected;
   return code == "drained" || code == "cancelled" ? EndReason::Drained : EndReason::DeviceError;
 }
 
@@ -150,7 +187,8 @@ FailureOutcome fail_one(Named& named, size_t n, const wire::AttemptFailure& fail
     StoredJob& job = found->second;
     const std::string code = clean_text(failure.code, 64);
     const EndReason reason = attempt_end_reason(code);
-    changes.end_attempt(*attempt, {.state = AttemptState::Failed,
+    const bool rejected = code == kRejected;
+    changes.end_attempt(*attempt, {.state = rejected ? AttemptState::Rejected : AttemptState::Failed,
                                    .reason = reason,
                                    .code = code,
                                    .detail = failure.detail,
@@ -161,9 +199,10 @@ FailureOutcome fail_one(Named& named, size_t n, const wire::AttemptFailure& fail
       changes.end(job, JobState::Failed, EndReason::AttemptsExhausted, code + ": " + failure.detail, {});
     else
       changes.requeue(job, reason);
-    mark(named, failure.fence, AttemptState::Failed);
+    mark(named, failure.fence, rejected ? AttemptState::Rejected : AttemptState::Failed);
   } else {
-    outcome.stale = known == nullptr || known->state != AttemptState::Failed;
+    outcome.stale =
+        known == nullptr || (known->state != AttemptState::Failed && known->state != AttemptState::Rejected);
   }
   if (found == named.jobs.end()) return outcome;
   const StoredJob& job = found->second;
@@ -207,15 +246,28 @@ std::vector<CompletionOutcome> PgStore::complete(const std::vector<wire::Complet
     for (const auto& completion : batch) columns.add(completion.fence);
     const NamedReads reads = queue_named(tx, columns);
     const auto before = tx.queue(kCarriedBefore, columns.jobs, columns.segments);
+    const auto outputs = tx.queue(kExpected, columns.jobs);
     const Answers answers = tx.flush();
     Named named = read_named(answers, reads);
+    ExpectedTexts expected;
+    const Rows& texts = answers[outputs];
+    for (size_t row = 0; row < texts.size(); ++row) expected[texts.get<size_t>(row, 0) - 1] = texts.text(row, 1);
+    std::optional<AttemptCounts> counts;
+    const CountAttempts counted = [&]() -> const AttemptCounts& {
+      if (!counts) {
+        const auto attempts = queue_counted_attempts(tx, columns.jobs);
+        counts = counted_attempts(tx.flush()[attempts]);
+      }
+      return *counts;
+    };
     CarriedBefore carried;
     const Rows& rows = answers[before];
     for (size_t row = 0; row < rows.size(); ++row)
       carried[{rows.get<JobId>(row, 0), rows.get<int32_t>(row, 1)}] = values_from_json(rows.text(row, 2));
     JobChanges changes;
     std::vector<CompletionOutcome> outcomes;
-    for (size_t n = 0; n < batch.size(); ++n) outcomes.push_back(complete_one(named, n, batch[n], carried, changes));
+    for (size_t n = 0; n < batch.size(); ++n)
+      outcomes.push_back(complete_one(named, n, batch[n], expected, counted, carried, changes));
     changes.write(tx, clock_.wall(), random_);
     return outcomes;
   });

@@ -16,9 +16,19 @@ struct Idempotency {
   std::string key;  ///< empty: none given
   Digest request_sha256{};
 };
+/// What a job's completions must bring: bytes, as they follow from the graph's dtypes and shapes.
+struct JobOutputs {
+  struct Kept {
+    uint64_t bytes = 0;  ///< of one step's value
+    bool each = false;   ///< kept for each step, else for the last
+  };
+  std::map<std::string, Kept> kept;         ///< by output
+  std::map<std::string, uint64_t> carried;  ///< by input
+};
 struct NewJob : JobTerms {
   std::string document;                                     ///< the job document as JSON
   std::map<std::string, std::vector<wire::Extent>> inputs;  ///< resolved
+  std::optional<JobOutputs> outputs;                        ///< nullopt: completions are not compared with anything
 };
 /// A job that no lease could carry: its document and resolved inputs do not fit a message to a box (wire/messages.h).
 /// Submitted all the same, it would end the scheduler with each try to place it.

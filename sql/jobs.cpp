@@ -3,6 +3,7 @@
 #include <set>
 
 #include "sql/cursors.h"
+#include "sql/outputs.h"
 #include "sql/pg_store.h"
 #include "sql/stored_json.h"
 
@@ -36,8 +37,8 @@ constexpr Statement kHoldRecent = "select pg_advisory_xact_lock_shared(4242002)"
 // clocks) pulls `recent` down. One statement: each costs 30-50 us to bind and to start.
 constexpr auto kInsertJobs = written([](TextWriter& out) {
   constexpr int kColumns = column_count<StoredJob, inserted>();
-  out << "with specs as (insert into job_spec (job, document, inputs) select * from unnest($1::uuid[], $"
-      << kColumns + 1 << "::text[], $" << kColumns + 2
+  out << "with specs as (insert into job_spec (job, document, inputs, outputs) select * from unnest($1::uuid[], $"
+      << kColumns + 1 << "::text[], $" << kColumns + 2 << "::text[], $" << kColumns + 4
       << "::text[])), lowered as (update queue_floor set floor = least(floor, $" << kColumns + 3
       << "), recent = least(recent, $" << kColumns + 3 << ") where floor > $" << kColumns + 3 << " or recent > $"
       << kColumns + 3 << ") insert into job (" << view(column_names<StoredJob, inserted>())
@@ -219,17 +220,19 @@ void SubmitBatch::queue_keys(Connection::Transaction& tx) const {
 void SubmitBatch::queue_jobs(Connection::Transaction& tx) const {
   ColumnArrays<inserted> arrays;
   std::vector<std::string> documents, inputs;
+  std::vector<std::optional<std::string>> outputs;
   std::optional<JobId> least;
   for (const size_t n : accepted_) {
     for (const auto& job : batch_[n].jobs) {
       arrays.add(stored(job, now_));
       documents.push_back(job.document);
       inputs.push_back(inputs_to_json(job.inputs));
+      outputs.push_back(job.outputs ? std::optional(outputs_to_json(*job.outputs)) : std::nullopt);
       least = least ? std::min(*least, job.id) : job.id;
     }
   }
   auto params = arrays.take();
-  params.insert(params.end(), {to_param(documents), to_param(inputs), to_param(least)});
+  params.insert(params.end(), {to_param(documents), to_param(inputs), to_param(least), to_param(outputs)});
   tx.queue(kHoldRecent);
   tx.queue_params(kInsertJobs, std::move(params));
 }
@@ -266,10 +269,15 @@ Status fits_a_lease(const NewJob& job) {
   const bool few =
       job.inputs.size() <= kFew &&
       std::all_of(job.inputs.begin(), job.inputs.end(), [](const auto& input) { return input.second.size() <= kFew; });
-  if (few && job.document.size() <= kSmallDocument) return {};
+  const bool few_outputs = !job.outputs || job.outputs->kept.size() + job.outputs->carried.size() <= kFew;
+  if (few && few_outputs && job.document.size() <= kSmallDocument) return {};
   wire::Lease lease;
   lease.job_document = job.document;
   lease.inputs = job.inputs;
+  if (job.outputs) {
+    lease.outputs = segment_outputs(*job.outputs, 1, true);
+    for (const auto& [name, value] : job.outputs->carried) lease.outputs->push_back({name, value, true});
+  }
   size_t bytes = kFenceBytes + kCarriedBytes * job.inputs.size();
   try {
     bytes += wire::encode(wire::Leases{{std::move(lease)}}).size();

@@ -70,6 +70,7 @@ class PgStore final : public Store {
   std::vector<RunningAttempt> load_running() override;
   std::vector<wire::SessionUp> load_sessions() override;
   std::vector<wire::Lease> load_leases(const std::vector<wire::Fence>& fences) override;
+  std::vector<wire::Lease> session_leases(const wire::SessionKey& session) override;
   std::vector<wire::Lease> lease(int64_t leader_epoch, const std::vector<Placement>& batch) override;
   std::vector<FailureOutcome> expire_sessions(int64_t leader_epoch,
                                               const std::vector<wire::SessionKey>& sessions) override;

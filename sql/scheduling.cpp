@@ -1,8 +1,10 @@
 // The scheduler's queries: leadership, rebuilding the ready queue, leases, expiry of sessions.
 #include <algorithm>
+#include <cstring>
 #include <iterator>
 #include <set>
 
+#include "sql/outputs.h"
 #include "sql/pg_store.h"
 #include "sql/stored_json.h"
 
@@ -51,23 +53,29 @@ constexpr Statement kLoadSessions =
 constexpr Statement kHoldSessions =
     "select s.id from unnest($1::uuid[]) u(id) join box_session s on s.id = u.id order by s.id for share of s";
 constexpr Statement kPlaces =
-    "select u.n, b.account, c.incarnation, l.flops_per_s from unnest($1::uuid[], $2::int8[], $3::uuid[]) with "
+    "select u.n, b.account, c.incarnation, l.flops_per_s, b.id from unnest($1::uuid[], $2::int8[], $3::uuid[]) with "
     "ordinality u(session, epoch, slice, n) "
     "join box_session s on s.id = u.session and s.epoch = u.epoch and s.closed_at is null join box b on b.id = s.box "
     "join slice l on l.id = u.slice and l.retired_at is null join device d on d.id = l.device and d.box = s.box "
     "join cluster c on c.incarnation = s.incarnation where b.revoked_at is null";
 /// What a lease carries beside the job's own row.
 constexpr Statement kSpecs =
-    "select s.job, s.document, s.inputs, coalesce(p.carried, '{}') from unnest($1::uuid[]) u(id) join job j on j.id = "
-    "u.id join job_spec s on s.job = j.id "
+    "select s.job, s.document, s.inputs, coalesce(p.carried, '{}'), s.outputs from unnest($1::uuid[]) u(id) join job j "
+    "on j.id = u.id join job_spec s on s.job = j.id "
     "left join segment p on p.job = j.id and p.segment = j.segment - 1 and p.revision = 0";
 constexpr auto kReadLeases =
     joined("select ", kJobColumns, ", ", kAttemptColumns,
-           ", s.document, s.inputs, coalesce(p.carried, '{}'), l.flops_per_s "
+           ", s.document, s.inputs, coalesce(p.carried, '{}'), l.flops_per_s, s.outputs, b.box "
            "from unnest($1::uuid[], $2::int4[], $3::int4[]) with ordinality u(job, segment, attempt, n) "
            "join attempt a on a.job = u.job and a.segment = u.segment and a.attempt = u.attempt and a.state in (0, 1) "
            "join job j on j.id = a.job join job_spec s on s.job = j.id join slice l on l.id = a.slice "
+           "join box_session b on b.id = a.session "
            "left join segment p on p.job = j.id and p.segment = a.segment - 1 and p.revision = 0 order by u.n");
+
+constexpr auto kSessionFences =
+    joined("select ", kAttemptColumns,
+           " from attempt a where a.session = $1 and a.session_epoch = $2 and a.state in (0, 1) "
+           "and (a.job >= (select recent from queue_floor) or a.job in (select job from old_job))");
 
 constexpr Statement kCloseSessions =
     "update box_session s set closed_at = business_now() from unnest($1::uuid[], $2::int8[]) u(id, epoch) "
@@ -97,14 +105,33 @@ uint32_t time_limit_ms(const Flops& metered, double flops_per_s) {
 /// The texts of job_spec and of the segment before, as far as they live: views into rows.
 struct SpecTexts {
   std::string_view document, inputs, carried;
+  std::optional<std::string_view> outputs;
 };
+std::optional<std::string_view> maybe_text(const Rows& rows, size_t row, int column) {
+  return rows.is_null(row, column) ? std::nullopt : std::optional(rows.text(row, column));
+}
 
-wire::Lease make_lease(StoredJob job, const wire::Fence& fence, SessionId session, SliceId slice, const SpecTexts& spec,
-                       double flops_per_s) {
+/// Where a lease goes.
+struct Place {
+  SessionId session;
+  SliceId slice;
+  BoxId box;
+  double flops_per_s = 0;
+};
+/// Leases of one account on one box share the number; it says nothing about the account to anybody else.
+uint64_t tenant_of(AccountId account, BoxId box) {
+  const Digest hash = sha256("tenant " + account.to_string() + " " + box.to_string());
+  uint64_t tenant = 0;
+  std::memcpy(&tenant, hash.data(), sizeof tenant);
+  return tenant;
+}
+
+wire::Lease make_lease(StoredJob job, const wire::Fence& fence, const Place& place, const SpecTexts& spec) {
   wire::Lease lease;
   lease.fence = fence;
-  lease.session = session;
-  lease.slice = slice;
+  lease.session = place.session;
+  lease.slice = place.slice;
+  lease.tenant = tenant_of(job.account, place.box);
   job.segment = fence.segment;
   const SegmentWork work = segment_work(job, job.segment);
   lease.graph = job.graph;
@@ -118,16 +145,19 @@ wire::Lease make_lease(StoredJob job, const wire::Fence& fence, SessionId sessio
     if (const auto input = lease.inputs.find(name); input != lease.inputs.end())
       input->second = {{value.blob, 0, value.bytes}};
   lease.memory_bound_bytes = job.memory_bound_bytes;
-  lease.time_limit_ms = time_limit_ms(work.work.metered, flops_per_s);
+  lease.time_limit_ms = time_limit_ms(work.work.metered, place.flops_per_s);
+  if (spec.outputs)
+    lease.outputs = segment_outputs(outputs_from_json(*spec.outputs), lease.steps, lease.last_segment);
   return lease;
 }
 
 wire::Lease lease_from(const Rows& rows, size_t row) {
   constexpr int kAfter = kJobColumnCount + kAttemptColumnCount;
   const auto attempt = read_row<StoredAttempt>(rows, row, kJobColumnCount);
-  return make_lease(read_row<StoredJob>(rows, row), attempt.fence(), attempt.session, attempt.slice,
-                    {rows.text(row, kAfter), rows.text(row, kAfter + 1), rows.text(row, kAfter + 2)},
-                    rows.get<double>(row, kAfter + 3));
+  const Place place{attempt.session, attempt.slice, rows.get<BoxId>(row, kAfter + 5), rows.get<double>(row, kAfter + 3)};
+  return make_lease(read_row<StoredJob>(rows, row), attempt.fence(), place,
+                    {rows.text(row, kAfter), rows.text(row, kAfter + 1), rows.text(row, kAfter + 2),
+                     maybe_text(rows, row, kAfter + 4)});
 }
 
 std::vector<wire::Lease> read_leases(Connection::Transaction& tx, const std::vector<wire::Fence>& fences) {
@@ -232,6 +262,15 @@ std::vector<wire::Lease> PgStore::load_leases(const std::vector<wire::Fence>& fe
   return transact([&](Transaction& tx) { return read_leases(tx, fences); });
 }
 
+std::vector<wire::Lease> PgStore::session_leases(const wire::SessionKey& session) {
+  return transact([&](Transaction& tx) -> std::vector<wire::Lease> {
+    const Rows rows = tx.query(kSessionFences, session.id, session.epoch);
+    std::vector<wire::Fence> fences;
+    for (size_t row = 0; row < rows.size(); ++row) fences.push_back(read_row<StoredAttempt>(rows, row).fence());
+    return fences.empty() ? std::vector<wire::Lease>{} : read_leases(tx, fences);
+  });
+}
+
 std::vector<wire::Lease> PgStore::lease(int64_t leader_epoch, const std::vector<Placement>& batch) {
   return transact([&](Transaction& tx) -> std::vector<wire::Lease> {
     std::vector<JobId> ids;
@@ -258,7 +297,8 @@ std::vector<wire::Lease> PgStore::lease(int64_t leader_epoch, const std::vector<
     JobMap jobs = locked_jobs(answers[locked]);
     std::map<JobId, SpecTexts> spec_of;
     for (size_t row = 0; row < specs.size(); ++row)
-      spec_of[specs.get<JobId>(row, 0)] = {specs.text(row, 1), specs.text(row, 2), specs.text(row, 3)};
+      spec_of[specs.get<JobId>(row, 0)] = {specs.text(row, 1), specs.text(row, 2), specs.text(row, 3),
+                                           maybe_text(specs, row, 4)};
     JobChanges changes;
     std::vector<wire::Lease> leases;
     for (size_t row = 0; row < places.size(); ++row) {
@@ -271,8 +311,8 @@ std::vector<wire::Lease> PgStore::lease(int64_t leader_epoch, const std::vector<
       const wire::Fence fence{places.get<uint64_t>(row, 2), placement.job, placement.segment, placement.session.epoch,
                               job->second.attempt + 1};
       changes.lease(job->second, fence, placement.session.id, placement.slice, places.get<AccountId>(row, 1));
-      leases.push_back(make_lease(job->second, fence, placement.session.id, placement.slice, spec->second,
-                                  places.get<double>(row, 3)));
+      const Place place{placement.session.id, placement.slice, places.get<BoxId>(row, 4), places.get<double>(row, 3)};
+      leases.push_back(make_lease(job->second, fence, place, spec->second));
     }
     changes.write(tx, clock_.wall(), random_);
     return leases;

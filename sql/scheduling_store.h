@@ -43,6 +43,8 @@ class SchedulingStore {
   /// The leases of those of these attempts that still run, as lease() gave them: a leader sends them again after its
   /// start, after a commit whose answer was lost, and when a session comes back over another server.
   virtual std::vector<wire::Lease> load_leases(const std::vector<wire::Fence>& fences) = 0;
+  /// The leases that a session holds now: what its box may complete.
+  virtual std::vector<wire::Lease> session_leases(const wire::SessionKey& session) = 0;
   /// Commits the placements that still hold (leader epoch, job queued at that segment, session open); the others are
   /// absent from the result.
   virtual std::vector<wire::Lease> lease(int64_t leader_epoch, const std::vector<Placement>& batch) = 0;

@@ -1,9 +1,9 @@
 // The one table of what each message holds: its fields in their order on the wire, and the bound of each. Encoding,
 // decoding and the tests all walk it. `io` is an encoder or a decoder (messages.cpp).
 //
-// A field that a release adds stands behind `if (io.since(n))`, n being the kVersion of that release: a link of an older
-// version carries it neither way, and the struct's default holds. A message that a release adds names its version in
-// kMessages. What kOldestVersion has is never asked for.
+// A field that a release adds stands behind `if (io.since(n))`, n being the kVersion of that release: a link of an
+// older version carries it neither way, and the struct's default holds. A message that a release adds names its version
+// in kMessages. What kOldestVersion has is never asked for.
 #pragma once
 
 #include <array>
@@ -67,7 +67,7 @@ inline constexpr std::array<MessageEntry, std::variant_size_v<Message>> kMessage
 
 template <class M>
 concept Handshake = std::same_as<M, Hello> || std::same_as<M, Welcome> || std::same_as<M, Refusal> ||
-                    std::same_as<M, ServerHello> || std::same_as<M, SchedulerHello>;
+    std::same_as<M, ServerHello> || std::same_as<M, SchedulerHello>;
 
 template <class Io>
 void fields(Io& io, Is<Fence> auto& v) {

@@ -38,9 +38,9 @@ inline constexpr size_t kMaxBatch = 2'000;
 inline constexpr size_t kMaxJobDocumentBytes = 4 << 20;  ///< a lease carries its job's document in one frame
 /// Of a failure's or refusal's text; longer ones are clipped when sent.
 inline constexpr size_t kMaxDetailBytes = 2'048;
-inline constexpr size_t kMaxCodeBytes = 64;    ///< failure codes, backend names, device keys
-inline constexpr size_t kMaxLabelBytes = 256;  ///< names of devices, drivers, software, inputs, outputs
-inline constexpr int32_t kMaxSlots = 1'024;    ///< leases in flight per slice
+inline constexpr size_t kMaxCodeBytes = 64;        ///< failure codes, backend names, device keys
+inline constexpr size_t kMaxLabelBytes = 256;      ///< names of devices, drivers, software, inputs, outputs
+inline constexpr int32_t kMaxSlots = 1'024;        ///< leases in flight per slice
 inline constexpr size_t kMaxCompiledGraphs = 256;  ///< that a session says it has compiled: its latest ones
 
 /// Names one attempt for ever: PostgreSQL refuses a completion whose fence is not the job's current one.
@@ -141,7 +141,7 @@ enum class Phase : uint8_t { Fetching, Compiling, Running };
 struct AttemptProgress {
   Fence fence;
   int64_t steps_done = 0, steps_total = 0;
-  Phase phase = Phase::Running;             ///< since version 2, as the next two
+  Phase phase = Phase::Running;              ///< since version 2, as the next two
   uint64_t phase_done = 0, phase_total = 0;  ///< of Compiling: kernels
 };
 struct Progress {
@@ -234,7 +234,7 @@ struct ReadyJob {
   int32_t segment = 0;
   int64_t submitted_at_us = 0;
   uint64_t memory_bound_bytes = 0;
-  uint32_t dtypes = 0;                ///< bit per graph::DType
+  uint32_t dtypes = 0;         ///< bit per graph::DType
   uint64_t metered_gflop = 0;  ///< size of the segment in 10^9 metered FLOPs, for predictions only
   uint64_t graph = 0;          ///< since version 2: the first 8 bytes of the graph's id; 0: unknown
 };
@@ -294,11 +294,10 @@ struct Waiting {
   std::string code, detail;  ///< scheduler::Explanation
 };
 
-using Message =
-    std::variant<Hello, Welcome, Refusal, Heartbeat, Leases, Cancels, Progress, Completions, CompletionResults,
-                 Failures, BlobGet, BlobData, BlobPut, BlobAck, ServerHello, SchedulerHello, JobsReady, SessionUp,
-                 SessionsSeen, SessionDown, AttemptsEnded, CancelRequested, SessionsExpired, Compiled, Rates,
-                 SessionCompiled, WhyWaiting, Waiting>;
+using Message = std::variant<Hello, Welcome, Refusal, Heartbeat, Leases, Cancels, Progress, Completions,
+                             CompletionResults, Failures, BlobGet, BlobData, BlobPut, BlobAck, ServerHello,
+                             SchedulerHello, JobsReady, SessionUp, SessionsSeen, SessionDown, AttemptsEnded,
+                             CancelRequested, SessionsExpired, Compiled, Rates, SessionCompiled, WhyWaiting, Waiting>;
 
 /// The CBOR map without its length, as a link of this version carries it. A value past its bound (fields.h) is the
 /// sender's bug: std::length_error names the field. The version must know the message.

@@ -146,6 +146,22 @@ meter::Usage usage_of(const graph::JobDocument& job) {
   return usage;
 }
 
+/// What the job's completions must bring.
+sql::JobOutputs expected_outputs(const JobPlan& plan) {
+  const graph::Graph& graph = plan.graph->normal.graph;
+  const graph::Stage& stage = plan.document.stage;
+  sql::JobOutputs outputs;
+  for (const OutputInfo& output : plan.outputs)
+    outputs.kept[output.name] = {output.each ? output.bytes / static_cast<uint64_t>(stage.steps) : output.bytes,
+                                 output.each};
+  for (const auto& [input, output] : stage.carry) {
+    const graph::NodeId node = graph.find_input(input);
+    outputs.carried[input] =
+        static_cast<uint64_t>(graph.elements(node)) * static_cast<uint64_t>(graph::byte_size(graph[node].dtype));
+  }
+  return outputs;
+}
+
 Status count_and_price(const Service& service, JobPlan& plan, const meter::StepCount& step, const std::string& base) {
   const graph::Stage& stage = plan.document.stage;
   sql::NewJob& row = plan.row;
@@ -158,6 +174,7 @@ Status count_and_price(const Service& service, JobPlan& plan, const meter::StepC
                    "run fewer steps, or checkpoint less often; a job has at most " + std::to_string(kMaxSegments)};
   QUARRY_ASSIGN(plan.outputs, job_outputs(plan.document, plan.graph->normal.graph, stage.steps));
   for (const OutputInfo& output : plan.outputs) row.bytes_out += output.bytes;
+  row.outputs = expected_outputs(plan);
   if (row.bytes_out > kMaxResultBytes)
     return Problem{
         "results_too_large", "the kept outputs are " + std::to_string(row.bytes_out) + " bytes",

@@ -1,8 +1,11 @@
 #include "server/gate/blob_transfer.h"
 
 #include <algorithm>
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "common/log.h"
 #include "server/limits.h"
@@ -14,6 +17,7 @@ namespace {
 constexpr size_t kMaxWaitingParts = 64;  ///< of all blobs of a link, of 1 MiB each: a worker sends 16 at once
 /// Several completions' worth (wire/fields.h), and some 25 MB. A link may last for years.
 constexpr size_t kMaxDelivered = 200'000;
+constexpr std::chrono::milliseconds kLookForRoomEvery{500};
 }  // namespace
 
 BlobTransfer::BlobTransfer(boost::asio::io_context& io, std::shared_ptr<wire::Link> link, std::string owner,
@@ -77,6 +81,10 @@ Awaitable<void> BlobTransfer::send_part(wire::BlobGet get) {
   }
 }
 
+void BlobTransfer::refuse(const wire::BlobPut& put) {
+  link_->send(wire::BlobAck{put.request, false, "not_expected"});
+}
+
 void BlobTransfer::take_part(wire::BlobPut put) {
   const Digest blob = put.blob;
   if (!receiving_.contains(blob) && receiving_.size() >= kMaxGateUploadsPerLink) {
@@ -109,7 +117,7 @@ Awaitable<void> BlobTransfer::drain(Digest blob) {
     --waiting_parts_;
     if (put->offset == 0) receiving.failed = false;
     if (receiving.failed) continue;  // its error was sent with the part that failed
-    const Result<bool> stored = co_await store_part(receiving, put);
+    const Result<bool> stored = co_await store_when_there_is_room(receiving, put);
     if (stored && *stored) remember_delivered(blob);
     if (!stored || *stored) receiving.upload.reset();
     receiving.failed = !stored;
@@ -117,6 +125,18 @@ Awaitable<void> BlobTransfer::drain(Digest blob) {
   }
   receiving.busy = false;
   if (!receiving.upload) receiving_.erase(blob);
+}
+
+Awaitable<Result<bool>> BlobTransfer::store_when_there_is_room(Receiving& receiving,
+                                                               std::shared_ptr<const wire::BlobPut> put) {
+  boost::asio::steady_timer timer(io_);
+  for (;;) {
+    Result<bool> stored = co_await store_part(receiving, put);
+    if (stored || stored.problem().code != "no_space" || stopped_) co_return stored;
+    spdlog::warn("a box's result waits: the disk is full");
+    timer.expires_after(kLookForRoomEvery);
+    co_await timer.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
+  }
 }
 
 /// True when the blob is whole and durable with this part.

@@ -24,8 +24,11 @@ class BlobTransfer : public std::enable_shared_from_this<BlobTransfer> {
   /// Answers with BlobData; the caller has checked that the worker may read it.
   Awaitable<void> send_part(wire::BlobGet get);
   void refuse(const wire::BlobGet& get);
-  /// Takes the next part of a result; acknowledges each with BlobAck.
+  /// Takes the next part of a result; acknowledges each with BlobAck. While the disk is full a part waits: that is this
+  /// side's trouble, and not the box's. The caller has checked that the box may deliver the blob.
   void take_part(wire::BlobPut put);
+  void refuse(const wire::BlobPut& put);
+  void stop() { stopped_ = true; }  ///< the link is gone: nothing waits any more
   /// Whether this session delivered the blob: a hash alone proves nothing.
   bool delivered(const Digest& blob) const { return delivered_.contains(blob); }
 
@@ -43,6 +46,7 @@ class BlobTransfer : public std::enable_shared_from_this<BlobTransfer> {
   Awaitable<Source> find(const wire::BlobGet& get);
   Awaitable<void> drain(Digest blob);
   void remember_delivered(const Digest& blob);
+  Awaitable<Result<bool>> store_when_there_is_room(Receiving& receiving, std::shared_ptr<const wire::BlobPut> put);
   Awaitable<Result<bool>> store_part(Receiving& receiving, std::shared_ptr<const wire::BlobPut> put);
 
   boost::asio::io_context& io_;
@@ -54,6 +58,7 @@ class BlobTransfer : public std::enable_shared_from_this<BlobTransfer> {
   Metrics& metrics_;
   std::map<Digest, Receiving> receiving_;
   size_t waiting_parts_ = 0;
+  bool stopped_ = false;
   std::set<Digest> delivered_;
   std::deque<Digest> deliveries_;  ///< the same in their order: the oldest are forgotten first
   /// The blob being fetched, kept open between its parts.

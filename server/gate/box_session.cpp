@@ -17,6 +17,8 @@ namespace {
 constexpr std::chrono::seconds kHelloLimit{10};
 constexpr uint32_t kLeaseTtlMs = 10'000;  ///< the scheduler's lease of a session (docs/architecture.md)
 constexpr uint32_t kHeartbeatMs = 2'000;
+/// Answers of "blob_missing" to one lease: a worker puts the blob again when it is told so, three times at most.
+constexpr int kMaxBlobMissing = 3;
 constexpr std::chrono::milliseconds kRetry{500};  ///< when the database refuses or is away
 
 /// Work that a session starts from its thread and nobody waits for.
@@ -62,6 +64,7 @@ void BoxSession::refuse(const std::string& code, const std::string& detail) {
 
 void BoxSession::closed(const std::string& reason) {
   gone_ = true;
+  if (blobs_) blobs_->stop();
   if (open_) {
     spdlog::info("link of session {} ended: {}", up_.session.id.to_string(), reason);
     host_.ended(*this);
@@ -84,7 +87,10 @@ void BoxSession::received(wire::Message message) {
   if (auto* progress = std::get_if<wire::Progress>(&message)) return handle(std::move(*progress));
   if (auto* completions = std::get_if<wire::Completions>(&message)) return handle(std::move(*completions));
   if (auto* failures = std::get_if<wire::Failures>(&message)) return handle(std::move(*failures));
-  if (auto* put = std::get_if<wire::BlobPut>(&message)) return blobs_->take_part(std::move(*put));
+  if (auto* put = std::get_if<wire::BlobPut>(&message)) {
+    if (put->offset == 0 && !leases_.may_deliver(put->blob, put->total_bytes)) return blobs_->refuse(*put);
+    return blobs_->take_part(std::move(*put));
+  }
   if (const auto* get = std::get_if<wire::BlobGet>(&message)) {
     if (!leases_.may_read(get->blob, get->graph)) return blobs_->refuse(*get);
     return spawn(host_.io(), [blobs = blobs_, asked = *get] { return blobs->send_part(asked); });
@@ -101,6 +107,7 @@ Awaitable<void> BoxSession::open(wire::Hello hello) {
   const auto box = BoxId::parse(link_->peer_name());
   if (!box) co_return refuse("unknown_box", "the certificate names no box");
   std::optional<sql::OpenedSession> opened;
+  std::vector<wire::Lease> held;
   std::string why = "the box is not enrolled with this key";
   const auto open_it = [id = *box, key = link_->peer_key_sha256(),
                         hello](sql::FleetStore& store) -> std::optional<sql::OpenedSession> {
@@ -117,6 +124,17 @@ Awaitable<void> BoxSession::open(wire::Hello hello) {
   }
   if (gone_) co_return;
   if (!opened) co_return refuse("box_refused", why);
+  if (opened->resumed) {
+    // Before the worker is welcomed: it says at once what it has finished, and delivers blobs for it.
+    const auto read = [key = opened->session](sql::Store& store) { return store.session_leases(key); };
+    try {
+      held = co_await host_.database().run(read);
+    } catch (const http::RequestFailed& failure) {
+      co_return refuse("unavailable", failure.problem.detail);
+    }
+    if (gone_) co_return;
+  }
+  for (const wire::Lease& lease : held) leases_.add(lease);
   box_ = *box;
   up_ = {opened->session, opened->box, opened->owner, opened->scheduling};
   blobs_ = std::make_shared<BlobTransfer>(host_.io(), link_, "box-" + box->uuid(), host_.database(), host_.work(),
@@ -155,8 +173,7 @@ void BoxSession::handle(wire::Progress progress) {
 
 bool BoxSession::is_backed(const wire::Completion& completion) const {
   const auto backed = [&](const wire::Produced& value) {
-    if (!value.inline_bytes) return blobs_->delivered(value.blob);
-    return value.inline_bytes->size() == value.bytes && sha256(*value.inline_bytes) == value.blob;
+    return value.inline_bytes.has_value() || blobs_->delivered(value.blob);
   };
   return std::all_of(completion.kept.begin(), completion.kept.end(), backed) &&
          std::all_of(completion.carried.begin(), completion.carried.end(), backed);
@@ -169,8 +186,19 @@ void BoxSession::handle(wire::Completions completions) {
     else if (is_backed(completion))
       submit(std::make_shared<const wire::Completion>(std::move(completion)));
     else
-      answer({completion.fence, false, "blob_missing"});
+      not_backed(completion);
   }
+}
+
+/// The link may be new and the blobs have come over the one before: the worker puts them again. One that goes on naming
+/// what it does not bring has not done its lease's work.
+void BoxSession::not_backed(const wire::Completion& completion) {
+  const int times = leases_.blob_missing(completion.fence);
+  if (times == 0) return answer({completion.fence, false, "stale_fence"});
+  if (times <= kMaxBlobMissing) return answer({completion.fence, false, "blob_missing"});
+  submit(std::make_shared<const wire::AttemptFailure>(
+      wire::AttemptFailure{completion.fence, "rejected", "a value that the completion names was not delivered"}));
+  answer({completion.fence, false, "rejected"});
 }
 
 void BoxSession::handle(wire::Failures failures) {
@@ -212,7 +240,12 @@ void BoxSession::completed(const sql::CompletionOutcome& outcome) {
   const wire::CompletionResult& result = outcome.result;
   answer(result);
   leases_.remove(result.fence);
-  result.accepted ? ++host_.metrics().segments_accepted : ++host_.metrics().stale_completions;
+  if (result.accepted)
+    ++host_.metrics().segments_accepted;
+  else if (result.code == "rejected")
+    ++host_.metrics().attempts_rejected;
+  else
+    ++host_.metrics().stale_completions;
   host_.tell_scheduler(
       {result.fence, up_.session.id, result.accepted, result.accepted ? "" : result.code, outcome.next});
   host_.hub().ended(result.fence.job);
@@ -220,7 +253,10 @@ void BoxSession::completed(const sql::CompletionOutcome& outcome) {
 
 void BoxSession::failed(const wire::AttemptFailure& failure, const sql::FailureOutcome& outcome) {
   leases_.remove(failure.fence);
-  ++host_.metrics().attempts_failed;
+  if (failure.code == "rejected")
+    ++host_.metrics().attempts_rejected;
+  else if (!outcome.stale && failure.code != "cancelled" && failure.code != "drained")
+    ++host_.metrics().attempts_failed;
   host_.tell_scheduler({failure.fence, up_.session.id, false, failure.code, outcome.next});
   host_.hub().ended(failure.fence.job);
 }

@@ -54,8 +54,9 @@ class BoxSession : public std::enable_shared_from_this<BoxSession> {
   /// Whether the fence is of this session: what another box runs is not for this one to end, however well it guesses.
   /// Epochs are unique among sessions.
   bool is_ours(const wire::Fence& fence) const { return fence.session_epoch == up_.session.epoch; }
-  /// Every produced value travelled inline with its true hash, or was delivered by this session.
+  /// Every produced value travelled inline or was delivered by this session. The journal looks at the rest.
   bool is_backed(const wire::Completion& completion) const;
+  void not_backed(const wire::Completion& completion);
   void submit(std::shared_ptr<const wire::Completion> completion);
   void submit(std::shared_ptr<const wire::AttemptFailure> failure);
   void retry(std::function<void()> again);

@@ -18,7 +18,7 @@ void HeldLeases::count(Counts& counts, const Digest& digest, int by) {
 }
 
 void HeldLeases::add(const wire::Lease& lease) {
-  remove(lease.fence);  // a lease that is sent again
+  if (leases_.contains(lease.fence)) return;  // it is sent again, and what it let in is still counted
   Held held;
   held.graph = lease.graph;
   held.document = lease.job_document;
@@ -27,6 +27,9 @@ void HeldLeases::add(const wire::Lease& lease) {
     for (const wire::Extent& extent : extents) held.inputs.push_back(extent.blob);
   std::sort(held.inputs.begin(), held.inputs.end());
   held.inputs.erase(std::unique(held.inputs.begin(), held.inputs.end()), held.inputs.end());
+  held.any_output = !lease.outputs.has_value();
+  if (lease.outputs)
+    for (const wire::ExpectedOutput& output : *lease.outputs) ++held.outputs[output.bytes].expected;
   count(graphs_, held.graph, 1);
   for (const Digest& blob : held.inputs) count(inputs_, blob, 1);
   leases_.emplace(lease.fence, std::move(held));
@@ -42,6 +45,25 @@ void HeldLeases::remove(const wire::Fence& fence) {
 
 bool HeldLeases::may_read(const Digest& blob, bool graph) const {
   return graph ? graphs_.contains(blob) : inputs_.contains(blob);
+}
+
+bool HeldLeases::may_deliver(const Digest& blob, uint64_t bytes) {
+  Held::OfSize* room = nullptr;
+  bool any = false;
+  for (auto& [fence, held] : leases_) {
+    any = any || held.any_output;
+    const auto of_size = held.outputs.find(bytes);
+    if (of_size == held.outputs.end()) continue;
+    if (of_size->second.delivered.contains(blob)) return true;
+    if (!room && of_size->second.delivered.size() < of_size->second.expected) room = &of_size->second;
+  }
+  if (room) room->delivered.insert(blob);
+  return room || any;
+}
+
+int HeldLeases::blob_missing(const wire::Fence& fence) {
+  const auto found = leases_.find(fence);
+  return found == leases_.end() ? 0 : ++found->second.blob_missing;
 }
 
 std::set<JobId> HeldLeases::jobs() const {

@@ -169,7 +169,7 @@ class World {
   }
 
   /// A job of one step whose input is a stored tensor file; its lease is committed and sent by the scheduler.
-  wire::Lease lease_a_job(const wire::Welcome& welcome) {
+  wire::Lease lease_a_job(const wire::Welcome& welcome, std::map<std::string, sql::JobOutputs::Kept> kept = {}) {
     sql::Submission submission;
     submission.account = renter;
     sql::NewJob job;
@@ -183,6 +183,7 @@ class World {
     job.prices.per_pflop = *Money::parse("0.0025");
     job.limit = *Money::parse("0.01");
     job.inputs["x"] = {{sha256("input"), 0, 5}};
+    if (!kept.empty()) job.outputs = {std::move(kept), {}};
     submission.jobs.push_back(job);
     REQUIRE(store->submit({submission}).front().kind == sql::SubmitOutcome::Kind::Accepted);
     const auto leases = store->lease(leader.epoch, {{job.id, 0, welcome.session, welcome.slices.at(0).slice}});
@@ -317,17 +318,32 @@ TEST_CASE(
     worker.link->send(wire::Completions{{completion}});
     CHECK(worker.inbox->wait<wire::CompletionResults>()->results.front().accepted);
   }
-  SECTION("an output whose bytes never came, or are not its hash, is not accepted") {
+  SECTION("an output that is not its hash is rejected, and the scheduler hears that the segment waits again") {
     wire::Completion completion;
     completion.fence = lease.fence;
     completion.kept.push_back(inline_output("y", "result"));
     completion.kept.front().blob = sha256("another");
     worker.link->send(wire::Completions{{completion}});
-    CHECK(worker.inbox->wait<wire::CompletionResults>()->results.front().code == "blob_missing");
-    completion.kept.front() = {"y", sha256("secret"), 6, std::nullopt};  // stored, but not by this session
+    CHECK(worker.inbox->wait<wire::CompletionResults>()->results.front().code == "rejected");
+    const auto ended = world.scheduler.inbox->wait<wire::AttemptsEnded>();
+    REQUIRE(ended);
+    CHECK(ended->attempts.front().code == "rejected");
+    CHECK(ended->attempts.front().next);
+  }
+  SECTION("an output whose bytes never came is asked for again, and in the end rejected") {
+    wire::Completion completion;
+    completion.fence = lease.fence;
+    completion.kept.push_back({"y", sha256("secret"), 6, std::nullopt});  // stored, but not by this session
+    for (int i = 0; i < 3; ++i) {
+      worker.link->send(wire::Completions{{completion}});
+      CHECK(worker.inbox->wait<wire::CompletionResults>()->results.front().code == "blob_missing");
+      CHECK(world.store->job(world.renter, lease.fence.job)->state == JobState::Running);
+    }
     worker.link->send(wire::Completions{{completion}});
-    CHECK(worker.inbox->wait<wire::CompletionResults>()->results.front().code == "blob_missing");
-    CHECK(world.store->job(world.renter, lease.fence.job)->state == JobState::Running);
+    CHECK(worker.inbox->wait<wire::CompletionResults>()->results.front().code == "rejected");
+    REQUIRE(world.scheduler.inbox->wait<wire::AttemptsEnded>());
+    CHECK(world.store->job(world.renter, lease.fence.job)->state == JobState::Queued);
+    CHECK(world.store->job(world.renter, lease.fence.job)->spent == Money());
   }
   SECTION("a large output is delivered in parts and verified by its hash") {
     const std::string text(3'000'000, 'r');
@@ -374,6 +390,58 @@ TEST_CASE(
     const auto back = world.scheduler.inbox->wait<wire::SessionUp>();
     REQUIRE(back);
     CHECK(back->session == welcome->session);
+  }
+}
+
+TEST_CASE("a box delivers the blobs that its leases wait for and no others") {
+  World world;
+  BoxId box;
+  const wire::TlsFiles files = world.enrol(box);
+  Peer worker = world.connect(files);
+  worker.link->send(World::hello());
+  const auto welcome = worker.inbox->wait<wire::Welcome>();
+  REQUIRE(welcome);
+  const auto put = [&](const std::string& text) {
+    const auto bytes = std::as_bytes(std::span(text));
+    worker.link->send(wire::BlobPut{1, sha256(text), text.size(), 0, {bytes.begin(), bytes.end()}});
+    return worker.inbox->wait<wire::BlobAck>().value_or(wire::BlobAck{});
+  };
+  const std::string a(20'000, 'a'), b(20'000, 'b'), c(20'000, 'c'), d(20'001, 'd');
+  CHECK(put(a).error == "not_expected");  // no lease yet
+  const wire::Lease lease = world.lease_a_job(*welcome, {{"y", {a.size(), false}}, {"z", {a.size(), false}}});
+  REQUIRE(worker.inbox->wait<wire::Leases>());
+  CHECK(put(d).error == "not_expected");  // of no value's size
+  CHECK(put(a).stored);
+  CHECK(put(a).stored);  // again is not another one
+  CHECK(put(b).stored);
+  CHECK(put(c).error == "not_expected");  // one more than the lease has values
+
+  wire::Completion completion;
+  completion.fence = lease.fence;
+  completion.kept = {{"y", sha256(a), a.size(), std::nullopt}, {"z", sha256(b), b.size(), std::nullopt}};
+  SECTION("a new link of the session still knows what its leases wait for") {
+    worker.link->close();
+    worker = world.connect(files);
+    wire::Hello hello = World::hello();
+    hello.resume = welcome->session;
+    worker.link->send(hello);
+    REQUIRE(worker.inbox->wait<wire::Welcome>());
+    CHECK(put(c).stored);
+    CHECK(put(d).error == "not_expected");
+    completion.kept = {{"y", sha256(c), c.size(), std::nullopt}, {"z", sha256(c), c.size(), std::nullopt}};
+    worker.link->send(wire::Completions{{completion}});
+    CHECK(worker.inbox->wait<wire::CompletionResults>()->results.front().accepted);
+  }
+  SECTION("after its completion there is nothing more to deliver") {
+    worker.link->send(wire::Completions{{completion}});
+    CHECK(worker.inbox->wait<wire::CompletionResults>()->results.front().accepted);
+    CHECK(put(c).error == "not_expected");
+  }
+  SECTION("what it claims to be another size is rejected") {
+    completion.kept[0].bytes = 4;
+    worker.link->send(wire::Completions{{completion}});
+    CHECK(worker.inbox->wait<wire::CompletionResults>()->results.front().code == "rejected");
+    CHECK(world.store->job(world.renter, lease.fence.job)->spent == Money());
   }
 }
 

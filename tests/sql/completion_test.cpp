@@ -166,15 +166,16 @@ TEST_CASE("After a restore, completions of the lost future are refused") {
   CHECK(world.job(job).state == JobState::Queued);
 }
 
-TEST_CASE("An inline value that is not its hash is refused and can be sent again") {
+TEST_CASE("An inline value that is not its hash is rejected, and the segment runs again") {
   World world;
   const JobId job = world.submit_job();
   const auto lease = world.lease(job, 0, world.first);
   auto completion = world.completion(lease);
   completion.kept[0].inline_bytes = bytes_of("something else");
-  CHECK(world.complete(completion).result.code == "blob_missing");
-  CHECK(world.job(job).state == JobState::Running);
-  CHECK(world.complete(world.completion(lease)).result.accepted);
+  CHECK(world.complete(completion).result.code == "rejected");
+  CHECK(world.job(job).state == JobState::Queued);
+  CHECK(world.complete(world.completion(lease)).result.code == "rejected");
+  CHECK(world.complete(world.completion(world.lease(job, 0, world.second))).result.accepted);
 }
 
 TEST_CASE("Hostile names and measurements are stored harmlessly") {

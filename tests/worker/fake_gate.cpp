@@ -65,7 +65,8 @@ void FakeGate::welcome(const wire::Hello& said) {
   hello = said;
   if (said.resume == session_) ++resumes;
   link_->agree(version);
-  wire::Welcome welcome{.version = version, .session = session_, .incarnation = 1, .lease_ttl_ms = 10'000, .heartbeat_ms = 100};
+  wire::Welcome welcome{
+      .version = version, .session = session_, .incarnation = 1, .lease_ttl_ms = 10'000, .heartbeat_ms = 100};
   welcome.slices.push_back({said.devices.at(0).key, 0, slice_});
   link_->send(welcome);
 }
