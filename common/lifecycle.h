@@ -40,6 +40,7 @@ inline constexpr std::array kJobEdges{
     Edge{JobState::Held, JobState::Queued},       Edge{JobState::Held, JobState::Cancelled},
     Edge{JobState::Held, JobState::Expired},      Edge{JobState::Queued, JobState::Running},
     Edge{JobState::Queued, JobState::Cancelled},  Edge{JobState::Queued, JobState::Expired},
+    Edge{JobState::Queued, JobState::Failed},  // a fault of the service
     Edge{JobState::Running, JobState::Queued},    Edge{JobState::Running, JobState::Checking},
     Edge{JobState::Running, JobState::Succeeded}, Edge{JobState::Running, JobState::Failed},
     Edge{JobState::Running, JobState::Cancelled}, Edge{JobState::Running, JobState::Expired},

@@ -9,7 +9,8 @@ namespace {
 
 using Data = State::Data;
 constexpr auto kLongestSleep = std::chrono::seconds(1);
-constexpr int kMostBoxesTried = 8;  // for one placement, when retried segments avoid the least busy ones
+constexpr int kMostSlicesTried = 64;    // of a class, for one placement: some are too small, some are avoided
+constexpr int kMostCompiledTried = 16;  // sessions that have compiled the graph
 constexpr int kMaxPauseDoublings = 16;
 
 /// Applies events one after the other; every handler first asks whether the event still fits what is known.
@@ -17,7 +18,7 @@ class Reactor {
  public:
   Reactor(Data& data, Instant now, Decisions& decisions) : data_(data), now_(now), decisions_(decisions) {}
 
-  void operator()(const JobReady& event) { ready(event.job, BoxId{}); }
+  void operator()(const JobReady& event) { ready(event.job, BoxId{}, ""); }
   void operator()(const JobCancelled& event);
   void operator()(const SessionOpened& event);
   void operator()(const SessionSeen& event);
@@ -26,17 +27,20 @@ class Reactor {
   }
   void operator()(const SessionClosed& event);
   void operator()(const AttemptEnded& event);
+  void operator()(const GraphsCompiled& event);
   void operator()(const PlacementCommitted& event);
   void operator()(const PlacementRefused& event);
   void operator()(const AttemptFound& event);
   void operator()(const Census& event);
 
  private:
-  void ready(const wire::ReadyJob& job, BoxId failed_on);
+  /// `code` says how the last attempt failed, on that box.
+  void ready(const wire::ReadyJob& job, BoxId failed_on, std::string_view code);
   void close(Session& session) {
-    for (const auto& job : data_.close_session(session)) ready(job, BoxId{});
+    for (const auto& job : data_.close_session(session)) ready(job, BoxId{}, "");
   }
   void judge(Slice& slice, const wire::AttemptEnded& ended);
+  void learn(const Attempt& attempt, const wire::AttemptEnded& ended);
   Attempt* attempt(JobId job) {
     const auto at = data_.attempts.find(job);
     return at == data_.attempts.end() ? nullptr : &at->second;
@@ -47,21 +51,27 @@ class Reactor {
   Decisions& decisions_;
 };
 
-void Reactor::ready(const wire::ReadyJob& job, BoxId failed_on) {
+/// Failures that may be the graph's own doing, and not the box's.
+bool suspects_graph(std::string_view code) {
+  return code == "graph_error" || code == "time_limit" || code == "out_of_memory" || code == "executor_crashed";
+}
+
+void Reactor::ready(const wire::ReadyJob& job, BoxId failed_on, std::string_view code) {
   if (const Waiting* known = data_.queue.find(job.job)) {
     if (known->job.segment >= job.segment) return;
-    data_.dequeue(job.job);
+    data_.queue.remove(job.job);
   }
   if (const Attempt* known = attempt(job.job)) {
     if (known->job.segment >= job.segment) return;
     data_.release(job.job);  // its segment was accepted, unheard
   }
-  const Requirement needs{job.account, job.memory_bound_bytes, job.dtypes};
-  data_.enqueue(job, failed_on == BoxId{} ? failed_on : data_.worth_avoiding(failed_on, needs), now_);
+  const BoxId avoids = failed_on == BoxId{} ? failed_on : data_.worth_avoiding(failed_on, requirement_of(job));
+  const auto avoid_for = suspects_graph(code) ? data_.rules.avoid_suspect_for : data_.rules.avoid_for;
+  data_.enqueue(job, avoids, now_ + avoid_for, now_);
 }
 
 void Reactor::operator()(const JobCancelled& event) {
-  if (data_.queue.find(event.job)) data_.dequeue(event.job);
+  if (data_.queue.find(event.job)) data_.queue.remove(event.job);
   Attempt* running = attempt(event.job);
   if (!running) return;
   if (!running->fence) {
@@ -112,13 +122,14 @@ void Reactor::operator()(const SessionClosed& event) {
     box = session->box;
     close(*session);
   }
-  for (const auto& job : event.requeued) ready(job, box);
+  for (const auto& job : event.requeued) ready(job, box, "");
 }
 
 // A slice that fails one segment after the other rests a little, or it would use up every job's attempts in no time.
 void Reactor::judge(Slice& slice, const wire::AttemptEnded& ended) {
   if (ended.accepted) slice.failures = 0;
   const bool blameless = ended.code == "cancelled" || ended.code == "drained" || ended.code == "graph_error";
+  if (ended.code == "rejected") return data_.distrust(slice.session->box, now_);
   if (ended.accepted || blameless) return;
   if (++slice.failures < 2) return;
   const int doublings = std::min(slice.failures - 2, kMaxPauseDoublings);
@@ -131,10 +142,23 @@ void Reactor::operator()(const AttemptEnded& event) {
   if (const Attempt* running = attempt(ended.fence.job); running && running->fence == ended.fence) {
     Slice& slice = *running->slice;
     if (!ended.accepted) failed_on = slice.session->box;
+    learn(*running, ended);
     data_.release(ended.fence.job);
     judge(slice, ended);
   }
-  if (ended.next) ready(*ended.next, failed_on);
+  if (ended.next) ready(*ended.next, failed_on, ended.code);
+}
+
+// What ran there once is compiled there.
+void Reactor::learn(const Attempt& attempt, const wire::AttemptEnded& ended) {
+  if (!ended.accepted) return;
+  data_.fleet.compiled(*attempt.slice->session, attempt.job.graph);
+  if (ended.compile_ms > 0) data_.learn_compile_time(attempt.job.graph, std::chrono::milliseconds(ended.compile_ms));
+}
+
+void Reactor::operator()(const GraphsCompiled& event) {
+  if (Session* session = data_.fleet.find(event.session))
+    for (const uint64_t graph : event.graphs) data_.fleet.compiled(*session, graph);
 }
 
 void Reactor::operator()(const PlacementCommitted& event) {
@@ -153,7 +177,7 @@ void Reactor::operator()(const PlacementRefused& event) {
 void Reactor::operator()(const AttemptFound& event) {
   Session* session = data_.fleet.find(event.session);
   if (!session || session->slices.empty() || attempt(event.fence.job)) return;
-  if (data_.queue.find(event.fence.job)) data_.dequeue(event.fence.job);
+  if (data_.queue.find(event.fence.job)) data_.queue.remove(event.fence.job);
   Slice* slice = session->slice(event.slice);
   data_.place(event.job, slice ? *slice : session->slices.front());
   data_.attempts.at(event.fence.job).fence = event.fence;
@@ -180,51 +204,123 @@ void Reactor::operator()(const Census& event) {
 
 // --- placing ---
 struct Choice {
-  Rank rank;
+  JobId job;
   Slice* slice = nullptr;
 
   bool better_than(const Choice& other) const {
-    if (!other.slice || rank != other.rank) return !other.slice || rank < other.rank;
+    if (!other.slice) return true;
     const int64_t load = int64_t{slice->placed} * other.slice->slots,
                   other_load = int64_t{other.slice->placed} * slice->slots;
-    return load != other_load ? load < other_load : slice->kind->memory_bytes < other.slice->kind->memory_bytes;
+    return load != other_load ? load < other_load : slice->kind->grade < other.slice->kind->grade;
   }
 };
 
-// The first segment in the order of service that fits the class, and the least busy slice that it does not avoid.
-Choice choose_in(const Queue& queue, const SliceClass& kind) {
+// The class's least busy slice that may take a segment of the group, and the group's first segment that may go there.
+Choice choose_in(const Queue& queue, const SliceClass& kind, const Group& group) {
+  const Requirement& needs = group.requirement();
   int tried = 0;
-  BoxId last;
   for (Slice* slice : kind.free) {
-    const BoxId box = slice->session->box;
-    if (tried > 0 && box == last) continue;
-    if (++tried > kMostBoxesTried) break;
-    last = box;
-    for (const auto& [rank, group] : kind.groups)
-      if (const auto first = queue.first_for(*group, box)) return {*first, slice};
+    if (++tried > kMostSlicesTried) break;
+    if (!slice->fits(needs) || !slice->takes(needs.account)) continue;
+    if (const auto first = queue.first_for(group, slice->session->box)) return {first->job, slice};
   }
   return {};
 }
 
-void place_what_fits(Data& data, Decisions& decisions) {
-  while (decisions.placements.size() < data.rules.max_placements) {
-    Choice best;
-    for (const auto& [key, kind] : data.fleet.classes())
-      if (!kind.free.empty() && !kind.groups.empty())
-        if (const Choice choice = choose_in(data.queue, kind); choice.slice && choice.better_than(best)) best = choice;
-    if (!best.slice) return;
-    const wire::ReadyJob job = data.queue.find(best.rank.job)->job;
-    data.dequeue(job.job);
-    data.place(job, *best.slice);
-    decisions.placements.push_back({job.job, job.segment, best.slice->session->key, best.slice->id});
+Choice least_busy(const Data& data, const Group& group) {
+  Choice best;
+  for (const auto& [key, kind] : data.fleet.classes())
+    if (!kind.free.empty() && kind.fits(group.requirement()))
+      if (const Choice choice = choose_in(data.queue, kind, group); choice.slice && choice.better_than(best))
+        best = choice;
+  return best;
+}
+
+/// The slices where the segment could run at once because its graph is compiled there, and when.
+struct CompiledPlaces {
+  Slice* free = nullptr;  ///< the soonest of those that can take it now
+  std::chrono::milliseconds free_wait{0};
+  size_t serving = 0;  ///< busy ones too
+  std::chrono::milliseconds least_wait = std::chrono::milliseconds::max();
+};
+CompiledPlaces compiled_places(const Data& data, const Group& group, const Waiting& waiting) {
+  CompiledPlaces places;
+  const auto* sessions = data.fleet.with_compiled(waiting.job.graph);
+  int tried = 0;
+  if (sessions)
+    for (const auto& [epoch, session] : *sessions) {
+      if (++tried > kMostCompiledTried) break;
+      if (session->box == waiting.avoids) continue;
+      for (Slice& slice : session->slices) {
+        if (!slice.serves() || !slice.fits(group.requirement())) continue;
+        const auto wait = slice.time_for(slice.work);
+        ++places.serving;
+        places.least_wait = std::min(places.least_wait, wait);
+        if (!slice.is_free() || !slice.takes(waiting.job.account)) continue;
+        if (!places.free || wait < places.free_wait) places.free = &slice, places.free_wait = wait;
+      }
+    }
+  return places;
+}
+
+// A box that has the graph compiled is preferred where that saves time: the segment goes there although another one is
+// less busy, or waits for it while all that waits with it would be done there before another box had compiled.
+Choice choose(const Data& data, const Group& group, Instant now) {
+  Choice choice = least_busy(data, group);
+  if (!choice.slice) return {};
+  const Waiting& waiting = *data.queue.find(choice.job);
+  const auto* sessions = data.fleet.with_compiled(waiting.job.graph);
+  if (!sessions || sessions->contains(choice.slice->session->key.epoch)) return choice;
+  const CompiledPlaces places = compiled_places(data, group, waiting);
+  const auto compile = data.compile_time(waiting.job.graph);
+  if (places.free) {
+    const auto elsewhere = choice.slice->time_for(choice.slice->work) + compile;
+    if (places.free_wait <= elsewhere) choice.slice = places.free;
+    return choice;
+  }
+  if (places.serving == 0) return choice;
+  const auto one = choice.slice->time_for(waiting.job.metered_gflop);
+  const auto backlog =
+      one * static_cast<int64_t>(std::min<size_t>(group.waiting(), 100'000)) / static_cast<int64_t>(places.serving);
+  const bool worth_waiting = places.least_wait + backlog < compile && now < waiting.since + compile;
+  return worth_waiting ? Choice{} : choice;
+}
+
+Choice choose_for(const Data& data, const Line& line, Instant now) {
+  for (const auto& [rank, group] : line.groups)
+    if (const Choice choice = choose(data, *group, now); choice.slice) return choice;
+  return {};
+}
+
+bool any_free(const Fleet& fleet) {
+  return std::any_of(fleet.classes().begin(), fleet.classes().end(),
+                     [](const auto& entry) { return !entry.second.free.empty(); });
+}
+
+// Accounts in their turn. Slots only become fewer here, so a line for which nothing is free is not asked again.
+void place_what_fits(Data& data, Instant now, Decisions& decisions) {
+  const auto& lines = data.queue.lines();
+  auto at = lines.begin();
+  while (at != lines.end() && decisions.placements.size() < data.rules.max_placements && any_free(data.fleet)) {
+    const Choice choice = choose_for(data, *at->second, now);
+    if (!choice.slice) {
+      ++at;
+      continue;
+    }
+    const Turn turn = at->first;
+    const wire::ReadyJob job = data.queue.find(choice.job)->job;
+    data.queue.serve(job.job);
+    data.place(job, *choice.slice);
+    decisions.placements.push_back({job.job, job.segment, choice.slice->session->key, choice.slice->id});
+    at = lines.lower_bound(turn);
   }
 }
 
 // --- time ---
 void end_avoidance(Data& data, Instant now) {
-  while (!data.avoiding.empty() && data.avoiding.front().first <= now) {
-    data.queue.stop_avoiding(data.avoiding.front().second);
-    data.avoiding.pop_front();
+  while (!data.avoiding.empty() && data.avoiding.begin()->first <= now) {
+    data.queue.stop_avoiding(data.avoiding.begin()->second);
+    data.avoiding.erase(data.avoiding.begin());
   }
 }
 
@@ -282,7 +378,7 @@ Decisions step(State& state, std::span<const Event> events, Instant now) {
   end_avoidance(data, now);
   const auto pause_ends = data.fleet.end_pauses(now);
   expire_silent_sessions(data, now, decisions);
-  place_what_fits(data, decisions);
+  place_what_fits(data, now, decisions);
 
   const bool full = decisions.placements.size() >= data.rules.max_placements;
   Instant wake = full ? now : now + kLongestSleep;

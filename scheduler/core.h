@@ -22,11 +22,16 @@ namespace quarry::scheduler {
 
 struct Rules {
   std::chrono::milliseconds lease_ttl{10'000};  ///< a session unseen for so long is expired
-  std::chrono::milliseconds avoid_for{15'000};  ///< a failed job stays off the box that failed it, when another fits
-  std::chrono::milliseconds first_pause{
-      200};  ///< of a slice that failed twice in a row; doubles with each further failure
+  /// A job that failed stays off the box where it did, when another fits.
+  std::chrono::milliseconds avoid_for{15'000};
+  /// The same for failures that may be the graph's own: the second such attempt, on another box, shows whose they are.
+  std::chrono::milliseconds avoid_suspect_for{600'000};
+  /// Of a slice that failed twice in a row; doubles with each further failure.
+  std::chrono::milliseconds first_pause{200};
+  /// Of a box whose completion was rejected; doubles six times.
+  std::chrono::milliseconds rejected_pause{60'000};
   std::chrono::milliseconds longest_pause{10'000};
-  size_t max_placements = 2'000;  ///< of one step: one transaction
+  size_t max_placements = wire::kMaxBatch;  ///< of one step: one transaction
 };
 
 // --- events ---
@@ -57,6 +62,11 @@ struct SessionClosed {
 struct AttemptEnded {
   wire::AttemptEnded ended;
 };
+/// The session's box has compiled these graphs (as wire::ReadyJob names them) and kept what came of it.
+struct GraphsCompiled {
+  wire::SessionKey session;
+  std::vector<uint64_t> graphs;
+};
 /// The journal's answers to placements.
 struct PlacementCommitted {
   wire::Fence fence;
@@ -80,7 +90,7 @@ struct Census {
   std::vector<wire::SessionKey> sessions;
 };
 using Event = std::variant<JobReady, JobCancelled, SessionOpened, SessionSeen, SessionUnreachable, SessionClosed,
-                           AttemptEnded, PlacementCommitted, PlacementRefused, AttemptFound, Census>;
+                           AttemptEnded, GraphsCompiled, PlacementCommitted, PlacementRefused, AttemptFound, Census>;
 
 // --- decisions ---
 struct Placement {
@@ -127,9 +137,10 @@ class State {
 
 Decisions step(State& state, std::span<const Event> events, Instant now);
 
-/// Why is this job waiting? A stable code and a sentence for its renter.
+/// Why is this job waiting? A stable code, and for its renter a sentence with figures and what would change it.
 struct Explanation {
-  std::string code;  ///< "running", "placing", "no_boxes", "nothing_fits", "all_busy", "avoiding_box", "unknown"
+  std::string code;  ///< "running", "placing", "no_boxes", "nothing_fits", "all_busy", "avoiding_box",
+                     ///< "compiled_elsewhere", "unknown"
   std::string detail;
 };
 Explanation why_waiting(const State& state, JobId job);

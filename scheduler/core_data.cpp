@@ -1,61 +1,64 @@
 #include "scheduler/core_data.h"
 
+#include <algorithm>
+#include <iterator>
+
 namespace quarry::scheduler {
 namespace {
 
 constexpr size_t kMaxClosedRemembered = 100'000;
-
-Requirement needs_of(const wire::ReadyJob& job) {
-  return {job.account, job.memory_bound_bytes, job.dtypes};
-}
+constexpr size_t kMaxCompileTimes = 10'000;
+constexpr size_t kMaxDistrusted = 100'000;
+constexpr std::chrono::milliseconds kAssumedCompileTime{2'000};
+constexpr int kMaxDistrustDoublings = 6;
 
 }  // namespace
 
-void State::Data::enqueue(const wire::ReadyJob& job, BoxId avoids, Instant now) {
-  const Requirement needs = needs_of(job);
-  const auto before = queue.groups().find(needs);
-  const std::optional<Rank> listed =
-      before == queue.groups().end() ? std::nullopt : std::optional(before->second.rank());
-  const Group* group = queue.push(job, avoids);
-  if (avoids != BoxId{}) avoiding.emplace_back(now + rules.avoid_for, job.job);
-  if (listed == group->rank()) return;
-  for (auto& [key, kind] : fleet.classes()) {
-    if (!kind.fits(needs)) continue;
-    if (listed) kind.groups.erase(*listed);
-    kind.groups.emplace(group->rank(), group);
-  }
-}
-
-void State::Data::dequeue(JobId job) {
-  const Group* group = queue.find(job)->group;
-  const Requirement needs = group->requirement();
-  const Rank listed = group->rank();
-  group = queue.remove(job);
-  if (group && group->rank() == listed) return;
-  for (auto& [key, kind] : fleet.classes()) {
-    if (!kind.fits(needs)) continue;
-    auto entry = kind.groups.extract(listed);
-    if (!group) continue;
-    entry.key() = group->rank();
-    kind.groups.insert(std::move(entry));
-  }
+void State::Data::enqueue(const wire::ReadyJob& job, BoxId avoids, Instant until, Instant now) {
+  queue.push(job, avoids, now);
+  if (avoids != BoxId{}) avoiding.emplace(until, job.job);
 }
 
 void State::Data::place(const wire::ReadyJob& job, Slice& slice) {
-  fleet.occupy(slice, job.job);
+  fleet.occupy(slice, job);
   attempts.try_emplace(job.job, Attempt{job, &slice, std::nullopt, false});
 }
 
 void State::Data::release(JobId job) {
   const auto at = attempts.find(job);
-  fleet.release(*at->second.slice, job);
+  fleet.release(*at->second.slice, at->second.job);
   attempts.erase(at);
 }
 
+std::chrono::milliseconds State::Data::compile_time(uint64_t graph) const {
+  const auto at = compile_times.find(graph);
+  return at == compile_times.end() ? kAssumedCompileTime : at->second;
+}
+
+void State::Data::learn_compile_time(uint64_t graph, std::chrono::milliseconds time) {
+  const auto [at, is_new] = compile_times.try_emplace(graph, time);
+  at->second = time;
+  if (!is_new) return;
+  compiled_in_order.push_back(graph);
+  if (compiled_in_order.size() <= kMaxCompileTimes) return;
+  compile_times.erase(compiled_in_order.front());
+  compiled_in_order.pop_front();
+}
+
+void State::Data::distrust(BoxId box, Instant now) {
+  if (distrusted.size() >= kMaxDistrusted)
+    std::erase_if(distrusted, [&](const auto& entry) { return entry.second.until < now; });
+  Distrust& entry = distrusted[box];
+  entry.until = now + rules.rejected_pause * (1 << std::min(entry.rejections++, kMaxDistrustDoublings));
+  if (Session* session = fleet.newest_of(box))
+    for (Slice& slice : session->slices) fleet.pause(slice, entry.until);
+}
+
 void State::Data::open_session(const wire::SessionUp& up, bool reachable, Instant now) {
-  for (SliceClass* kind : fleet.open(up, reachable, now))
-    for (const auto& [needs, group] : queue.groups())
-      if (kind->fits(needs)) kind->groups.emplace(group.rank(), &group);
+  fleet.open(up, reachable, now);
+  const auto at = distrusted.find(up.box);
+  if (at == distrusted.end() || at->second.until <= now) return;
+  for (Slice& slice : fleet.find(up.session)->slices) fleet.pause(slice, at->second.until);
 }
 
 std::vector<wire::ReadyJob> State::Data::close_session(Session& session) {
@@ -79,10 +82,12 @@ std::vector<wire::ReadyJob> State::Data::close_session(Session& session) {
 BoxId State::Data::worth_avoiding(BoxId box, const Requirement& needs) {
   size_t everywhere = 0, here = 0;
   for (const auto& [key, kind] : fleet.classes())
-    if (kind.fits(needs)) everywhere += kind.slices;
+    if (kind.fits(needs))
+      everywhere += static_cast<size_t>(
+          std::distance(kind.memory_bytes.lower_bound(needs.memory_bytes), kind.memory_bytes.end()));
   if (const Session* session = fleet.newest_of(box))
     for (const Slice& slice : session->slices)
-      if (slice.kind->fits(needs)) ++here;
+      if (slice.fits(needs)) ++here;
   return everywhere > here ? box : BoxId{};
 }
 

@@ -19,6 +19,8 @@ class Journal {
   virtual std::vector<wire::SessionUp> load_sessions() = 0;
   virtual std::vector<wire::Lease> load_leases(const std::vector<wire::Fence>& fences) = 0;
   virtual std::vector<wire::Lease> lease(int64_t leader_epoch, const std::vector<sql::Placement>& batch) = 0;
+  /// Ends a waiting job as a fault of the service.
+  virtual bool fault(int64_t leader_epoch, JobId job, const std::string& detail) = 0;
   virtual std::vector<sql::FailureOutcome> expire_sessions(int64_t leader_epoch,
                                                            const std::vector<wire::SessionKey>& sessions) = 0;
 };
@@ -51,7 +53,10 @@ struct Answer {
   std::vector<wire::SessionUp> sessions;
   std::vector<wire::ReadyJob> ready;
 };
-/// Throws what the journal throws; then any part may have been done, and the leader must start again from a Snapshot.
+/// One item that the journal cannot do (whatever it throws but StoreUnavailable) does not keep the others from being
+/// done: they are done one by one then. A job of which no lease can be made ends, as a fault of the service; a session
+/// that cannot be closed, or an attempt that cannot be read, is left out of the answer. Throws StoreUnavailable; then
+/// any part may have been done, and the leader must start again from a Snapshot.
 Answer perform(Journal& journal, int64_t leader_epoch, Work work);
 
 }  // namespace quarry::scheduler

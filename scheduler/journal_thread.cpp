@@ -22,6 +22,7 @@ class StoreJournal final : public Journal {
   std::vector<wire::Lease> lease(int64_t epoch, const std::vector<sql::Placement>& batch) override {
     return store_.lease(epoch, batch);
   }
+  bool fault(int64_t epoch, JobId job, const std::string& detail) override { return store_.fault(epoch, job, detail); }
   std::vector<sql::FailureOutcome> expire_sessions(int64_t epoch,
                                                    const std::vector<wire::SessionKey>& sessions) override {
     return store_.expire_sessions(epoch, sessions);
@@ -92,6 +93,10 @@ void JournalThread::run() {
     } catch (const sql::StoreUnavailable& error) {
       if (!std::exchange(down, true)) spdlog::warn("PostgreSQL does not answer, trying again: {}", error.what());
       store.reset();
+      again = failed();
+    } catch (const std::exception& error) {
+      // perform() has tried each item alone; this is about what it reads, and the next try reads it anew.
+      spdlog::error("the journal cannot be read, trying again: {}", error.what());
       again = failed();
     }
     lock.lock();

@@ -7,8 +7,7 @@
 namespace quarry::scheduler {
 namespace {
 
-constexpr size_t kLoadChunk = 10'000;     // events of one step while the queue is rebuilt
-constexpr size_t kMaxPlacements = 2'000;  // of one transaction
+constexpr size_t kLoadChunk = 10'000;  // events of one step while the queue is rebuilt
 constexpr auto kWorkingSleep = std::chrono::seconds(1);
 constexpr size_t kMessageBytes = 4 << 20;  // of one message with leases, about
 
@@ -89,6 +88,13 @@ struct Leader::Receiver {
   }
   void operator()(wire::AttemptsEnded& ended) const {
     for (auto& attempt : ended.attempts) leader.events_.push_back(AttemptEnded{std::move(attempt)});
+  }
+  void operator()(wire::SessionCompiled& compiled) const {
+    leader.events_.push_back(GraphsCompiled{compiled.session, std::move(compiled.graphs)});
+  }
+  void operator()(wire::WhyWaiting& asked) const {
+    auto [code, detail] = why_waiting(leader.state_, asked.job);
+    leader.send_.push_back({peer, wire::Waiting{asked.request, std::move(code), std::move(detail)}});
   }
   void operator()(wire::CancelRequested& cancelled) const {
     for (const JobId job : cancelled.jobs) leader.events_.push_back(JobCancelled{job});
@@ -251,9 +257,9 @@ Work Leader::take_work(Instant now) {
   work.asked = now;
   std::sort(work.expire.begin(), work.expire.end());
   work.expire.erase(std::unique(work.expire.begin(), work.expire.end()), work.expire.end());
-  if (work.place.size() > kMaxPlacements) {
-    next_.place.assign(work.place.begin() + kMaxPlacements, work.place.end());
-    work.place.resize(kMaxPlacements);
+  if (work.place.size() > wire::kMaxBatch) {
+    next_.place.assign(work.place.begin() + static_cast<std::ptrdiff_t>(wire::kMaxBatch), work.place.end());
+    work.place.resize(wire::kMaxBatch);
   }
   return work;
 }

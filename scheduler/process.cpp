@@ -1,6 +1,7 @@
 #include "scheduler/process.h"
 
 #include <boost/asio/post.hpp>
+#include <stdexcept>
 #include <utility>
 
 #include "common/address.h"
@@ -121,7 +122,11 @@ void Process::turn() {
     const auto at = links_.find(outgoing.peer);
     if (at == links_.end()) continue;
     if (const auto* hello = std::get_if<wire::SchedulerHello>(&outgoing.message)) at->second->agree(hello->version);
-    at->second->send_in_turn(outgoing.message);
+    try {
+      at->second->send_in_turn(outgoing.message);
+    } catch (const std::length_error& error) {  // no message is worth the leader
+      spdlog::error("a message to server {} is not sent: {}", outgoing.peer, error.what());
+    }
   }
   for (const PeerId peer : turn.close)
     if (const auto at = links_.find(peer); at != links_.end()) at->second->close();

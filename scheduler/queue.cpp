@@ -1,12 +1,17 @@
 #include "scheduler/queue.h"
 
 #include <algorithm>
+#include <iterator>
+
+#include "scheduler/grades.h"
 
 namespace quarry::scheduler {
 namespace {
 
 constexpr size_t kNearlyInOrder = 64;  // servers commit side by side: a segment may come this many places late
 constexpr size_t kSkippedAllowed = 1'024;
+constexpr size_t kIdleLinesKept = 1'024;
+constexpr uint64_t kMostWork = uint64_t{1} << 40;  // of one segment, in 10^9 FLOPs: far over any, and turns never wrap
 
 Rank rank_of(const wire::ReadyJob& job) {
   return {job.submitted_at_us, job.job};
@@ -14,23 +19,77 @@ Rank rank_of(const wire::ReadyJob& job) {
 
 }  // namespace
 
+Requirement requirement_of(const wire::ReadyJob& job) {
+  return {job.account, memory_to_ask(job.memory_bound_bytes), job.dtypes};
+}
+
 const Waiting* Queue::find(JobId job) const {
   const auto at = index_.find(job);
   return at == index_.end() ? nullptr : &at->second;
 }
 
-Group* Queue::push(const wire::ReadyJob& job, BoxId avoids) {
-  const Requirement requirement{job.account, job.memory_bound_bytes, job.dtypes};
+void Queue::push(const wire::ReadyJob& job, BoxId avoids, Instant now) {
+  const Requirement requirement = requirement_of(job);
   Group& group = groups_.try_emplace(requirement, requirement).first->second;
   Waiting& waiting = index_.try_emplace(job.job).first->second;
-  waiting = {job, &group, avoids, false};
+  waiting = {job, &group, avoids, false, now};
   const Rank rank = rank_of(job);
   if (avoids == BoxId{})
     insert_in_order(group, waiting, rank);
   else
     group.returned_[avoids].insert(rank);
+  const auto listed = group.waiting_ == 0 ? std::nullopt : std::optional(group.rank_);
   if (group.waiting_++ == 0 || rank < group.rank_) group.rank_ = rank;
-  return &group;
+  if (listed != group.rank_) rank_changed(group, listed, false);
+}
+
+/// Keeps the line of the group's account in step with the group's first segment.
+void Queue::rank_changed(Group& group, std::optional<Rank> listed, bool gone) {
+  Line& line = lines_[group.requirement_.account];
+  const bool waited = !line.groups.empty();
+  if (listed) line.groups.erase(*listed);
+  if (!gone) line.groups.emplace(group.rank_, &group);
+  if (waited == !line.groups.empty()) return;
+  if (waited) {
+    order_.erase(line.turn);
+    return;
+  }
+  // Who comes, or comes back, has no claim for the time when it had nothing to run.
+  line.turn = {std::max(line.turn.work, least_served()), ++arrivals_};
+  order_.emplace(line.turn, &line);
+  forget_idle_lines();
+}
+
+/// A line that waits no more matters while its account was served more than others; there are as many as accounts.
+void Queue::forget_idle_lines() {
+  if (lines_.size() <= 2 * order_.size() + kIdleLinesKept) return;
+  std::erase_if(lines_, [&](const auto& entry) {
+    return entry.second.groups.empty() && entry.second.turn.work <= least_served();
+  });
+}
+
+// Not that of the turn served last: a line that was kept waiting, for want of a slice that fits, is behind it by far.
+uint64_t Queue::least_served() const {
+  return order_.empty() ? last_served_ : order_.begin()->first.work;
+}
+
+size_t Queue::lines_before(AccountId account) const {
+  const auto line = lines_.find(account);
+  if (line == lines_.end()) return 0;
+  return static_cast<size_t>(std::distance(order_.begin(), order_.lower_bound(line->second.turn)));
+}
+
+void Queue::serve(JobId job) {
+  const Waiting& waiting = index_.at(job);
+  const AccountId account = waiting.job.account;
+  const uint64_t work = std::min(waiting.job.metered_gflop, kMostWork) + 1;
+  remove(job);
+  Line& line = lines_.at(account);
+  last_served_ = std::max(last_served_, line.turn.work);
+  const bool waits = !line.groups.empty();
+  if (waits) order_.erase(line.turn);
+  line.turn.work += work;
+  if (waits) order_.emplace(line.turn, &line);
 }
 
 // At the end, or a few places before it; what comes later than that is one of those that came back.
@@ -47,7 +106,7 @@ void Queue::insert_in_order(Group& group, Waiting& waiting, Rank rank) {
   waiting.in_order = true;
 }
 
-Group* Queue::remove(JobId job) {
+void Queue::remove(JobId job) {
   const auto at = index_.find(job);
   const Waiting waiting = std::move(at->second);
   index_.erase(at);
@@ -60,12 +119,14 @@ Group* Queue::remove(JobId job) {
     returned->second.erase(rank);
     if (returned->second.empty()) group.returned_.erase(returned);
   }
+  const Rank listed = group.rank_;
   if (--group.waiting_ == 0) {
+    rank_changed(group, listed, true);
     groups_.erase(group.requirement_);
-    return nullptr;
+    return;
   }
   refresh(group);
-  return &group;
+  if (group.rank_ != listed) rank_changed(group, listed, false);
 }
 
 void Queue::stop_avoiding(JobId job) {

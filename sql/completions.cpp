@@ -20,12 +20,18 @@ constexpr Statement kCarriedBefore =
 constexpr Statement kExpected =
     "select u.n, s.outputs from unnest($1::uuid[]) with ordinality u(job, n) join job_spec s on s.job = u.job "
     "where s.outputs is not null";
-constexpr Statement kFailedElsewhere =
+// The same typed failure before, on another box; or on this one, where no other box that is open could run the segment:
+// then a second try tells as much as there is to learn.
+constexpr Statement kFailedSoBefore =
     "select u.n from unnest($1::uuid[], $2::int4[], $3::int4[], $4::text[]) with ordinality u(job, segment, attempt, "
     "code, n) "
     "join attempt a on a.job = u.job and a.segment = u.segment and a.attempt = u.attempt "
-    "where exists (select from attempt p where p.job = u.job and p.segment = u.segment and p.failure_code = u.code and "
-    "p.owner <> a.owner)";
+    "join box_session here on here.id = a.session join job j on j.id = u.job "
+    "where exists (select from attempt p join box_session there on there.id = p.session "
+    "where p.job = u.job and p.segment = u.segment and p.attempt < u.attempt and p.failure_code = u.code and "
+    "(there.box <> here.box or (u.code = any($5::text[]) and not exists (select from box_session o "
+    "join device d on d.box = o.box join slice l on l.device = d.id where o.closed_at is null and o.box <> here.box "
+    "and l.retired_at is null and l.memory_bytes >= j.memory_bound_bytes))))";
 constexpr auto kCurrentAttempts =
     joined("select ", kAttemptColumns,
            " from unnest($1::uuid[]) u(job) join job j on j.id = u.job "
@@ -124,7 +130,7 @@ void reject(StoredJob& job, const StoredAttempt& attempt, const std::string& why
   if (may_try_again(job, EndReason::Rejected, counted))
     changes.requeue(job, EndReason::Rejected);
   else
-    changes.end(job, JobState::Failed, EndReason::AttemptsExhausted, "no box delivered what was asked for", false, {});
+    changes.end(job, JobState::Failed, EndReason::AttemptsExhausted, "no box delivered what was asked for", {});
 }
 
 CompletionOutcome complete_one(Named& named, size_t n, const wire::Completion& completion,
@@ -177,7 +183,7 @@ EndReason attempt_end_reason(const std::string& code) {
   return code == "drained" || code == "cancelled" ? EndReason::Drained : EndReason::DeviceError;
 }
 
-FailureOutcome fail_one(Named& named, size_t n, const wire::AttemptFailure& failure, bool failed_elsewhere,
+FailureOutcome fail_one(Named& named, size_t n, const wire::AttemptFailure& failure, bool failed_so_before,
                         const AttemptCounts& counted, JobChanges& changes) {
   FailureOutcome outcome{};
   outcome.fence = failure.fence;
@@ -193,7 +199,7 @@ FailureOutcome fail_one(Named& named, size_t n, const wire::AttemptFailure& fail
                                    .code = code,
                                    .detail = failure.detail,
                                    .schedules_hash = {}});
-    if (failed_elsewhere && blames_graph(code))
+    if (failed_so_before && blames_graph(code))
       changes.end(job, JobState::Failed, EndReason::GraphError, code + ": " + failure.detail, attempt->owner);
     else if (!may_try_again(job, reason, counted))
       changes.end(job, JobState::Failed, EndReason::AttemptsExhausted, code + ": " + failure.detail, {});
@@ -282,18 +288,19 @@ std::vector<FailureOutcome> PgStore::fail(const std::vector<wire::AttemptFailure
       codes.push_back(clean_text(failure.code, 64));
     }
     const NamedReads reads = queue_named(tx, columns);
-    const auto elsewhere = tx.queue(kFailedElsewhere, columns.jobs, columns.segments, columns.attempts, codes);
+    const auto elsewhere = tx.queue(kFailedSoBefore, columns.jobs, columns.segments, columns.attempts, codes,
+                                    std::vector<std::string>{"graph_error", "time_limit", "out_of_memory"});
     const auto attempts = queue_counted_attempts(tx, columns.jobs);
     const Answers answers = tx.flush();
     Named named = read_named(answers, reads);
-    std::vector<bool> failed_elsewhere(batch.size());
+    std::vector<bool> failed_so_before(batch.size());
     for (size_t row = 0; row < answers[elsewhere].size(); ++row)
-      failed_elsewhere[answers[elsewhere].get<size_t>(row, 0) - 1] = true;
+      failed_so_before[answers[elsewhere].get<size_t>(row, 0) - 1] = true;
     const AttemptCounts counted = counted_attempts(answers[attempts]);
     JobChanges changes;
     std::vector<FailureOutcome> outcomes;
     for (size_t n = 0; n < batch.size(); ++n)
-      outcomes.push_back(fail_one(named, n, batch[n], failed_elsewhere[n], counted, changes));
+      outcomes.push_back(fail_one(named, n, batch[n], failed_so_before[n], counted, changes));
     changes.write(tx, clock_.wall(), random_);
     return outcomes;
   });

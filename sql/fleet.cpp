@@ -48,9 +48,15 @@ constexpr Statement kUpdateRates =
     "flops_per_s), device d "
     "where d.box = $1 and d.key = u.key and l.device = d.id and l.index = u.index and l.retired_at is null";
 constexpr Statement kReadSlices =
-    "select d.key, l.index, l.id, l.memory_bytes, l.slots from device d join slice l on l.device = d.id and "
+    "select d.key, l.index, l.id, l.memory_bytes, l.slots, l.flops_per_s from device d join slice l on l.device = d.id "
+    "and "
     "l.retired_at is null "
     "where d.box = $1 order by d.key, l.index";
+constexpr Statement kMeasuredAgain =
+    "with measured as (update device set rate_card = $3, seen_at = business_now() where box = $1 and key = $2 "
+    "returning id, compute_units) "
+    "update slice l set flops_per_s = greatest(1, $4::float8 * least(1, (upper(l.units) - lower(l.units))::float8 / "
+    "m.compute_units)) from measured m where l.device = m.id and l.retired_at is null";
 constexpr Statement kResume =
     "select s.incarnation from box_session s join cluster c on c.incarnation = s.incarnation "
     "where s.box = $1 and s.id = $2 and s.epoch = $3 and s.closed_at is null for share of s";
@@ -59,18 +65,20 @@ constexpr Statement kOpenSession =
     "returning epoch, incarnation";
 
 constexpr size_t kMaxName = 200;
-constexpr size_t kMaxDevices = 64, kMaxSlices = 256;
+constexpr size_t kMaxSlices = 256;  ///< of all devices of a box
 constexpr uint32_t kMaxUnits = 1 << 20;
-constexpr int32_t kMaxSlots = 4'096;
 
 /// When a device has not said how fast it is: a slow core, so that a time limit errs on the long side.
 constexpr double kAssumedFlopsPerS = 1e9;
 
+double device_rate(const std::map<std::string, double>& rate_card) {
+  const auto found = rate_card.find("f32_flops_per_s");
+  const bool measured = found != rate_card.end() && std::isfinite(found->second) && found->second > 0;
+  return measured ? found->second : kAssumedFlopsPerS;
+}
+
 double slice_rate(const wire::DeviceReport& device, const wire::SliceReport& slice) {
-  const auto found = device.rate_card.find("f32_flops_per_s");
-  const double rate = found != device.rate_card.end() && std::isfinite(found->second) && found->second > 0
-                          ? found->second
-                          : kAssumedFlopsPerS;
+  const double rate = device_rate(device.rate_card);
   const double share = static_cast<double>(slice.units) / std::max(1u, device.compute_units);
   return std::max(1.0, rate * std::min(1.0, share));
 }
@@ -94,9 +102,8 @@ void check_report(const wire::Hello& hello) {
     }
     slices += device.slices.size();
   }
-  if (hello.devices.size() > kMaxDevices || slices > kMaxSlices)
-    throw std::invalid_argument("the box reports too many devices or slices");
-  if (hello.slots_per_slice < 1 || hello.slots_per_slice > kMaxSlots)
+  if (slices > kMaxSlices) throw std::invalid_argument("the box reports too many devices or slices");
+  if (hello.slots_per_slice < 1 || hello.slots_per_slice > wire::kMaxSlots)
     throw std::invalid_argument("slots_per_slice is out of range");
 }
 
@@ -183,8 +190,16 @@ void PgStore::read_slices(Transaction& tx, BoxId box, OpenedSession& opened) {
   for (size_t row = 0; row < rows.size(); ++row) {
     const auto id = rows.get<SliceId>(row, 2);
     opened.slices.push_back({rows.get<std::string>(row, 0), rows.get<int32_t>(row, 1), id});
-    opened.scheduling.push_back({id, rows.get<uint64_t>(row, 3), kEveryDtype, rows.get<int32_t>(row, 4)});
+    opened.scheduling.push_back(
+        {id, rows.get<uint64_t>(row, 3), kEveryDtype, rows.get<int32_t>(row, 4), rows.get<double>(row, 5)});
   }
+}
+
+void PgStore::update_rates(BoxId box, const std::string& device_key, const std::map<std::string, double>& rate_card) {
+  transact([&](Transaction& tx) {
+    tx.queue(kMeasuredAgain, box, clean_text(device_key, kMaxName), rate_card_to_json(rate_card),
+             device_rate(rate_card));
+  });
 }
 
 OpenedSession PgStore::open_session(BoxId box, const wire::Hello& hello) {

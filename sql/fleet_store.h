@@ -44,6 +44,9 @@ class FleetStore {
   /// the box is unknown, unclaimed or revoked, or when its report is contradictory (overlapping slices). An older
   /// session of the box stays open until the scheduler expires it, which then queues its attempts again.
   virtual OpenedSession open_session(BoxId box, const wire::Hello& hello) = 0;
+  /// Figures of one of the box's devices, measured again; they predict durations and are no bill.
+  virtual void update_rates(BoxId box, const std::string& device_key,
+                            const std::map<std::string, double>& rate_card) = 0;
 };
 
 }  // namespace quarry::sql

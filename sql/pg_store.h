@@ -72,6 +72,7 @@ class PgStore final : public Store {
   std::vector<wire::Lease> load_leases(const std::vector<wire::Fence>& fences) override;
   std::vector<wire::Lease> session_leases(const wire::SessionKey& session) override;
   std::vector<wire::Lease> lease(int64_t leader_epoch, const std::vector<Placement>& batch) override;
+  bool fault(int64_t leader_epoch, JobId job, const std::string& detail) override;
   std::vector<FailureOutcome> expire_sessions(int64_t leader_epoch,
                                               const std::vector<wire::SessionKey>& sessions) override;
 
@@ -81,6 +82,7 @@ class PgStore final : public Store {
   std::vector<BoxRow> boxes(AccountId account) override;
   bool revoke_box(AccountId account, BoxId box) override;
   OpenedSession open_session(BoxId box, const wire::Hello& hello) override;
+  void update_rates(BoxId box, const std::string& device_key, const std::map<std::string, double>& rate_card) override;
 
   std::vector<EventRow> events_after(int64_t sequence, int32_t limit) override;
   std::vector<EventRow> job_events_after(AccountId account, JobId job, int64_t sequence, int32_t limit) override;

@@ -45,7 +45,8 @@ constexpr auto kLoadRunning =
            "2 offset 0) j offset 0) j ",
            kCurrentAttempt, "where not ", kIsRecent, " order by 1");
 constexpr Statement kLoadSessions =
-    "select s.id, s.epoch, b.id, b.account, l.id, l.memory_bytes, l.slots from box_session s join box b on b.id = "
+    "select s.id, s.epoch, b.id, b.account, l.id, l.memory_bytes, l.slots, l.flops_per_s from box_session s join box b "
+    "on b.id = "
     "s.box "
     "left join device d on d.box = b.id left join slice l on l.device = d.id and l.retired_at is null "
     "where s.closed_at is null order by s.epoch, d.key, l.index";
@@ -146,15 +147,25 @@ wire::Lease make_lease(StoredJob job, const wire::Fence& fence, const Place& pla
       input->second = {{value.blob, 0, value.bytes}};
   lease.memory_bound_bytes = job.memory_bound_bytes;
   lease.time_limit_ms = time_limit_ms(work.work.metered, place.flops_per_s);
-  if (spec.outputs)
-    lease.outputs = segment_outputs(outputs_from_json(*spec.outputs), lease.steps, lease.last_segment);
+  if (spec.outputs) lease.outputs = segment_outputs(outputs_from_json(*spec.outputs), lease.steps, lease.last_segment);
   return lease;
+}
+
+/// Submit refuses what no message could carry (fits_a_lease); a row that is larger all the same must show here, and not
+/// where the message is sent. Throws std::length_error.
+void require_sendable(const wire::Lease& lease) {
+  constexpr size_t kSmallDocument = 64 << 10, kFew = 64;
+  const bool small = lease.job_document.size() <= kSmallDocument && lease.inputs.size() <= kFew &&
+                     (!lease.outputs || lease.outputs->size() <= kFew);
+  if (!small && wire::encode(wire::Leases{{lease}}).size() > wire::kMaxFrameBytes)
+    throw std::length_error("a lease does not fit into a message to a box");
 }
 
 wire::Lease lease_from(const Rows& rows, size_t row) {
   constexpr int kAfter = kJobColumnCount + kAttemptColumnCount;
   const auto attempt = read_row<StoredAttempt>(rows, row, kJobColumnCount);
-  const Place place{attempt.session, attempt.slice, rows.get<BoxId>(row, kAfter + 5), rows.get<double>(row, kAfter + 3)};
+  const Place place{attempt.session, attempt.slice, rows.get<BoxId>(row, kAfter + 5),
+                    rows.get<double>(row, kAfter + 3)};
   return make_lease(read_row<StoredJob>(rows, row), attempt.fence(), place,
                     {rows.text(row, kAfter), rows.text(row, kAfter + 1), rows.text(row, kAfter + 2),
                      maybe_text(rows, row, kAfter + 4)});
@@ -173,10 +184,18 @@ std::vector<wire::Lease> read_leases(Connection::Transaction& tx, const std::vec
   const std::set<wire::Fence> asked(fences.begin(), fences.end());
   std::vector<wire::Lease> leases;
   for (size_t row = 0; row < rows.size(); ++row) {
-    wire::Lease lease = lease_from(rows, row);
-    if (asked.contains(lease.fence)) leases.push_back(std::move(lease));
+    readable(rows, row, [&] {
+      wire::Lease lease = lease_from(rows, row);
+      require_sendable(lease);
+      if (asked.contains(lease.fence)) leases.push_back(std::move(lease));
+    });
   }
   return leases;
+}
+
+void add_ready(const Rows& rows, size_t row, std::vector<wire::ReadyJob>& ready, JobId& last) {
+  last = rows.get<JobId>(row, 0);
+  readable(rows, row, [&] { ready.push_back(ready_job(read_row<StoredJob>(rows, row))); });
 }
 
 }  // namespace
@@ -214,13 +233,14 @@ std::vector<wire::ReadyJob> PgStore::load_ready() {
   raise_recent();
   return transact([&](Transaction& tx) {
     std::vector<wire::ReadyJob> recent, old;
+    JobId last;
     for (Rows rows = tx.query(kLoadReady, kReadyPage); !rows.empty();
-         rows = tx.query(kLoadReadyAfter, kReadyPage, recent.back().job))
-      for (size_t row = 0; row < rows.size(); ++row) recent.push_back(ready_job(read_row<StoredJob>(rows, row)));
+         rows = tx.query(kLoadReadyAfter, kReadyPage, last))
+      for (size_t row = 0; row < rows.size(); ++row) add_ready(rows, row, recent, last);
     // Last: what another leader moves there meanwhile is read twice rather than not at all.
     const Rows rows = tx.query(kLoadOldReady);
     if (rows.empty()) return recent;
-    for (size_t row = 0; row < rows.size(); ++row) old.push_back(ready_job(read_row<StoredJob>(rows, row)));
+    for (size_t row = 0; row < rows.size(); ++row) add_ready(rows, row, old, last);
     std::vector<wire::ReadyJob> ready;
     std::set_union(std::move_iterator(old.begin()), std::move_iterator(old.end()), std::move_iterator(recent.begin()),
                    std::move_iterator(recent.end()), std::back_inserter(ready),
@@ -235,8 +255,10 @@ std::vector<PgStore::RunningAttempt> PgStore::load_running() {
     const Rows rows = tx.query(kLoadRunning);
     std::vector<RunningAttempt> running;
     for (size_t row = 0; row < rows.size(); ++row) {
-      const auto attempt = read_row<StoredAttempt>(rows, row, kJobColumnCount);
-      running.push_back({attempt.fence(), attempt.session, attempt.slice, ready_job(read_row<StoredJob>(rows, row))});
+      readable(rows, row, [&] {
+        const auto attempt = read_row<StoredAttempt>(rows, row, kJobColumnCount);
+        running.push_back({attempt.fence(), attempt.session, attempt.slice, ready_job(read_row<StoredJob>(rows, row))});
+      });
     }
     return running;
   });
@@ -251,8 +273,8 @@ std::vector<wire::SessionUp> PgStore::load_sessions() {
       if (sessions.empty() || sessions.back().session != key)
         sessions.push_back({key, rows.get<BoxId>(row, 2), rows.get<AccountId>(row, 3), {}});
       if (!rows.is_null(row, 4))
-        sessions.back().slices.push_back(
-            {rows.get<SliceId>(row, 4), rows.get<uint64_t>(row, 5), kEveryDtype, rows.get<int32_t>(row, 6)});
+        sessions.back().slices.push_back({rows.get<SliceId>(row, 4), rows.get<uint64_t>(row, 5), kEveryDtype,
+                                          rows.get<int32_t>(row, 6), rows.get<double>(row, 7)});
     }
     return sessions;
   });
@@ -313,9 +335,25 @@ std::vector<wire::Lease> PgStore::lease(int64_t leader_epoch, const std::vector<
       changes.lease(job->second, fence, placement.session.id, placement.slice, places.get<AccountId>(row, 1));
       const Place place{placement.session.id, placement.slice, places.get<BoxId>(row, 4), places.get<double>(row, 3)};
       leases.push_back(make_lease(job->second, fence, place, spec->second));
+      require_sendable(leases.back());
     }
     changes.write(tx, clock_.wall(), random_);
     return leases;
+  });
+}
+
+bool PgStore::fault(int64_t leader_epoch, JobId job, const std::string& detail) {
+  return transact([&](Transaction& tx) {
+    const auto leader = tx.queue(kHoldLeader, leader_epoch);
+    const auto locked = queue_locked_jobs(tx, {job});
+    const Answers answers = tx.flush();
+    JobMap jobs = locked_jobs(answers[locked]);
+    const auto found = jobs.find(job);
+    if (answers[leader].empty() || found == jobs.end() || found->second.state != JobState::Queued) return false;
+    JobChanges changes;
+    changes.end(found->second, JobState::Failed, EndReason::ServiceFault, detail, {});
+    changes.write(tx, clock_.wall(), random_);
+    return true;
   });
 }
 

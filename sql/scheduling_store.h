@@ -48,6 +48,9 @@ class SchedulingStore {
   /// Commits the placements that still hold (leader epoch, job queued at that segment, session open); the others are
   /// absent from the result.
   virtual std::vector<wire::Lease> lease(int64_t leader_epoch, const std::vector<Placement>& batch) = 0;
+  /// Ends a job that waits as a fault of the service: no lease can be made from its rows. False: it does not wait, or
+  /// the epoch no longer leads.
+  virtual bool fault(int64_t leader_epoch, JobId job, const std::string& detail) = 0;
   /// Closes the sessions and queues their attempts' segments again; a job past kMaxAttempts ends as attempts_exhausted.
   virtual std::vector<FailureOutcome> expire_sessions(int64_t leader_epoch,
                                                       const std::vector<wire::SessionKey>& sessions) = 0;

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 
+#include "common/log.h"
+
 #include "sql/tariff.h"
+#include "wire/graph_key.h"
 
 namespace quarry::sql {
 namespace {
@@ -43,6 +46,16 @@ MeteredStep times(const MeteredStep& step, int64_t steps) {
 
 }  // namespace
 
+bool readable(const Rows& rows, size_t row, const std::function<void()>& read) {
+  try {
+    read();
+    return true;
+  } catch (const std::exception& error) {
+    spdlog::error("the row of job {} is passed over, because it cannot be read: {}", rows.text(row, 0), error.what());
+    return false;
+  }
+}
+
 Queued queue_locked_jobs(Connection::Transaction& tx, const std::vector<JobId>& jobs) {
   std::vector<JobId> sorted = jobs;
   std::sort(sorted.begin(), sorted.end());
@@ -54,10 +67,11 @@ Queued queue_locked_jobs(Connection::Transaction& tx, const std::vector<JobId>& 
 JobMap locked_jobs(const Rows& rows) {
   JobMap jobs;
   for (size_t row = 0; row < rows.size(); ++row) {
-    auto job = read_row<StoredJob>(rows, row);
-    if (job.event_xid > rows.get<int64_t>(row, kJobColumnCount))
+    std::optional<StoredJob> job;
+    if (!readable(rows, row, [&] { job = read_row<StoredJob>(rows, row); })) continue;
+    if (job->event_xid > rows.get<int64_t>(row, kJobColumnCount))
       throw TransactionConflict("a younger transaction has numbered this job's events", "40001");
-    jobs.emplace(job.id, std::move(job));
+    jobs.emplace(job->id, std::move(*job));
   }
   return jobs;
 }
@@ -138,6 +152,7 @@ wire::ReadyJob ready_job(const StoredJob& job) {
   ready.submitted_at_us = job.submitted_at.micros;
   ready.memory_bound_bytes = job.memory_bound_bytes;
   ready.dtypes = job.dtypes;
+  ready.graph = wire::graph_key(job.graph);
   ready.metered_gflop = static_cast<uint64_t>(std::min<UInt128>(size, UINT64_MAX));
   return ready;
 }

@@ -1,6 +1,7 @@
 // A job's row as read and locked, and what can be worked out from it alone: segments, their metered work, their charge.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -14,6 +15,9 @@ namespace quarry::sql {
 /// table event.
 using JobMap = std::map<JobId, StoredJob>;
 Queued queue_locked_jobs(Connection::Transaction& tx, const std::vector<JobId>& jobs);
+/// Calls `read`, which reads a row whose first column is a job's id. False, after saying so in the log: the row holds
+/// what nothing here could have written. One such row must not keep all others from being read.
+bool readable(const Rows& rows, size_t row, const std::function<void()>& read);
 JobMap locked_jobs(const Rows& rows);
 
 /// Attempts of each job's present segment that count against it: all but those a draining box gave back.

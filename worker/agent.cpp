@@ -32,6 +32,7 @@ void Agent::session(const wire::Welcome& welcome, bool resumed) {
     for (const AttemptPtr& attempt : void_attempts) forget(attempt);
     fetcher_.forget_all();
   }
+  if (!compiled_.empty()) gate_.send(wire::Compiled{compiled_});
   fetcher_.link_up();
   uploader_.link_up();
   completions_.clear();
@@ -162,6 +163,7 @@ LocalJob Agent::make_local_job(Attempt& attempt) {
                .steps = lease.steps,
                .last_segment = lease.last_segment,
                .memory_bound_bytes = lease.memory_bound_bytes};
+  job.start.tenant = lease.tenant;
   for (const auto& [name, extents] : lease.inputs) {
     LocalInput& input = job.start.inputs.emplace_back(LocalInput{name, {}});
     for (const wire::Extent& extent : extents) {

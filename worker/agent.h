@@ -100,6 +100,7 @@ class Agent {
   void progressed(const JobProgress& progress);
   void finished(uint64_t ticket, LocalResult result);
   void failed(uint64_t ticket, const std::string& code, const std::string& detail);
+  void remember_compiled(const Digest& graph);
   void delivered(const AttemptPtr& attempt, Result<Delivered> result);
   void answered(const AttemptPtr& attempt, const wire::CompletionResult& result);
   void fail(const wire::Fence& fence, const std::string& code, const std::string& detail);
@@ -121,6 +122,7 @@ class Agent {
   int measurements_ = 0;      ///< after the first
   bool measure_due_ = false;  ///< the device was busy when it was due
   std::map<SliceId, size_t> slice_by_id_;
+  std::vector<Digest> compiled_;  ///< graphs that ran here, the latest last; at most wire::kMaxCompiledGraphs
   wire::SessionKey session_;
   bool dialled_ = false, serving_ = false, draining_ = false, drained_ = false;
 

@@ -31,10 +31,19 @@ std::string typed(const std::string& code) {
 
 void Agent::progressed(const JobProgress& progress) {
   const auto at = attempts_.find(progress.ticket);
-  if (at == attempts_.end() || progress.phase != JobPhase::Running) return;
+  if (at == attempts_.end()) return;
   const wire::Fence& fence = at->second->lease.fence;
   const bool timer_runs = !progress_.empty();
-  progress_[fence] = {fence, progress.done, progress.total};
+  wire::AttemptProgress said{fence, 0, at->second->lease.steps};
+  if (progress.phase == JobPhase::Running) {
+    said.steps_done = progress.done;
+    said.steps_total = progress.total;
+  } else {  // to a renter the first step of some drivers is compiling too
+    said.phase = wire::Phase::Compiling;
+    said.phase_done = static_cast<uint64_t>(progress.done);
+    said.phase_total = static_cast<uint64_t>(progress.total);
+  }
+  progress_[fence] = said;
   if (timer_runs) return;
   progress_timer_.expires_after(kProgressEvery);
   progress_timer_.async_wait([this](error_code error) {
@@ -59,10 +68,19 @@ void Agent::finished(uint64_t ticket, LocalResult result) {
   attempt->completion.fence = attempt->lease.fence;
   attempt->completion.device_ns = result.device_ns;
   attempt->completion.compile_ns = result.compile_ns;
+  remember_compiled(attempt->lease.graph);
   auto done = [this, weak = std::weak_ptr(attempt)](Result<Delivered> delivered_result) {
     if (const AttemptPtr alive = weak.lock()) delivered(alive, std::move(delivered_result));
   };
   attempt->delivery = ResultDelivery::start(io_, uploader_, std::move(result.outputs), std::move(done));
+}
+
+/// What ran once is compiled here: the scheduler prefers this box for it where that saves time.
+void Agent::remember_compiled(const Digest& graph) {
+  if (std::find(compiled_.begin(), compiled_.end(), graph) != compiled_.end()) return;
+  compiled_.push_back(graph);
+  if (compiled_.size() > wire::kMaxCompiledGraphs) compiled_.erase(compiled_.begin());
+  gate_.send(wire::Compiled{{graph}});
 }
 
 void Agent::delivered(const AttemptPtr& attempt, Result<Delivered> result) {

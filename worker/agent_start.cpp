@@ -9,8 +9,7 @@
 namespace quarry::worker {
 namespace {
 
-// Bounds of wire/fields.h.
-constexpr size_t kMaxCodeBytes = 64, kMaxLabelBytes = 256;
+using wire::kMaxCodeBytes, wire::kMaxLabelBytes;
 constexpr const char* kSoftware = "quarry-worker 0.1.0";
 
 void log_sandbox(const Ready& ready) {
@@ -96,6 +95,7 @@ void Agent::calibrated(const Calibrated& figures) {
         save_rate_card(options_.rate_card_file, rate_card_subject(options_.device_key, *ready_[0]), *rate_card_);
     if (!saved.ok()) spdlog::warn("the rate card is measured again at the next start: {}", saved.problem().detail);
   }
+  if (rose && !is_first) gate_.send(wire::Rates{options_.device_key, *rate_card_});
   if (is_first) measure_later();
   dial_when_ready();
 }

@@ -111,7 +111,27 @@ void Executor::measure(const Calibrate& wanted) {
   }));
 }
 
+/// The first job of the tenant whose last turn is longest ago: however many jobs of one wait here, another's first one
+/// waits for one of them at most.
+void Executor::bring_next_to_front() {
+  const auto last_turn = [&](const Job& job) {
+    const auto at = served_.find(job.start.tenant);
+    return at == served_.end() ? 0 : at->second;
+  };
+  const auto next = std::min_element(jobs_.begin(), jobs_.end(),
+                                     [&](const Job& a, const Job& b) { return last_turn(a) < last_turn(b); });
+  if (next != jobs_.begin()) {
+    Job job = std::move(*next);
+    jobs_.erase(next);
+    jobs_.push_front(std::move(job));
+  }
+  if (jobs_.size() == 1) served_.clear();  // nobody waits, so nobody has a claim
+  served_[jobs_.front().start.tenant] = ++turns_;
+}
+
 void Executor::run_next_job() {
+  bring_next_to_front();
+  send(JobStarted{jobs_.front().start.ticket});
   Job& job = jobs_.front();  // receive() only appends while it runs, which moves no other element of a deque
   auto done = job.cancelled ? Result<JobDone>(Problem{"cancelled", "cancelled before it started", "", ""}) : run(job);
   if (done.ok()) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -41,6 +42,7 @@ class Executor {
   Status handle(Calibrate message, std::vector<FileDescriptor> files);
 
   void measure(const Calibrate& wanted);
+  void bring_next_to_front();
   void run_next_job();
   Result<JobDone> run(Job& job);
   bool observe_compiling(Job& job, size_t compiled, size_t of);
@@ -57,7 +59,9 @@ class Executor {
   uint64_t memory_bytes_;
   const Clock& clock_;
   ProgramCache programs_;
-  std::deque<Job> jobs_;              ///< the front one runs
+  std::deque<Job> jobs_;                 ///< the front one runs
+  std::map<uint64_t, uint64_t> served_;  ///< tenants with jobs here that had a turn: the number of their last one
+  uint64_t turns_ = 0;
   std::vector<MappedBlob> attached_;  ///< of the job whose StartJob comes next
   uint64_t attached_ticket_ = 0;
   std::optional<Calibrate> calibrate_;

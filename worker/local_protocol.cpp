@@ -131,7 +131,12 @@ requires FieldsOf<A, M, StartJob>
 void fields(A& a, M& m) {
   a(m.ticket), a.digest(m.graph), a.text(m.job_document, kMaxLocalMessageBytes);
   a(m.first_step), a(m.steps), a(m.last_segment), a(m.memory_bound_bytes);
-  a.list(m.inputs, graph::kMaxNodes);
+  a.list(m.inputs, graph::kMaxNodes), a(m.tenant);
+}
+template <class A, class M>
+requires FieldsOf<A, M, JobStarted>
+void fields(A& a, M& m) {
+  a(m.ticket);
 }
 template <class A, class M>
 requires FieldsOf<A, M, Calibrate>

@@ -9,7 +9,8 @@
 //   agent -> executor   AttachBlobs*, StartJob, CancelJob, Calibrate; end of file means: exit
 //   executor -> agent   Ready | CannotServe, then JobProgress*, JobOutput*, JobDone | JobFailed, Calibrated
 //
-// Jobs run in the order of their StartJob and end in that order, each with exactly one JobDone or JobFailed.
+// Tenants take turns, and the jobs of one run in the order of their StartJob. JobStarted says which one runs now; it
+// ends, with exactly one JobDone or JobFailed, before the next is started.
 #pragma once
 
 #include <cstddef>
@@ -55,6 +56,7 @@ struct StartJob {
   bool last_segment = true;
   uint64_t memory_bound_bytes = 0;
   std::vector<LocalInput> inputs;
+  uint64_t tenant = 0;  ///< wire::Lease::tenant
 };
 struct CancelJob {
   uint64_t ticket = 0;
@@ -78,6 +80,9 @@ struct Ready {
 };
 struct CannotServe {
   std::string detail;
+};
+struct JobStarted {
+  uint64_t ticket = 0;
 };
 /// What a job does now, in this order. One whose program was compiled before starts with Running, which nothing tells.
 enum class JobPhase : uint8_t {
@@ -117,7 +122,8 @@ struct Calibrated {
 };
 
 using ToExecutor = std::variant<AttachBlobs, StartJob, CancelJob, Calibrate>;
-using FromExecutor = std::variant<Ready, CannotServe, JobProgress, JobOutput, JobDone, JobFailed, Calibrated>;
+using FromExecutor =
+    std::variant<Ready, CannotServe, JobProgress, JobOutput, JobDone, JobFailed, Calibrated, JobStarted>;
 
 std::vector<std::byte> encode(const ToExecutor& message);
 std::vector<std::byte> encode(const FromExecutor& message);

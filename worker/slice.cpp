@@ -151,10 +151,14 @@ void Slice::cancel(uint64_t ticket) {
   if (at == jobs_.end() || at->cancelled) return;
   at->cancelled = true;
   if (ready_) executor_->send(CancelJob{ticket});
-  if (at != jobs_.begin() || !ready_) {
+  if (at != jobs_.begin() || !ready_ || !front_started_) {
     at->reported = true;
     return handlers_.on_failed(ticket, "cancelled", "cancelled before it started");
   }
+  watch_cancelled();
+}
+
+void Slice::watch_cancelled() {
   cancel_limit_.expires_after(kCancelLimit);
   cancel_limit_.async_wait([this](error_code error) {
     if (!error) kill("cancelled", "cancelled while it ran");
@@ -215,6 +219,7 @@ void Slice::restart_later() {
 void Slice::end_front(const std::function<void(Held)>& report) {
   Held held = std::move(jobs_.front());
   jobs_.pop_front();
+  front_started_ = false;
   if (held.handed_over) handed_blobs_ -= held.job.blobs.size();
   watch_front();
   if (ready_) hand_over_ahead();
@@ -241,6 +246,7 @@ void Slice::handle(const Ready& message, std::vector<FileDescriptor>) {
   wait_limit_.cancel();
   handlers_.on_ready(message);
   handed_blobs_ = 0;
+  front_started_ = false;
   for (Held& held : jobs_) held.handed_over = false, held.result = {}, held.progress.reset();
   hand_over_ahead();
   watch_front();
@@ -248,6 +254,19 @@ void Slice::handle(const Ready& message, std::vector<FileDescriptor>) {
 
 void Slice::handle(const CannotServe& message, std::vector<FileDescriptor>) {
   handlers_.on_cannot_serve(wire::clip_text(message.detail, kMaxDetailBytes));
+}
+
+void Slice::handle(const JobStarted& message, std::vector<FileDescriptor>) {
+  const auto at = std::find_if(jobs_.begin(), jobs_.end(), [&](const Held& held) {
+    return held.handed_over && held.job.start.ticket == message.ticket;
+  });
+  if (at == jobs_.end() || front_started_) return protocol_error("started a job that it cannot have");
+  Held started = std::move(*at);
+  jobs_.erase(at);
+  jobs_.push_front(std::move(started));
+  front_started_ = true;
+  watch_front();
+  if (jobs_.front().cancelled) watch_cancelled();  // it was told so too late
 }
 
 void Slice::handle(const JobProgress& message, std::vector<FileDescriptor>) {

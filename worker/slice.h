@@ -1,5 +1,6 @@
-// One slice: an executor process that is kept alive, and the jobs handed to it, in order. Several are handed over
-// ahead, so that the device never waits for the network; the executor runs the front one.
+// One slice: an executor process that is kept alive, and the jobs handed to it. Several are handed over ahead, so that
+// the device never waits for the network; the executor lets tenants take turns among them, and says which one it runs.
+// That one is at the front here.
 //
 // A crash costs the front job one attempt and nothing else: the others are handed to the next executor. When none
 // comes up for long, they fail, so that another box may have them. Threading: the io_context's thread.
@@ -80,6 +81,7 @@ class Slice {
   void hand_over_ahead();
   void hand_over(Held& held);
   void watch_front();
+  void watch_cancelled();
   void limit_front(std::chrono::milliseconds limit, const std::string& code, const std::string& detail);
   void limit_compiling(const Held& held, const JobProgress& progress);
   std::chrono::milliseconds for_kernels(int64_t kernels) const;
@@ -95,6 +97,7 @@ class Slice {
 
   void handle(const Ready& message, std::vector<FileDescriptor> files);
   void handle(const CannotServe& message, std::vector<FileDescriptor> files);
+  void handle(const JobStarted& message, std::vector<FileDescriptor> files);
   void handle(const JobProgress& message, std::vector<FileDescriptor> files);
   void handle(const JobOutput& message, std::vector<FileDescriptor> files);
   void handle(JobDone& message, std::vector<FileDescriptor> files);
@@ -108,6 +111,7 @@ class Slice {
   bool ready_ = false, stopped_ = false;
   bool waiting_ = false;  ///< jobs are, for an executor to start
   std::deque<Held> jobs_;
+  bool front_started_ = false;           ///< the executor has said that it runs the front one
   size_t handed_blobs_ = 0;              ///< of the jobs that are handed over
   std::string kill_code_, kill_detail_;  ///< why this side killed the executor
   boost::asio::steady_timer time_limit_, cancel_limit_, restart_, start_limit_, wait_limit_;

@@ -1,5 +1,7 @@
 #include "server/api/answers.h"
 
+#include <array>
+
 namespace quarry::server {
 
 namespace {
@@ -47,7 +49,8 @@ Money paid(const sql::JobRow& job) {
 }
 
 void write_job(JsonWriter& json, const sql::JobRow& job, const std::vector<OutputInfo>* outputs,
-               const std::optional<LiveProgress>& live, const std::map<std::string, std::string>& data) {
+               const std::optional<LiveProgress>& live, const std::map<std::string, std::string>& data,
+               std::string_view why_waiting) {
   const int64_t done =
       live && !is_terminal(job.state) ? std::max(job.steps_accepted, live->steps_done) : job.steps_accepted;
   json.begin_object().field("id", job.id.to_string()).field("state", name(job.state)).key("end_reason");
@@ -68,8 +71,21 @@ void write_job(JsonWriter& json, const sql::JobRow& job, const std::vector<Outpu
     }
     json.end_array();
   }
+  if (live && !is_terminal(job.state)) {
+    json.key("progress").begin_object();
+    write_phase(json, *live);
+    json.end_object();
+  }
+  if (!why_waiting.empty()) json.field("why_waiting", why_waiting);
   write_failure(json, job);
   json.end_object();
+}
+
+void write_phase(JsonWriter& json, const LiveProgress& progress) {
+  static constexpr std::array<std::string_view, 3> kPhases{"fetching", "compiling", "running"};
+  json.field("phase", kPhases.at(static_cast<size_t>(progress.phase)));
+  if (progress.phase == wire::Phase::Compiling)
+    json.field("done", progress.phase_done).field("of", progress.phase_total);
 }
 
 sql::JobRow queued_row(const JobPlan& plan, WallTime now) {

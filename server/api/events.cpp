@@ -1,6 +1,7 @@
 #include <atomic>
 
 #include "common/text.h"
+#include "server/api/answers.h"
 #include "server/api/handlers.h"
 #include "server/limits.h"
 
@@ -75,7 +76,9 @@ struct EventStream {
     if (!progress) co_return;
     JsonWriter json;
     json.begin_object().field("job", job.to_string()).field("steps_done", progress->steps_done);
-    json.field("steps_total", progress->steps_total).end_object();
+    json.field("steps_total", progress->steps_total);
+    write_phase(json, *progress);
+    json.end_object();
     std::string text;
     append_event(text, "", "job.progress", json.take());
     co_await writer.write(text);

@@ -123,12 +123,14 @@ Awaitable<std::vector<OutputInfo>> outputs_of(Service& service, const sql::JobRo
 }
 
 Awaitable<http::Response> job_answer(Service& service, const sql::JobRow& job, int status = 200,
-                                     bool with_results = false) {
+                                     bool with_results = false, bool with_reason = false) {
   const auto outputs = co_await outputs_of(service, job);
   std::map<std::string, std::string> data;
   if (with_results) data = co_await inline_results(service, job, outputs);
+  std::optional<std::string> why;
+  if (with_reason && job.state == JobState::Queued) why = co_await service.dispatch.why_waiting(job.id);
   JsonWriter json;
-  write_job(json, job, &outputs, service.hub.current(job.id), data);
+  write_job(json, job, &outputs, service.hub.current(job.id), data, why.value_or(""));
   co_return http::Response::json(status, json.take());
 }
 
@@ -219,7 +221,7 @@ Awaitable<http::Response> get_job(Service& service, Call& call) {
   auto changes = wait.count() > 0 ? service.hub.subscribe(*id) : nullptr;
   const auto job = co_await job_at_its_end(service, call.account, call.key_id, *id, wait, std::move(changes));
   if (!job) co_return refusal(job_missing(call.arguments.at(0)));
-  co_return co_await job_answer(service, *job, 200, with_results);
+  co_return co_await job_answer(service, *job, 200, with_results, true);
 }
 
 Awaitable<http::Response> delete_job(Service& service, Call& call) {

@@ -7,6 +7,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "common/log.h"
+#include "wire/graph_key.h"
 
 namespace quarry::server {
 
@@ -87,6 +88,8 @@ void BoxSession::received(wire::Message message) {
   if (auto* progress = std::get_if<wire::Progress>(&message)) return handle(std::move(*progress));
   if (auto* completions = std::get_if<wire::Completions>(&message)) return handle(std::move(*completions));
   if (auto* failures = std::get_if<wire::Failures>(&message)) return handle(std::move(*failures));
+  if (const auto* compiled = std::get_if<wire::Compiled>(&message)) return handle(*compiled);
+  if (auto* rates = std::get_if<wire::Rates>(&message)) return handle(std::move(*rates));
   if (auto* put = std::get_if<wire::BlobPut>(&message)) {
     if (put->offset == 0 && !leases_.may_deliver(put->blob, put->total_bytes)) return blobs_->refuse(*put);
     return blobs_->take_part(std::move(*put));
@@ -206,6 +209,25 @@ void BoxSession::handle(wire::Failures failures) {
     if (is_ours(failure.fence)) submit(std::make_shared<const wire::AttemptFailure>(std::move(failure)));
 }
 
+void BoxSession::handle(const wire::Compiled& compiled) {
+  std::vector<uint64_t> graphs;
+  for (const Digest& graph : compiled.graphs) {
+    graphs.push_back(wire::graph_key(graph));
+    std::erase(compiled_, graphs.back());
+    compiled_.push_back(graphs.back());
+  }
+  if (compiled_.size() > wire::kMaxCompiledGraphs)
+    compiled_.erase(compiled_.begin(), compiled_.end() - static_cast<std::ptrdiff_t>(wire::kMaxCompiledGraphs));
+  host_.compiled(*this, graphs);
+}
+
+void BoxSession::handle(wire::Rates rates) {
+  const auto store_them = [box = box_, rates = std::move(rates)](sql::FleetStore& store) {
+    store.update_rates(box, rates.device_key, rates.rate_card);
+  };
+  spawn(host_.io(), [self = shared_from_this(), store_them] { return self->host_.database().run(store_them); });
+}
+
 void BoxSession::retry(std::function<void()> again) {
   auto timer = std::make_shared<asio::steady_timer>(host_.io(), kRetry);
   timer->async_wait(
@@ -217,7 +239,7 @@ void BoxSession::retry(std::function<void()> again) {
 void BoxSession::submit(std::shared_ptr<const wire::Completion> completion) {
   const auto done = [self = shared_from_this(), completion](Result<sql::CompletionOutcome> result) {
     asio::post(self->host_.io(), [self, completion, result = std::move(result)] {
-      if (result.ok()) return self->completed(*result);
+      if (result.ok()) return self->completed(*result, completion->compile_ns);
       self->retry([self, completion] { self->submit(completion); });
     });
   };
@@ -236,7 +258,7 @@ void BoxSession::submit(std::shared_ptr<const wire::AttemptFailure> failure) {
     retry([self = shared_from_this(), failure] { self->submit(failure); });
 }
 
-void BoxSession::completed(const sql::CompletionOutcome& outcome) {
+void BoxSession::completed(const sql::CompletionOutcome& outcome, uint64_t compile_ns) {
   const wire::CompletionResult& result = outcome.result;
   answer(result);
   leases_.remove(result.fence);
@@ -246,8 +268,10 @@ void BoxSession::completed(const sql::CompletionOutcome& outcome) {
     ++host_.metrics().attempts_rejected;
   else
     ++host_.metrics().stale_completions;
+  constexpr uint64_t kNsPerMs = 1'000'000;
+  const auto compile_ms = static_cast<uint32_t>(std::min<uint64_t>(compile_ns / kNsPerMs, UINT32_MAX));
   host_.tell_scheduler(
-      {result.fence, up_.session.id, result.accepted, result.accepted ? "" : result.code, outcome.next});
+      {result.fence, up_.session.id, result.accepted, result.accepted ? "" : result.code, outcome.next, compile_ms});
   host_.hub().ended(result.fence.job);
 }
 
@@ -257,7 +281,7 @@ void BoxSession::failed(const wire::AttemptFailure& failure, const sql::FailureO
     ++host_.metrics().attempts_rejected;
   else if (!outcome.stale && failure.code != "cancelled" && failure.code != "drained")
     ++host_.metrics().attempts_failed;
-  host_.tell_scheduler({failure.fence, up_.session.id, false, failure.code, outcome.next});
+  host_.tell_scheduler({failure.fence, up_.session.id, false, failure.code, outcome.next, 0});
   host_.hub().ended(failure.fence.job);
 }
 

@@ -29,6 +29,7 @@ class GateHost {
   virtual void ended(BoxSession& session) = 0;
   virtual void seen(const wire::SessionKey& session) = 0;
   virtual void tell_scheduler(wire::AttemptEnded ended) = 0;
+  virtual void compiled(BoxSession& session, const std::vector<uint64_t>& graphs) = 0;
 };
 
 class BoxSession : public std::enable_shared_from_this<BoxSession> {
@@ -41,6 +42,8 @@ class BoxSession : public std::enable_shared_from_this<BoxSession> {
   void lease(std::vector<wire::Lease> leases);
   void cancel(std::vector<wire::Fence> fences, const std::string& reason);
   const wire::SessionUp& up() const { return up_; }
+  /// The graphs that the box has said it compiled, the latest last.
+  const std::vector<uint64_t>& compiled() const { return compiled_; }
   bool is_open() const { return open_; }
 
  private:
@@ -51,6 +54,8 @@ class BoxSession : public std::enable_shared_from_this<BoxSession> {
   void handle(wire::Progress progress);
   void handle(wire::Completions completions);
   void handle(wire::Failures failures);
+  void handle(const wire::Compiled& compiled);
+  void handle(wire::Rates rates);
   /// Whether the fence is of this session: what another box runs is not for this one to end, however well it guesses.
   /// Epochs are unique among sessions.
   bool is_ours(const wire::Fence& fence) const { return fence.session_epoch == up_.session.epoch; }
@@ -60,7 +65,7 @@ class BoxSession : public std::enable_shared_from_this<BoxSession> {
   void submit(std::shared_ptr<const wire::Completion> completion);
   void submit(std::shared_ptr<const wire::AttemptFailure> failure);
   void retry(std::function<void()> again);
-  void completed(const sql::CompletionOutcome& outcome);
+  void completed(const sql::CompletionOutcome& outcome, uint64_t compile_ns);
   void failed(const wire::AttemptFailure& failure, const sql::FailureOutcome& outcome);
   /// Results of one turn of the loop leave in one message.
   void answer(wire::CompletionResult result);
@@ -72,6 +77,7 @@ class BoxSession : public std::enable_shared_from_this<BoxSession> {
   wire::SessionUp up_;
   HeldLeases leases_;
   std::vector<wire::CompletionResult> answers_;
+  std::vector<uint64_t> compiled_;
   bool greeted_ = false, open_ = false, gone_ = false;
 };
 

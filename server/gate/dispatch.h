@@ -2,8 +2,11 @@
 // sent.
 #pragma once
 
+#include <optional>
+#include <string>
 #include <vector>
 
+#include "server/async.h"
 #include "sql/store.h"
 #include "wire/messages.h"
 
@@ -15,6 +18,8 @@ class Dispatch {
   /// Thread-safe, both.
   virtual void jobs_ready(std::vector<wire::ReadyJob> jobs) = 0;
   virtual void job_cancelled(JobId job, const sql::CancelOutcome& outcome) = 0;
+  /// The leading scheduler's sentence on why the job waits; nullopt when it does not wait, or nobody answers in time.
+  virtual Awaitable<std::optional<std::string>> why_waiting(JobId job) = 0;
 };
 
 }  // namespace quarry::server

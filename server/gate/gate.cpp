@@ -18,14 +18,19 @@ namespace asio = boost::asio;
 
 namespace {
 constexpr std::chrono::milliseconds kSeenEvery{500};  ///< heartbeats are passed on in batches
-}
+constexpr std::chrono::milliseconds kWhyLimit{500};   ///< for the scheduler's answer to one question
+constexpr size_t kMaxQuestions = 1'024;               ///< on their way at once
+}  // namespace
 
 struct Gate::State final : GateHost {
   State(const GateOptions& options, Database& database, WorkPool& work, BlobStore& blobs, Hub& hub, Metrics& metrics)
       : database_(database), work_(work), blobs_(blobs), hub_(hub), metrics_(metrics), seen_timer_(io_) {
     SchedulerStream::Handlers handlers;
     handlers.on_up = [this] {
-      for (const auto& [id, session] : sessions_) scheduler_->send(session->up());
+      for (const auto& [id, session] : sessions_) {
+        scheduler_->send(session->up());
+        compiled(*session, session->compiled());
+      }
     };
     handlers.on_message = [this](wire::Message message) { from_scheduler(std::move(message)); };
     handlers.on_connected = [this](bool connected) { metrics_.scheduler_connected = connected; };
@@ -47,6 +52,7 @@ struct Gate::State final : GateHost {
       seen_timer_.cancel();
       const auto sessions = sessions_;  // closing removes them
       for (const auto& [id, session] : sessions) session->close();
+      for (const auto& [request, question] : questions_) question->limit.cancel();
       scheduler_->stop();
       done.set_value();
     });
@@ -81,6 +87,9 @@ struct Gate::State final : GateHost {
     scheduler_->send(wire::SessionDown{session.up().session});
   }
   void seen(const wire::SessionKey& session) override { seen_.insert(session); }
+  void compiled(BoxSession& session, const std::vector<uint64_t>& graphs) override {
+    if (!graphs.empty()) scheduler_->send(wire::SessionCompiled{session.up().session, graphs});
+  }
   void tell_scheduler(wire::AttemptEnded attempt) override {
     ended_.attempts.push_back(std::move(attempt));
     if (ended_.attempts.size() > 1) return;
@@ -107,8 +116,46 @@ struct Gate::State final : GateHost {
         if (const auto found = sessions_.find(key.id); found != sessions_.end()) found->second->close();
       return;
     }
+    if (auto* waiting = std::get_if<wire::Waiting>(&message)) return answered(std::move(*waiting));
     spdlog::warn("the scheduler sent a message that a server does not take");
   }
+  // --- questions to the scheduler ---
+  struct Question {
+    Question(asio::io_context& io, std::function<void()> then) : limit(io, kWhyLimit), resume(std::move(then)) {}
+    asio::steady_timer limit;
+    std::function<void()> resume;
+    std::shared_ptr<wire::Waiting> answer;
+  };
+  Awaitable<std::optional<std::string>> why_waiting(JobId job) {
+    constexpr uint32_t kSince = 2;
+    if (!scheduler_->speaks(kSince)) co_return std::nullopt;
+    const auto answer = std::make_shared<wire::Waiting>();
+    const auto start = [this, job, answer](std::function<void()> resume) {
+      asio::post(io_, [this, job, answer, resume = std::move(resume)] { ask(job, answer, resume); });
+    };
+    co_await until_resumed(start);
+    const bool waits = !answer->code.empty() && answer->code != "unknown" && answer->code != "running";
+    co_return waits ? std::optional(answer->detail) : std::nullopt;
+  }
+  void ask(JobId job, const std::shared_ptr<wire::Waiting>& answer, const std::function<void()>& resume) {
+    if (questions_.size() >= kMaxQuestions) return resume();
+    const uint64_t request = ++last_question_;
+    const auto question = std::make_shared<Question>(io_, resume);
+    question->answer = answer;
+    questions_.emplace(request, question);
+    question->limit.async_wait([this, request](const boost::system::error_code&) {
+      const auto node = questions_.extract(request);
+      if (!node.empty()) node.mapped()->resume();
+    });
+    scheduler_->send(wire::WhyWaiting{request, job});
+  }
+  void answered(wire::Waiting waiting) {
+    const auto found = questions_.find(waiting.request);
+    if (found == questions_.end()) return;  // too late
+    *found->second->answer = std::move(waiting);
+    found->second->limit.cancel();
+  }
+
   void route(std::vector<wire::Lease> leases) {
     std::map<SessionId, std::vector<wire::Lease>> by_session;
     for (wire::Lease& lease : leases) by_session[lease.session].push_back(std::move(lease));
@@ -160,6 +207,8 @@ struct Gate::State final : GateHost {
   std::set<wire::SessionKey> seen_;
   wire::AttemptsEnded ended_;
   asio::steady_timer seen_timer_;
+  std::map<uint64_t, std::shared_ptr<Question>> questions_;
+  uint64_t last_question_ = 0;
   std::mutex ready_mutex_;
   wire::JobsReady ready_;
   std::shared_ptr<SchedulerStream> scheduler_;
@@ -180,6 +229,9 @@ void Gate::stop() {
 }
 void Gate::jobs_ready(std::vector<wire::ReadyJob> jobs) {
   state_->jobs_ready(std::move(jobs));
+}
+Awaitable<std::optional<std::string>> Gate::why_waiting(JobId job) {
+  return state_->why_waiting(job);
 }
 void Gate::job_cancelled(JobId job, const sql::CancelOutcome& outcome) {
   state_->job_cancelled(job, outcome);

@@ -34,6 +34,7 @@ class Gate final : public Dispatch {
 
   void jobs_ready(std::vector<wire::ReadyJob> jobs) override;
   void job_cancelled(JobId job, const sql::CancelOutcome& outcome) override;
+  Awaitable<std::optional<std::string>> why_waiting(JobId job) override;
 
  private:
   struct State;

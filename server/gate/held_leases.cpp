@@ -84,7 +84,8 @@ std::optional<LiveProgress> HeldLeases::job_progress(const wire::AttemptProgress
     held.document.clear();
   }
   const int64_t done = held.first_step - held.job_first_step + std::max<int64_t>(progress.steps_done, 0);
-  return LiveProgress{std::min(done, held.job_steps), held.job_steps};
+  return LiveProgress{std::min(done, held.job_steps), held.job_steps, progress.phase,
+                      static_cast<int64_t>(progress.phase_done), static_cast<int64_t>(progress.phase_total)};
 }
 
 }  // namespace quarry::server

@@ -48,6 +48,11 @@ void SchedulerStream::send(const wire::Message& message) {
   if (link) link->send(message);
 }
 
+bool SchedulerStream::speaks(uint32_t version) {
+  std::lock_guard lock(mutex_);
+  return up_ && up_->version() >= version;
+}
+
 Awaitable<void> SchedulerStream::follow_leader() {
   asio::steady_timer timer(io_);
   while (!stopped_) {

@@ -28,6 +28,8 @@ class SchedulerStream : public std::enable_shared_from_this<SchedulerStream> {
   void stop();
   /// Thread-safe.
   void send(const wire::Message& message);
+  /// Whether a leader is connected that speaks this version. Thread-safe.
+  bool speaks(uint32_t version);
 
  private:
   Awaitable<void> follow_leader();

@@ -13,11 +13,14 @@
 
 #include "common/id.h"
 #include "server/async.h"
+#include "wire/messages.h"
 
 namespace quarry::server {
 
 struct LiveProgress {
   int64_t steps_done = 0, steps_total = 0;
+  wire::Phase phase = wire::Phase::Running;
+  int64_t phase_done = 0, phase_total = 0;  ///< of Compiling: kernels
   auto operator<=>(const LiveProgress&) const = default;
 };
 

@@ -78,7 +78,9 @@ int main(int argc, char** argv) {
   report("scheduler.rebuild_million", processor_seconds() - start, "s");
 
   events.clear();
-  for (uint64_t n = 1; n <= kSessions; ++n) events.push_back(SessionOpened{session(n, 8, (n % 4 + 1) * 4 * kGiB)});
+  // A thousand boxes have a thousand amounts of memory.
+  for (uint64_t n = 1; n <= kSessions; ++n)
+    events.push_back(SessionOpened{session(n, 8, 4 * kGiB + random() % (188 * kGiB))});
   std::deque<Placement> running;
   for (auto placements = desk.place(std::move(events)); !placements.empty(); placements = desk.place())
     running.insert(running.end(), placements.begin(), placements.end());

@@ -101,6 +101,15 @@ std::vector<wire::Lease> MemoryJournal::lease(int64_t leader_epoch, const std::v
   });
 }
 
+bool MemoryJournal::fault(int64_t leader_epoch, JobId job, const std::string&) {
+  return transact([&] {
+    Job& row = jobs_.at(job);
+    if (leader_epoch != epoch_ || row.state != JobState::Queued) return false;
+    row.state = JobState::Failed;
+    return true;
+  });
+}
+
 std::vector<sql::FailureOutcome> MemoryJournal::expire_sessions(int64_t leader_epoch,
                                                                 const std::vector<wire::SessionKey>& sessions) {
   return transact([&] {

@@ -27,6 +27,7 @@ class MemoryJournal final : public Journal {
   std::vector<wire::SessionUp> load_sessions() override;
   std::vector<wire::Lease> load_leases(const std::vector<wire::Fence>& fences) override;
   std::vector<wire::Lease> lease(int64_t leader_epoch, const std::vector<sql::Placement>& batch) override;
+  bool fault(int64_t leader_epoch, JobId job, const std::string& detail) override;
   std::vector<sql::FailureOutcome> expire_sessions(int64_t leader_epoch,
                                                    const std::vector<wire::SessionKey>& sessions) override;
 

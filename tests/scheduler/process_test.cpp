@@ -86,6 +86,86 @@ TEST_CASE("a job of three segments is leased segment by segment, and ends") {
   CHECK(scheduler.wait() == 0);
 }
 
+TEST_CASE("rows that nothing could have written end their own jobs and no leader") {
+  Town town;
+  Program scheduler(town.world.target, town.scheduler_tls);
+  town.join({town.world.first});
+  const int64_t epoch = town.server.leader_epoch;
+  const auto spoil = [&](const std::string& statement) {
+    const JobId job = town.world.submit_job();  // the scheduler has not heard of it yet
+    REQUIRE(town.world.execute(statement + " '" + job.uuid() + "'").empty());
+    town.server.send(wire::JobsReady{{{job, town.world.renter, 0, 1, 4'096, 1, 1, 1}}});
+    return job;
+  };
+  const std::vector<JobId> bad{
+      spoil("update job_spec set inputs = '{broken' where job ="),
+      spoil("update job_spec set inputs = '{\"x\": [[\"no digest\", 0, 1]]}' where job ="),
+      spoil("update job_spec set outputs = '[]' where job ="),
+      spoil("update job_spec set document = repeat('x', 5000000) where job ="),
+      spoil("update job_spec set document = E'\\x01' || repeat(E'\\x02', 70000), inputs = '{\"' || repeat('n', 300) || "
+            "'\": []}' where job ="),
+      spoil("update job set step_bytes = 99999999999999999999999999999999999999, steps = 2147483647 where id ="),
+  };
+  std::vector<JobId> good;
+  for (int i = 0; i < 3; ++i) good.push_back(town.submit());
+  REQUIRE(town.server.wait_leases(good.size()));
+  for (const auto& lease : town.server.leases) CHECK(town.complete(lease).result.accepted);
+  for (const JobId job : good) CHECK(town.world.job(job).state == JobState::Succeeded);
+  const auto state = [&](JobId job) { return town.world.ask("select state from job where id = '" + job.uuid() + "'"); };
+  for (size_t i = 0; i + 1 < bad.size(); ++i) {
+    INFO("bad job " << i);
+    CHECK(town.server.run_until([&] { return state(bad[i]) == "5"; }, kPatience));
+    CHECK(town.world.job(bad[i]).end_reason == EndReason::ServiceFault);
+    CHECK(town.world.job(bad[i]).spent == Money());
+  }
+  CHECK(town.server.leader_epoch == epoch);
+  CHECK_FALSE(town.server.left());
+  // Who leads next reads them too.
+  scheduler.kill(SIGKILL);
+  Program next(town.world.target, town.scheduler_tls);
+  town.server.disconnect();
+  town.server.leases.clear();
+  town.join({town.world.first});
+  const JobId after = town.submit();
+  REQUIRE(town.server.wait_leases(1));
+  CHECK(town.server.leases[0].fence.job == after);
+}
+
+TEST_CASE("a server that asks why a job waits is told with figures") {
+  Town town;
+  Program scheduler(town.world.target, town.scheduler_tls);
+  town.join({town.world.first});
+  auto job = quarry::test::new_job(town.world.renter, town.world.random);
+  job.memory_bound_bytes = uint64_t{500} << 30;
+  town.server.send(wire::JobsReady{town.world.submit(job).ready});
+  const auto answers = [&] { return !town.server.waiting.empty(); };
+  uint64_t request = 41;
+  do {
+    town.server.waiting.clear();
+    town.server.send(wire::WhyWaiting{++request, job.id});
+    REQUIRE(town.server.run_until(answers));
+  } while (town.server.waiting[0].code == "unknown");  // the hint is on its way
+  CHECK(town.server.waiting[0].request == request);
+  CHECK(town.server.waiting[0].code == "nothing_fits");
+  CHECK_THAT(town.server.waiting[0].detail, Catch::Contains("500.0 GiB") && Catch::Contains("1.0 GiB"));
+}
+
+TEST_CASE("another account's first job is leased at once, whatever one has waiting") {
+  Town town;
+  Program scheduler(town.world.target, town.scheduler_tls);
+  town.join({town.world.first});
+  for (int i = 0; i < 120; ++i) town.submit();
+  constexpr size_t kSlots = 8;  // of the world's boxes
+  REQUIRE(town.server.wait_leases(kSlots - 1));
+  const auto other = town.world.add_account("another renter");
+  town.world.store->deposit(other, quarry::test::dollars("10"), "x");
+  const auto job = quarry::test::new_job(other, town.world.random);
+  town.server.send(wire::JobsReady{town.world.submit(job).ready});
+  REQUIRE(town.server.wait_leases(kSlots));
+  CHECK(town.server.leases.back().fence.job == job.id);
+  CHECK(town.server.leases.back().tenant != town.server.leases.front().tenant);
+}
+
 TEST_CASE("a job whose hint was lost is found") {
   Town town;
   Program scheduler(town.world.target, town.scheduler_tls);
@@ -128,9 +208,10 @@ TEST_CASE(
 
 TEST_CASE("large leases for one server wait for each other instead of ending its link") {
   Town town;
-  const std::vector boxes{town.world.first, town.world.second};  // 16 slots
+  const std::vector boxes{town.world.first, town.world.second};  // of 8 slots, of which one account gets 7
+  constexpr size_t kLeases = 14;
   wire::JobsReady ready;
-  for (int i = 0; i < 16; ++i) {
+  for (size_t i = 0; i < kLeases; ++i) {
     auto job = quarry::test::new_job(town.world.renter, town.world.random);
     job.document.resize(wire::kMaxJobDocumentBytes, ' ');
     job.inputs["x"].resize(20'000, {quarry::test::digest("x"), 0, 4});
@@ -146,9 +227,9 @@ TEST_CASE("large leases for one server wait for each other instead of ending its
     CHECK(town.server.leader_epoch > epoch);
     epoch = town.server.leader_epoch;
     town.server.send(ready);
-    REQUIRE(town.server.run_until([&] { return town.server.leases.size() == 16 || town.server.left(); }));
+    REQUIRE(town.server.run_until([&] { return town.server.leases.size() == kLeases || town.server.left(); }));
   } while (town.server.left() && epoch < 10);
-  CHECK(town.server.leases.size() == 16);
+  CHECK(town.server.leases.size() == kLeases);
 }
 
 TEST_CASE("a session that falls silent is expired, and its job goes to another box") {

@@ -79,6 +79,7 @@ bool ServerEnd::connect(const std::string& address) {
                     leader_epoch = hello->leader_epoch;
                   }
                   if (const auto* granted = std::get_if<wire::Leases>(&message)) add(granted->leases);
+                  if (const auto* why = std::get_if<wire::Waiting>(&message)) waiting.push_back(*why);
                   if (const auto* stop = std::get_if<wire::Cancels>(&message))
                     cancels.insert(cancels.end(), stop->fences.begin(), stop->fences.end());
                   if (const auto* gone = std::get_if<wire::SessionsExpired>(&message))

@@ -51,6 +51,7 @@ class ServerEnd {
   int64_t leader_epoch = 0;
   std::vector<wire::SessionKey> beating;
   std::vector<wire::Lease> leases;  ///< each once, also when sent again
+  std::vector<wire::Waiting> waiting;
   std::vector<wire::Fence> cancels;
   std::vector<wire::SessionKey> expired;
 

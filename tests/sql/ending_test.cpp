@@ -40,7 +40,7 @@ TEST_CASE("A failure with a stale fence changes nothing") {
   CHECK(world.job(job).state == JobState::Running);
 }
 
-TEST_CASE("The same typed failure on the boxes of two owners ends the job as graph_error") {
+TEST_CASE("The same typed failure on two boxes ends the job as graph_error") {
   World world;
   for (const std::string code : {"graph_error", "executor_crashed", "time_limit", "out_of_memory"}) {
     const JobId job = world.submit_job();
@@ -65,6 +65,45 @@ TEST_CASE("Different failures, or a device's own, do not blame the graph") {
   world.fail(world.lease(job, 0, world.second).fence, "out_of_memory");
   world.fail(world.lease(job, 0, world.first).fence, "device_error");
   CHECK_FALSE(world.fail(world.lease(job, 0, world.second).fence, "device_error").job_ended);
+}
+
+TEST_CASE("The graph's own failure ends its job at the second attempt where only one box could run it") {
+  World world;
+  world.store->expire_sessions(world.leader_epoch, {world.second.session.session});
+  for (const char* code : {"graph_error", "time_limit", "out_of_memory"}) {
+    INFO(code);
+    const auto job = new_job(world.renter, world.random, 4, 2);
+    REQUIRE(world.submit(job).kind == sql::SubmitOutcome::Kind::Accepted);
+    world.complete(world.completion(world.lease(job.id, 0, world.first)));
+    const Money accepted = world.job(job.id).spent;
+    CHECK_FALSE(world.fail(world.lease(job.id, 1, world.first).fence, code).job_ended);
+    CHECK(world.fail(world.lease(job.id, 1, world.first).fence, code).job_ended);
+    CHECK(world.job(job.id).end_reason == EndReason::GraphError);
+    CHECK(world.job(job.id).spent == accepted);
+  }
+  // A process that dies may be the box's doing: that takes a second box.
+  const JobId job = world.submit_job();
+  for (int attempt = 1; attempt < sql::kMaxAttempts; ++attempt)
+    CHECK_FALSE(world.fail(world.lease(job, 0, world.first).fence, "executor_crashed").job_ended);
+  CHECK(world.store->reconcile().empty());
+}
+
+TEST_CASE("Where another box could run the segment, one box alone does not blame the graph") {
+  World world;
+  const JobId job = world.submit_job();
+  CHECK_FALSE(world.fail(world.lease(job, 0, world.first).fence, "time_limit").job_ended);
+  CHECK_FALSE(world.fail(world.lease(job, 0, world.first).fence, "time_limit").job_ended);
+  CHECK(world.fail(world.lease(job, 0, world.second).fence, "time_limit").job_ended);
+  CHECK(world.job(job).end_reason == EndReason::GraphError);
+}
+
+TEST_CASE("A box that is too small for the segment is no other box") {
+  World world;
+  auto job = new_job(world.renter, world.random);
+  job.memory_bound_bytes = uint64_t{2} << 30;  // over any of this world: it is leased all the same
+  world.submit(job);
+  CHECK_FALSE(world.fail(world.lease(job.id, 0, world.first).fence, "time_limit").job_ended);
+  CHECK(world.fail(world.lease(job.id, 0, world.first).fence, "time_limit").job_ended);
 }
 
 TEST_CASE("A segment that fails too often ends its job, which pays for accepted segments only") {

@@ -109,6 +109,52 @@ TEST_CASE("a worker serves a server of each version") {
   }
 }
 
+TEST_CASE("tenants take turns on a slice: another's first job goes before what one has waiting") {
+  Box box;
+  box.start();
+  wire::Lease running = box.slow();
+  running.tenant = 1;
+  box.gate_.send({running});
+  REQUIRE(box.runs(running));
+  std::vector<wire::Lease> backlog;
+  for (int i = 0; i < 5; ++i) {
+    backlog.push_back(box.doubling(static_cast<float>(i)));
+    backlog.back().tenant = 1;
+  }
+  box.gate_.send(backlog);
+  std::vector<wire::Lease> others;
+  for (uint64_t tenant = 2; tenant <= 3; ++tenant) {
+    others.push_back(box.doubling(20));
+    others.back().tenant = tenant;
+  }
+  box.gate_.send(others);
+  // They are handed over once their blobs have come.
+  REQUIRE(box.until([&] { return box.gate_.asked.contains(others[1].inputs.at("x")[0].blob); }));
+  const int before = box.gate_.heartbeats;
+  REQUIRE(box.until([&] { return box.gate_.heartbeats >= before + 3; }));
+  box.gate_.cancel(running.fence);
+  REQUIRE(box.until([&] { return box.gate_.completions.size() >= 7; }));
+  std::vector<wire::Fence> order;
+  for (const auto& completion : box.gate_.completions) order.push_back(completion.fence);
+  std::vector<wire::Fence> expected{others[0].fence, others[1].fence};
+  for (const auto& lease : backlog) expected.push_back(lease.fence);
+  CHECK(order == expected);
+}
+
+TEST_CASE("a graph that ran is told to the server, and again on the next link") {
+  Box box;
+  box.start();
+  const wire::Lease lease = box.doubling(1);
+  box.gate_.send({lease});
+  REQUIRE(box.until([&] { return !box.gate_.completions.empty(); }));
+  REQUIRE(box.until([&] { return box.gate_.compiled == std::vector{lease.graph}; }));
+  box.gate_.send({box.doubling(2)});
+  REQUIRE(box.until([&] { return box.gate_.completions.size() == 2; }));
+  CHECK(box.gate_.compiled.size() == 1);
+  box.gate_.cut();
+  REQUIRE(box.until([&] { return box.gate_.compiled.size() == 2; }));
+}
+
 TEST_CASE("Hello tells the device, its slice and its measured rates") {
   Box box;
   box.start(5);

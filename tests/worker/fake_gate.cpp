@@ -56,6 +56,8 @@ void FakeGate::receive(wire::Message message) {
   if (std::holds_alternative<wire::Heartbeat>(message)) ++heartbeats;
   if (const auto* failed = std::get_if<wire::Failures>(&message))
     failures.insert(failures.end(), failed->failures.begin(), failed->failures.end());
+  if (const auto* said = std::get_if<wire::Compiled>(&message))
+    compiled.insert(compiled.end(), said->graphs.begin(), said->graphs.end());
   if (const auto* report = std::get_if<wire::Progress>(&message))
     progress.insert(progress.end(), report->attempts.begin(), report->attempts.end());
 }

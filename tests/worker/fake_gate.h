@@ -39,6 +39,7 @@ class FakeGate {
   std::optional<wire::Hello> hello;
   std::vector<wire::Completion> completions;  ///< every one received, repeats too
   std::vector<wire::AttemptFailure> failures;
+  std::vector<Digest> compiled;  ///< every graph that was said to be, repeats too
   std::vector<wire::AttemptProgress> progress;
   std::map<Digest, std::vector<std::byte>> uploads;
   std::set<Digest> asked;  ///< blobs and graphs asked for

@@ -35,6 +35,9 @@ FileDescriptor a_pipe() {
 }
 
 void misbehave(const std::string& how, uint64_t ticket) {
+  if (how == "a start of another's job") return say(JobStarted{ticket + 1'000});
+  say(JobStarted{ticket});
+  if (how == "a start while it runs") say(JobStarted{ticket});
   if (how == "garbage") {
     Packet packet{std::vector<std::byte>(100, std::byte{0xff}), {}};
     (void)send_packet(kSocket, packet, true);

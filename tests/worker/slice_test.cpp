@@ -443,10 +443,11 @@ TEST_CASE("the executor has no network, no credentials and no files of others") 
 }
 
 TEST_CASE("an executor that was taken over costs its job the attempt and can tell the agent nothing else") {
-  const std::string how = GENERATE(
-      as<std::string>{}, "garbage", "another job's end", "ready twice", "an output shorter than said",
-      "an output that is a pipe", "an output without a file", "impossible progress", "an earlier phase again",
-      "more kernels than a graph has nodes", "an unknown failure", "a name that is not text", "a closed socket");
+  const std::string how = GENERATE(as<std::string>{}, "garbage", "another job's end", "ready twice",
+                                   "a start of another's job", "a start while it runs", "an output shorter than said",
+                                   "an output that is a pipe", "an output without a file", "impossible progress",
+                                   "an earlier phase again", "more kernels than a graph has nodes",
+                                   "an unknown failure", "a name that is not text", "a closed socket");
   CAPTURE(how);
   Bench bench(how, QUARRY_HOSTILE_EXECUTOR);
   const Ended& ended = bench.wait(bench.submit(doubling_graph(), steps(1), {{"x", floats({1, 2, 3, 4})}}));
