@@ -27,9 +27,8 @@ def bytes_of(value: tuple[str, tuple[int, ...]]) -> int:
 
 
 def counts_of(graph: object, spec: JobSpec, stored: StoredGraph) -> Quote:
-    """The counts of the job; of a quarry.Graph as `spec` runs it, for carries, feeds and what is kept change them."""
-    if not isinstance(graph, Graph):
-        return stored.step.repeated(spec.steps)
+    """The counts of the job as `spec` runs it: carries, feeds and what is kept change them."""
+    graph = Graph.parse(graph)
     each = [name for name, mode in spec.kept(stored).items() if mode == "each"]
     count = graph.count(carry=spec.carry, feed=list(spec.feed), keep_each=each, steps=spec.steps,
                         checkpoint_every=spec.checkpoint_every)
