@@ -1,6 +1,5 @@
-// The states of jobs and attempts, their edges and the end reasons (design section 4): the one source of the SQL guards
-// (a test compares them with the tables job_edge and attempt_edge), of every C++ switch, and of the diagram in
-// docs/architecture.md.
+// The states of jobs and attempts, their edges and the end reasons (docs/architecture.md): the one source of the guards
+// in the SQL triggers (a test compares them), of every C++ switch, and of the diagram on that page.
 #pragma once
 
 #include <array>

@@ -1,6 +1,6 @@
 // Pure rules of the market: prices, quotes, charges and postings. Takes events and amounts, returns decisions and
-// ledger entries: no database, clock or network. Version 1 of the market is one configured price per PFLOP and a take
-// of 0; the real market replaces this room's price() and nothing outside of it.
+// ledger entries: no database, clock or network. Version 1 of the market is one price per PFLOP,
+// which the server is given as a flag and freezes into each job, and a configured take.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// Every limit on what a client, a worker or a peer can make this process do, in one place (design section 11,
-// docs/api.md). Each is refused by name. Limits on graphs and jobs are in engine/graph/limits.h; those on frames
+// Every limit on what a client, a worker or a peer can make this process do, in one place
+// (docs/api.md). Each is refused by name. Limits on graphs and jobs are in engine/graph/limits.h; those on frames
 // between programs in wire/messages.h.
 #pragma once
 

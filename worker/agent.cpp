@@ -9,7 +9,7 @@
 namespace quarry::worker {
 namespace {
 
-/// For a server that predicts nothing; design section 10 allows 60 s beside the prediction.
+/// For a server that predicts nothing: what every attempt may take beside its prediction.
 constexpr uint32_t kDefaultTimeLimitMs = 60'000;
 
 }  // namespace

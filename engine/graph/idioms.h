@@ -1,5 +1,5 @@
-// Patterns with a fixed meaning (design section 5, Idioms). The meter discounts and lowering specialises exactly what
-// these functions match: one recogniser, so what is billed as a gather is run as a gather.
+// Patterns with a fixed meaning (docs/graph-format.md, section 5). The meter discounts and lowering specialises exactly
+// what these functions match: one recogniser, so what is billed as a gather is run as a gather.
 #pragma once
 
 #include <optional>

@@ -1,5 +1,6 @@
-// The job document (design section 5, Job): what runs a graph, on which inputs, for how many steps. Parsed and checked
-// here because the server, the CLI and the worker all need the same answer; nothing here touches tensors or devices.
+// The job document (docs/graph-format.md, section 7): what runs a graph, on which inputs, for how many steps. Parsed
+// and checked here because the server, the CLI and the worker all need the same answer; nothing here touches tensors or
+// devices.
 #pragma once
 
 #include <map>

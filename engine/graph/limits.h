@@ -1,5 +1,5 @@
-// Every limit on a graph and a job, in one place (design section 5). A value past one is refused by name, never
-// wrapped.
+// Every limit on a graph and a job, in one place (docs/graph-format.md, section 8). A value past one is refused by
+// name, never wrapped.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
-// Elements as bits: exact conversions between every dtype and the host's numbers, and the CAST of design section 5.
+// Elements as bits: exact conversions between every dtype and the host's numbers, and the CAST of
+// docs/graph-format.md, section 4.
 //
 // An element's bits stand in the low bytes of a uint64_t, the rest 0; bool is 0 or 1. The host's rounding mode must be
 // the default one. A NaN that changes its dtype becomes the target's canonical quiet NaN: payloads and signs of NaNs

@@ -1,5 +1,5 @@
-// Which values are stored and what each of their kernels reads (design section 5, Stored values). Free of devices: the
-// bill, the memory bound and lowering all follow from it.
+// Which values are stored and what each of their kernels reads (docs/metering.md, Stored values). Must not depend on
+// the device, because the bill and the memory bound are computed from it.
 #pragma once
 
 #include <array>

@@ -1,5 +1,6 @@
 // Where every value of a step lies: one arena, laid out from the graph and its use alone. The meter states the memory
-// bound by this layout and engine/run runs in it, so every plan of the engine fits in the bound (design section 5).
+// bound by this layout and engine/run runs in it, so every plan of the engine fits in the bound (docs/metering.md,
+// Memory bound).
 #pragma once
 
 #include <array>

@@ -71,7 +71,7 @@ struct StoredValue {
   std::vector<graph::NodeId> reads;
 };
 
-/// The stored values of a graph: reduce results, outputs, and what would repeat work if fused (design section 5).
+/// The stored values of a graph: reduce results, outputs, and what would repeat work if fused (docs/metering.md).
 /// Device-free; lowering makes one kernel of each, in this order. Ascending; INPUTs are not in it. A stored value is
 /// never a pure movement of another one unless it is an output.
 std::vector<StoredValue> stored_values(const graph::NormalGraph& graph);

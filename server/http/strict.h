@@ -1,4 +1,4 @@
-// The strict reading of a request's head (design section 11): what Beast 1.81 lets pass and a proxy in front might read
+// The strict reading of a request's head (docs/api.md): what Beast 1.81 lets pass and a proxy in front might read
 // differently is refused before Beast sees it. Pure: text in, a checked head or a refusal out. After any refusal the
 // connection is closed.
 #pragma once
