@@ -36,7 +36,9 @@ TEST_CASE("what processors are slow at weighs more in tariff 2") {
   CHECK(weighted(DType::I32, div) == 10 * 2 * 32);
   CHECK(weighted(DType::F64, pow) == 10 * 4 * 64);
   CHECK(weighted(DType::U8, pow) == 10 * 64);
-  CHECK(weighted(DType::F32, [](Pen& pen, NodeId x, NodeId) { return pen.exp(x); }) == 10 * 2 * 12);
+  const auto exp = [](Pen& pen, NodeId x, NodeId) { return pen.exp(x); };
+  CHECK(weighted(DType::F32, exp) == 10 * 2 * 12);
+  CHECK(weighted(DType::F64, exp) == 10 * 4 * 20);
   CHECK(weighted(DType::F32, [](Pen& pen, NodeId, NodeId) { return pen.rand(DType::F32, Shape{10}, 1); }) ==
         10 * 2 * 64);
   CHECK(weighted(DType::F32, add) == 10 * 2);
