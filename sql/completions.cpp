@@ -14,9 +14,11 @@ constexpr auto kReadAttempts =
            ", u.n, (select incarnation from cluster) "
            "from unnest($1::uuid[], $2::int4[], $3::int4[]) with ordinality u(job, segment, attempt, n) "
            "join attempt a on a.job = u.job and a.segment = u.segment and a.attempt = u.attempt");
+// Lateral: as a join, the planner may walk all segments for each batch.
 constexpr Statement kCarriedBefore =
-    "select p.job, p.segment, p.carried from unnest($1::uuid[], $2::int4[]) u(job, segment) join segment p on p.job = "
-    "u.job and p.segment = u.segment - 1 and p.revision = 0";
+    "select u.job, u.segment - 1, p.carried from unnest($1::uuid[], $2::int4[]) u(job, segment) cross join lateral "
+    "(select s.carried from segment s where s.job = u.job and s.segment = u.segment - 1 and s.revision = 0 offset 0) p "
+    "where u.segment > 0";
 constexpr Statement kExpected =
     "select u.n, s.outputs from unnest($1::uuid[]) with ordinality u(job, n) join job_spec s on s.job = u.job "
     "where s.outputs is not null";
